@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pinstripe_bot.occurrence import Run
+from typing import Any
 
 
 class PinstripeError(Exception):
@@ -34,6 +31,15 @@ class InvalidProject(PinstripeError):
     """A folder that is no project, or a project that was asked to be whole and is not."""
 
 
+class BrokenFile(PinstripeError):
+    """A file of the project that cannot be imported: `path`, relative to the project, and `line` say where."""
+
+    def __init__(self, path: str, line: int | None, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+
+
 class UnknownJob(PinstripeError):
     """No job has this name; the message names the close ones."""
 
@@ -42,6 +48,10 @@ class UnknownJob(PinstripeError):
 
 class UnknownService(PinstripeError, AttributeError):
     """A workspace has no such service; the message names the known ones."""
+
+
+class WorkspaceError(PinstripeError):
+    """A workspace was asked for something that it has not, or has no more."""
 
 
 class DatabaseError(PinstripeError):
@@ -73,7 +83,7 @@ class RunFailed(PinstripeError):
 
     exit_code = 1
 
-    def __init__(self, message: str, run: Run) -> None:
+    def __init__(self, message: str, run: Any) -> None:
         super().__init__(message)
         self.run = run
 

@@ -1,0 +1,52 @@
+"""A lock file held for life: tells a dead bot from a live one on this machine, at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from pathlib import Path
+
+
+class BotLock:
+    """`bots/<id>.lock` beside the ledger; the kernel lets go of it however its process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bot = uuid.uuid4().hex
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = folder / f"{self.bot}.lock"
+        self._descriptor: int | None = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        """Let go and remove the file; harmless when called twice."""
+        if self._descriptor is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def is_alive(folder: Path, bot: str) -> bool:
+    """Whether the process of `bot` still holds its lock; the file of a dead one is removed."""
+    path = folder / f"{bot}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        path.unlink(missing_ok=True)
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def boot_id() -> str:
+    """What changes when this machine starts again; empty where the system does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

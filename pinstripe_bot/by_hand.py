@@ -1,0 +1,72 @@
+"""Runs by hand: the same road through ledger and runner, with the schedule `manual`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.errors import RunFailed
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.occurrence import MANUAL, Run, RunState
+from pinstripe_bot.params import encode_params, params_key
+from pinstripe_bot.policies import Overlap
+from pinstripe_bot.project import Project
+from pinstripe_bot.runner import Runner
+from pinstripe_bot.workspace import Workspace
+
+
+class ByHand:
+    """Claims and performs runs that no schedule asked for."""
+
+    def __init__(self, project: Project, ledger: Ledger, runner: Runner, dispatcher: Dispatcher, clock: Clock) -> None:
+        self._project = project
+        self._ledger = ledger
+        self._runner = runner
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    def run(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
+        """Run on a worker thread and wait; an overlap gives the run as skipped, unless forced."""
+        claimed = self._claim(name, params, at=at, force=force)
+        if claimed.state is RunState.SKIPPED:
+            return claimed
+        performed = self._dispatcher.perform([claimed])
+        return performed[0] if performed else claimed
+
+    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
+        """Run on this thread, which performs a run already. Raises RunFailed from the job's own error."""
+        claimed = self._claim(name, params, at=None, force=False)
+        if claimed.state is RunState.SKIPPED:
+            return claimed
+        (started,) = self._ledger.start([claimed], self._clock.now())
+        try:
+            ended, error = self._runner.run(started, workspace.bot, parent=workspace.control)
+        finally:
+            self._runner.close_foreign_loop()
+        self._dispatcher.record_now(ended)
+        workspace.checkpoint()
+        if ended.state is not RunState.SUCCEEDED:
+            told = f": {ended.error.type}: {ended.error.message}" if ended.error else ""
+            raise RunFailed(f"the job {ended.job!r} {ended.state}{told}", ended) from error
+        return ended
+
+    def _claim(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
+        job = self._project.job(name)
+        cast = job.manual_params(params)
+        encoded = encode_params(cast)
+        now = self._clock.now()
+        due_at = (at or now).replace(microsecond=0)
+        run = Run(
+            id=0,
+            job=job.name,
+            schedule=MANUAL,
+            due_at=due_at,
+            state=RunState.QUEUED,
+            claimed_at=now,
+            params=cast,
+        )
+        ignore = force or job.options["overlap"] is Overlap.ALLOW
+        return self._ledger.claim_manual(run, encoded, params_key(encoded), ignore_overlap=ignore)

@@ -1,0 +1,275 @@
+"""The connections to a project's database: URL, settings, transactions, and errors as sentences."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SQLAlchemyError
+from structlog.typing import FilteringBoundLogger
+
+from pinstripe_bot.database_table import close_names
+from pinstripe_bot.database_types import SQLITE_TYPE_NAMES, reflect
+from pinstripe_bot.errors import DatabaseError
+
+_LONG_LOCK_S = 5.0
+_SETTINGS: dict[str, Any] = {
+    "max_overflow": -1,  # never wait for a connection: the bot's workers are the limit
+    "hide_parameters": True,  # an error's text ends in logs, and people's rows should not
+    "execution_options": {"preserve_rowcount": True},
+}
+
+
+class Connections:
+    """All that one process keeps of a database: connections, and tables as it first saw them.
+
+    Nothing connects before the first use. Safe in any thread.
+    """
+
+    def __init__(self, url: str, *, root: Path | None, busy_timeout: timedelta, monotonic: Callable[[], float]) -> None:
+        self.url = database_url(url, root)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.monotonic = monotonic
+        self.writer: Transaction | None = None  # who holds SQLite's one write lock, for whoever waits in vain
+        self._busy_timeout = busy_timeout
+        self._engine = _sqlite_engine(self.url, busy_timeout) if self.is_sqlite else _postgres_engine(self.url)
+        self._tables: dict[str, Table] = {}
+
+    def connect(self) -> Connection:
+        """A connection without a transaction."""
+        with self.plain_errors():
+            return self._engine.connect()
+
+    def table(self, name: str, connection: Connection | None) -> Table:
+        """The table or view `name`, looked up on first use; on `connection`, which may just have made it."""
+        # No lock is held while the database answers: two threads may look up one table, and the first wins.
+        found = self._tables.get(name)
+        if found is not None:
+            return found
+        with self.plain_errors():
+            if connection is not None:
+                return self._tables.setdefault(name, _look_up(connection, name))
+            with self._engine.connect() as own:
+                return self._tables.setdefault(name, _look_up(own, name))
+
+    def dispose(self) -> None:
+        """Close every connection that is not in use."""
+        self._engine.dispose()
+
+    @contextmanager
+    def plain_errors(self) -> Iterator[None]:
+        """Turn what SQLAlchemy and the drivers raise into a DatabaseError, and keep the cause."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            original = getattr(error, "orig", None)
+            if isinstance(original, DatabaseError):  # one of our column types refused a value
+                raise original from None
+            self._tables.clear()  # a column may be gone: let the next use look again
+            raise DatabaseError(self._sentence(error, original)) from error
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise DatabaseError(f"a row holds what its column's type cannot be: {error}; correct that row") from error
+
+    def _sentence(self, error: SQLAlchemyError, original: BaseException | None) -> str:
+        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            holder = f"run {self.writer.label!r} of this process" if self.writer else "another program"
+            seconds = self._busy_timeout.total_seconds()
+            return (
+                f"the database {self._place} stayed locked for {seconds:g} s: {holder} holds its write lock; "
+                "keep transactions short, and close programs that have it open with unsaved changes"
+            )
+        if code == sqlite3.SQLITE_CANTOPEN and not Path(self._place).parent.is_dir():
+            return f"the folder of the database {self._place} does not exist: create it, or correct database.url"
+        said = _said(original or error)
+        if isinstance(error, DBAPIError) and error.statement is None:
+            return f"the database {self._place} cannot be reached: {said}; does it run, is database.url right?"
+        return f"the database refused a statement: {said}; correct the statement or its values"
+
+    @property
+    def _place(self) -> str:
+        """The database in words that hold no password."""
+        if self.is_sqlite:
+            return str(self.url.database)
+        return f"{self.url.database!r} on {self.url.host or self.url.query.get('host') or 'this machine'}"
+
+
+class Transaction:
+    """An open transaction on a connection of its own, for one thread at a time.
+
+    `takes_lock`: on SQLite it takes the write lock at once; one that reads first and writes later would fail
+    without waiting as soon as somebody else has written in between.
+    """
+
+    def __init__(self, connections: Connections, label: str, log: FilteringBoundLogger, *, takes_lock: bool) -> None:
+        self.label = label
+        self.thread = threading.get_ident()
+        self._connections = connections
+        self._log = log
+        self._turn = threading.RLock()
+        self._nested_owners: list[object] = []
+        self._locked_at: float | None = None
+        self._connection = connections.connect()
+        if connections.is_sqlite:
+            self._begin(takes_lock)
+
+    def _begin(self, takes_lock: bool) -> None:
+        try:
+            with self._connections.plain_errors():
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE" if takes_lock else "BEGIN")
+        except BaseException:
+            self._connection.close()
+            raise
+        if takes_lock:
+            self._connections.writer = self
+            self._locked_at = self._connections.monotonic()
+
+    @contextmanager
+    def turn(self, owner: object) -> Iterator[Connection]:
+        """The connection, for one statement of `owner`."""
+        with self._turn, self._connections.plain_errors():
+            if self._nested_owners and self._nested_owners[-1] is not owner:
+                raise DatabaseError(
+                    "another thread or coroutine of this atomic run is inside database.transaction(), and could "
+                    "undo what is done meanwhile: wait until it has ended"
+                )
+            if self._is_lost():
+                raise DatabaseError(
+                    "an earlier statement failed, so that its transaction can neither go on nor be committed: "
+                    "put a statement that may fail into a database.transaction() of its own, inside this one"
+                )
+            yield self._connection
+
+    @contextmanager
+    def nested(self, owner: object) -> Iterator[None]:
+        """A savepoint: kept at the end, rolled back on an error."""
+        with self.turn(owner) as connection:
+            savepoint = connection.begin_nested()
+        self._nested_owners.append(owner)
+        try:
+            yield
+            with self.turn(owner):
+                savepoint.commit()
+        except BaseException:
+            with suppress(SQLAlchemyError):  # the whole transaction is lost already, and its commit will say so
+                savepoint.rollback()
+            raise
+        finally:
+            self._nested_owners.remove(owner)
+
+    def commit(self) -> None:
+        with self.turn(None):
+            self._connection.commit()
+
+    def end(self) -> None:
+        """Roll back what was not committed, and give the connection back."""
+        try:
+            self._connection.rollback()
+        except SQLAlchemyError:
+            self._connection.invalidate()  # the database rolls back when it sees the connection gone
+        self._connection.close()
+        if self._locked_at is None:
+            return
+        if self._connections.writer is self:
+            self._connections.writer = None
+        held_s = self._connections.monotonic() - self._locked_at
+        if held_s > _LONG_LOCK_S:
+            self._log.warning("database_lock_held_long", run=self.label, held_ms=round(held_s * 1000))
+
+    def _is_lost(self) -> bool:
+        """Whether the database gave the transaction up: committing would save nothing and say nothing."""
+        driver: Any = self._connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            return not driver.in_transaction
+        return bool(driver.info.transaction_status.name == "INERROR")
+
+
+def database_url(text: str, root: Path | None) -> URL:
+    """The URL with a driver that we have; an SQLite path is relative to `root`.
+
+    No error shows the text, nor keeps SQLAlchemy's as its cause: there is a password in it.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise DatabaseError(
+            "database.url is no URL: write sqlite:///shop.db or postgresql://user:password@host/name, "
+            "and signs such as @ : / in a password as %40 %3A %2F"
+        ) from None
+    backend = url.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return _postgres_url(url)
+    if backend == "sqlite":
+        return _sqlite_url(url, root)
+    raise DatabaseError(f"database.url names a {backend} database: only sqlite and postgresql are supported")
+
+
+def _postgres_url(url: URL) -> URL:
+    if "@" in (url.host or ""):
+        raise DatabaseError("database.url has an @ in its password: write it as %40")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _sqlite_url(url: URL, root: Path | None) -> URL:
+    if url.database in (None, "", ":memory:"):
+        raise DatabaseError("database.url names no file, so that nothing would be kept: write sqlite:///shop.db")
+    path = Path(root or "", str(url.database))
+    return url.set(drivername="sqlite+pysqlite", database=str(path))
+
+
+def _sqlite_engine(url: URL, busy_timeout: timedelta) -> Engine:
+    # isolation_level=None: the driver begins nothing by itself, so that each BEGIN is ours.
+    settings = {"isolation_level": None, "timeout": busy_timeout.total_seconds()}
+    engine = create_engine(url, connect_args=settings, **_SETTINGS)
+    dialect: Any = engine.dialect
+    dialect.ischema_names = {**dialect.ischema_names, **SQLITE_TYPE_NAMES}
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    # The file may be read-only, or in use by another program just now: it works as it is, and a later
+    # connection asks again.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _postgres_engine(url: URL) -> Engine:
+    try:
+        engine = create_engine(url, pool_pre_ping=True, **_SETTINGS)
+    except ImportError as error:
+        raise DatabaseError("PostgreSQL needs a driver: install pinstripe-bot[postgres]") from error
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    connection.execute("SET TIME ZONE 'UTC'")  # a timestamp without a zone is compared with UTC, as on SQLite
+    connection.commit()
+
+
+def _said(error: BaseException) -> str:
+    """The driver's own words on one line, without the statement that PostgreSQL repeats."""
+    answer = getattr(error, "diag", None)
+    if answer is not None and answer.message_primary:
+        return ": ".join(filter(None, [answer.message_primary, answer.message_detail]))
+    return " ".join(str(error).split())
+
+
+def _look_up(connection: Connection, name: str) -> Table:
+    try:
+        return reflect(connection, name)
+    except NoSuchTableError:
+        inspector = inspect(connection)
+        known = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
+    if not known:
+        raise DatabaseError(f"there is no table {name!r}: the database is empty; is database.url right?")
+    hint = close_names(name, known) or f"its tables are {', '.join(known)}"
+    raise DatabaseError(f"there is no table {name!r}: {hint}")

@@ -1,0 +1,223 @@
+"""What a column holds: tables reflected with types that speak aware UTC datetimes and exact numbers."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any
+
+from sqlalchemy import (
+    DECIMAL,
+    JSON,
+    NUMERIC,
+    TIMESTAMP,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    MetaData,
+    String,
+    Table,
+    inspect,
+    type_coerce,
+)
+from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
+
+from pinstripe_bot.errors import DatabaseError
+
+# SQLite takes any word as a type, and SQLAlchemy calls those that it does not know NUMERIC. With the real
+# NUMERIC renamed to DECIMAL, a NUMERIC that is left is a word such as UUID, whose values are not touched.
+SQLITE_TYPE_NAMES: Mapping[str, type[TypeEngine[Any]]] = {
+    "NUMERIC": DECIMAL,
+    "TIMESTAMPTZ": TIMESTAMP,
+    "TIMESTAMP WITH TIME ZONE": TIMESTAMP,
+    "TIMESTAMP WITHOUT TIME ZONE": TIMESTAMP,
+    "JSONB": JSON,
+}
+ORDERINGS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+}
+_EXACT_DIGITS = 15  # what SQLite keeps of a number with a fraction
+
+
+class Instant(TypeDecorator[datetime]):
+    """A PostgreSQL timestamp: aware datetimes in, aware UTC out; one without a zone holds UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def __init__(self, place: str, has_zone: bool) -> None:
+        super().__init__(timezone=has_zone)
+        self.place = place
+        self.has_zone = has_zone
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        instant = utc(value, self.place)
+        return instant if self.has_zone else instant.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class InstantText(TypeDecorator[datetime]):
+    """An instant as SQLite keeps it: text in UTC, `2026-01-31 12:00:00.000000`.
+
+    Reads every ISO 8601 form that others may have written; one without an offset is UTC.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        return None if value is None else spellings(utc(value, self.place))[-1]
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        try:
+            instant = datetime.fromisoformat(value)
+        except (TypeError, ValueError) as error:
+            raise DatabaseError(
+                f"{self.place} holds {value!r}, which is no instant: write it as 'YYYY-MM-DD HH:MM:SS' in UTC"
+            ) from error
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+class ExactNumber(TypeDecorator[Decimal]):
+    """A DECIMAL on SQLite, which has none: what it cannot keep exactly is refused, never rounded."""
+
+    impl = NullType
+    cache_ok = True
+
+    def __init__(self, place: str, scale: int | None) -> None:
+        super().__init__()
+        self.place = place
+        self.scale = scale
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | float | None:
+        if value is None or isinstance(value, float):
+            return value
+        if not isinstance(value, int | Decimal):
+            raise DatabaseError(f"{self.place} takes a number, not {value!r}: give a Decimal")
+        number = Decimal(value)
+        if number.is_finite() and number == number.to_integral_value() and abs(number) < 2**63:
+            return int(number)
+        if not number.is_finite() or len(number.normalize().as_tuple().digits) > _EXACT_DIGITS:
+            raise DatabaseError(
+                f"{self.place} cannot keep {value} exactly: SQLite has {_EXACT_DIGITS} digits; use text"
+            )
+        return float(number)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        if value is None:
+            return None
+        try:
+            number = Decimal(str(value))
+        except InvalidOperation as error:
+            raise DatabaseError(f"{self.place} holds {value!r}, which is no number: correct that row") from error
+        exponent = number.as_tuple().exponent
+        if self.scale is None or not isinstance(exponent, int) or exponent <= -self.scale:
+            return number
+        return number.quantize(Decimal(1).scaleb(-self.scale), context=Context(prec=100))
+
+
+def reflect(connection: Connection, name: str) -> Table:
+    """The table or view `name` as the database describes it now, with our column types.
+
+    Raises sqlalchemy's NoSuchTableError. Reads the columns alone: keys and indexes are not needed for what we
+    do, and SQLAlchemy warns about those that it cannot read.
+    """
+    is_sqlite = connection.dialect.name == "sqlite"
+    columns = [
+        Column(column["name"], _our_type(column["type"], _place(column["name"], name), is_sqlite))
+        for column in inspect(connection).get_columns(name)
+    ]
+    return Table(name, MetaData(), *columns, info={"is_sqlite": is_sqlite})
+
+
+def place_of(column: Column[Any]) -> str:
+    """How sentences call a column."""
+    return _place(column.name, column.table.name)
+
+
+def utc(value: object, place: str) -> datetime:
+    """`value` in UTC; a DatabaseError that names `place` unless it is an aware datetime."""
+    if not isinstance(value, datetime):
+        raise DatabaseError(f"{place} takes an aware datetime, not {value!r}: give one, e.g. self.clock.now()")
+    if value.utcoffset() is None:
+        raise DatabaseError(
+            f"{place} takes an aware datetime, but {value.isoformat(' ')} has no zone: "
+            "add one, e.g. value.replace(tzinfo=datetime.UTC)"
+        )
+    return value.astimezone(UTC)
+
+
+def spellings(instant: datetime) -> list[str]:
+    """The texts that may stand for a UTC instant in SQLite, in text order; the last is the one we write."""
+    text = instant.replace(tzinfo=None)
+    precisions = ["microseconds"]
+    if text.microsecond % 1000 == 0:
+        precisions.insert(0, "milliseconds")  # strftime('%f')
+    if text.microsecond == 0:
+        precisions.insert(0, "seconds")  # CURRENT_TIMESTAMP
+    return [text.isoformat(" ", precision) for precision in precisions]
+
+
+def compare_instant_text(column: Column[Any], comparison: str, value: Any) -> ColumnElement[bool]:
+    """`column <comparison> value` such that all `spellings` of one instant are equal; an index still serves.
+
+    As text, `12:00:00` < `12:00:00.000` < `12:00:00.000000` < any later instant: each side of the comparison
+    takes the end of that range which keeps the equal ones together. `in` takes a list.
+    """
+    place = place_of(column)
+    instants = value if comparison == "in" else [value]
+    texts = [text for instant in instants for text in spellings(utc(instant, place))]
+    text_column = type_coerce(column, String)
+    if comparison in ("eq", "in"):
+        return text_column.in_(texts)
+    if comparison == "ne":
+        return text_column.not_in(texts)
+    bound = texts[0] if comparison in ("lt", "ge") else texts[-1]
+    return ORDERINGS[comparison](text_column, bound)
+
+
+def param_value(value: object, name: str, *, is_sqlite: bool) -> object:
+    """A parameter of a `text()` statement as the database keeps it; only its Python type is known."""
+    if isinstance(value, datetime):
+        instant = utc(value, f"parameter {name!r}")
+        return spellings(instant)[-1] if is_sqlite else instant
+    if isinstance(value, date) and is_sqlite:
+        return value.isoformat()
+    return value
+
+
+def _place(column: str, table: str) -> str:
+    return f"column {column!r} of table {table!r}"
+
+
+def _our_type(reflected: TypeEngine[Any], place: str, is_sqlite: bool) -> TypeEngine[Any]:
+    if isinstance(reflected, DateTime):
+        return InstantText(place) if is_sqlite else Instant(place, has_zone=reflected.timezone)
+    if isinstance(reflected, JSON):
+        reflected.none_as_null = True  # None is NULL here as in every other column
+    if is_sqlite and isinstance(reflected, NUMERIC):
+        return NullType()
+    if is_sqlite and isinstance(reflected, DECIMAL):
+        return ExactNumber(place, reflected.scale)
+    return reflected

@@ -1,0 +1,242 @@
+"""The dispatcher: gives claimed runs to a fixed set of worker threads, and knows which have ended."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.errors import LedgerUnavailable, WouldWait
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.recorder import Recorder
+from pinstripe_bot.runner import Runner
+from pinstripe_bot.workspace import Caller
+
+RETRY_S = 1.0
+
+log = structlog.get_logger("pinstripe")
+
+
+class Dispatcher:
+    """Claimed runs wait in one queue; a starter thread marks as many as there are idle workers, as one group.
+
+    Each started run goes to a worker thread, and its outcome to the recorder. Threads are made on first use.
+    `is_closing` may be set anywhere, also in a signal handler: no run begins after it.
+    """
+
+    def __init__(self, runner: Runner, ledger: Ledger, clock: Clock, bot: Caller, *, workers: int) -> None:
+        self.is_closing = False
+        self.workers = workers
+        self.cut_off = 0  # runs that a shutdown has ended
+        self._runner = runner
+        self._ledger = ledger
+        self._clock = clock
+        self._bot = bot
+        self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded)
+        self._waiting: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._started: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()  # one token per worker that waits
+        self._changed = threading.Condition()
+        self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
+        self._watched: dict[int, Run | None] = {}  # somebody waits for these; their ended form, once recorded
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether outcomes wait for the ledger."""
+        return self._recorder.is_behind
+
+    @property
+    def open_runs(self) -> list[Run]:
+        """All runs that have been dispatched and are not recorded yet."""
+        with self._changed:
+            return list(self._open.values())
+
+    @property
+    def busy(self) -> int:
+        """How many workers perform a run now."""
+        return len(self._runner.controls)
+
+    def is_worker(self, thread: threading.Thread) -> bool:
+        """Whether `thread` is one of ours."""
+        return thread in self._threads
+
+    def dispatch(self, runs: Sequence[Run]) -> None:
+        """Queue these runs; returns at once."""
+        if not runs:
+            return
+        self._ensure_threads()
+        with self._changed:
+            self._open.update((run.id, run) for run in runs)
+        for run in runs:
+            self._waiting.put(run)
+
+    def perform(self, runs: Sequence[Run]) -> list[Run]:
+        """Queue these runs and wait until all have ended and are recorded; those released meanwhile are absent.
+
+        Raises WouldWait on one of the worker threads, which would wait for itself.
+        """
+        if self.is_worker(threading.current_thread()):
+            raise WouldWait(
+                "a job asked for runs on the worker threads, one of which it holds:"
+                " call self.run_background_job(name) for each instead"
+            )
+        with self._changed:
+            self._watched.update((run.id, None) for run in runs)
+        self.dispatch(runs)
+        with self._changed:
+            self._changed.wait_for(lambda: not any(run.id in self._open for run in runs))
+            ended = [self._watched.pop(run.id) for run in runs]
+        return [run for run in ended if run is not None]
+
+    def wait_until_idle(self, timeout_s: float | None = None) -> bool:
+        """Wait until every dispatched run is recorded or released; false if `timeout_s` is over before."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._open, timeout_s)
+
+    def cancel_running(self) -> None:
+        """Ask every running run to end."""
+        for control in list(self._runner.controls.values()):
+            control.cancel()
+
+    def abandon_running(self) -> list[Run]:
+        """The runs that are still running; from now on none of them can change the database or its outcome."""
+        controls = list(self._runner.controls.values())
+        for control in controls:
+            control.has_ended = True
+        return [control.run for control in controls if control.run is not None]
+
+    def stop_starting(self) -> None:
+        """Release what has not started; what runs goes on."""
+        self.is_closing = True
+        self._waiting.put(None)
+        self._idle.put(None)  # the starter may be waiting for a worker that stays busy
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Write the last outcomes and end the threads; a worker that is still busy is left to itself."""
+        self.stop_starting()
+        if self._threads:
+            for _ in range(self.workers):
+                self._started.put(None)
+            self._recorder.close(timeout_s)
+
+    def record(self, ended: Sequence[Run]) -> None:
+        """Have the outcomes of these runs written."""
+        for run in ended:
+            self._recorder.record(run)
+
+    def record_now(self, ended: Run) -> None:
+        """Write the outcome of a run that was not dispatched, on this thread; later if the ledger does not answer."""
+        try:
+            self._ledger.finish([ended])
+        except LedgerUnavailable:
+            self._ensure_threads()
+            self._recorder.record(ended)
+
+    def _ensure_threads(self) -> None:
+        if self._threads:
+            return
+        loops = [("starter", self._start_waiting)]
+        loops += [(f"worker-{number}", self._work) for number in range(1, self.workers + 1)]
+        self._threads = [threading.Thread(target=loop, name=f"pinstripe-{name}", daemon=True) for name, loop in loops]
+        self._recorder.start()
+        for thread in self._threads:
+            thread.start()
+
+    def _start_waiting(self) -> None:
+        """The starter's loop: as many waiting runs as there are idle workers, started as one group."""
+        while (run := self._waiting.get()) is not None:
+            if not self.is_closing:
+                self._idle.get()
+            if self.is_closing:
+                self._release([run, *self._all_waiting()])
+                return
+            self._start([run, *self._more_for_idle_workers()])
+
+    def _all_waiting(self) -> list[Run]:
+        return list(iter(lambda: _next_or_none(self._waiting), None))
+
+    def _more_for_idle_workers(self) -> list[Run]:
+        more: list[Run] = []
+        while not self._idle.empty() and not self._waiting.empty():
+            run = self._waiting.get()
+            if run is None:  # told to close: the loop has to see it too
+                self._waiting.put(None)
+                break
+            self._idle.get()
+            more.append(run)
+        return more
+
+    def _start(self, group: list[Run]) -> None:
+        started = self._mark_started(group)
+        for run in started:
+            self._started.put(run)
+        for _ in range(len(group) - len(started)):
+            self._idle.put(None)
+        started_ids = {run.id for run in started}
+        self._settle([run for run in group if run.id not in started_ids])
+
+    def _mark_started(self, group: list[Run]) -> list[Run]:
+        """The runs of `group` that may start; asks again every second while the ledger does not answer."""
+        is_told = False
+        while not self.is_closing:
+            try:
+                return self._ledger.start(group, self._clock.now())
+            except LedgerUnavailable as error:
+                if not is_told:
+                    log.error("starts_delayed", runs=len(group), error=str(error))
+                is_told = True
+                with self._changed:
+                    self._changed.wait(RETRY_S)
+        self._release(group)
+        return []
+
+    def _work(self) -> None:
+        """A worker's loop."""
+        self._runner.keep_loop()
+        while True:
+            self._idle.put(None)
+            run = self._started.get()
+            if run is None:
+                self._runner.close_loop()
+                return
+            if self.is_closing:
+                self._release([run])
+            else:
+                ended, _ = self._runner.run(run, self._bot)
+                self._recorder.record(ended)
+
+    def _release(self, unstarted: Sequence[Run]) -> None:
+        try:
+            self._ledger.release(unstarted)
+        except LedgerUnavailable as error:
+            log.error("release_failed", runs=len(unstarted), error=str(error))
+        else:
+            log.info("runs_released", runs=len(unstarted))
+        self._settle(unstarted)
+
+    def _on_recorded(self, ended: Sequence[Run]) -> None:
+        with self._changed:
+            self.cut_off += sum(run.state is RunState.INTERRUPTED for run in ended)
+            for run in ended:
+                if run.id in self._watched:
+                    self._watched[run.id] = run
+        self._settle(ended)
+
+    def _settle(self, runs: Sequence[Run]) -> None:
+        """These runs are no longer open."""
+        with self._changed:
+            for run in runs:
+                self._open.pop(run.id, None)
+            self._changed.notify_all()
+
+
+def _next_or_none(waiting: queue.SimpleQueue[Run | None]) -> Run | None:
+    try:
+        return waiting.get_nowait()
+    except queue.Empty:
+        return None

@@ -1,0 +1,148 @@
+"""The log: structlog for the bot and its jobs, the standard library's records through the same door."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Literal, NoReturn, TextIO, cast
+
+import structlog
+from structlog.processors import StackInfoRenderer, TimeStamper, add_log_level, format_exc_info
+from structlog.typing import EventDict, Processor
+
+from pinstripe_bot.log_lines import console_line, json_line, plain_line
+from pinstripe_bot.output import current_output, real_stream
+
+_EXTRA: Final = structlog.stdlib.ExtraAdder()
+_LOUD: Final = ("uvicorn", "sqlalchemy")
+"""Libraries that say much at "info": they are heard from "warning" on."""
+
+
+def configure_logs(
+    format: Literal["auto", "console", "json"] = "auto",
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    *,
+    colors: bool = True,
+    stream: TextIO | None = None,
+) -> None:
+    """Send the log of this process to `stream`, by default stderr: stdout belongs to what a command answers.
+
+    "auto" is "console" on a terminal, else "json"; colours only ever appear on a terminal.
+    Loggers that were used before follow to the new stream and format, but keep their level.
+    """
+    stream = real_stream(sys.stderr if stream is None else stream)
+    is_terminal = stream is not None and stream.isatty()
+    is_json = format == "json" or (format == "auto" and not is_terminal)
+    render = json_line if is_json else console_line(colors=colors and is_terminal)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    # The list is changed in place: cached loggers hold on to it.
+    processors = cast(list[Processor], structlog.get_config()["processors"])
+    processors[:] = [
+        structlog.contextvars.merge_contextvars,
+        add_log_level,
+        TimeStamper(fmt=None),
+        StackInfoRenderer(),
+        _add_traceback,
+        _keep_for_run,
+        _LineWriter(stream, render),
+    ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.testing.ReturnLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    _receive_records(processors, number)
+
+
+def _add_traceback(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Turn the exception of `log.exception(...)` into text under the key that failed runs use as well."""
+    if event.get("exc_info"):
+        event = format_exc_info(logger, method, event)
+        if "exception" in event:
+            event["traceback"] = event.pop("exception")
+    return event
+
+
+def _keep_for_run(logger: Any, method: str, event: EventDict) -> EventDict:
+    output = current_output.get()
+    if output is not None:
+        output.append(plain_line(event) + "\n")
+    return event
+
+
+class _LineWriter:
+    """The last processor: writes each event as one line with one call, so that lines of threads never mix."""
+
+    def __init__(self, stream: TextIO | None, render: Callable[[EventDict], str]) -> None:
+        self._stream = stream
+        self._render = render
+        # Bytes where possible: a text stream is neither safe in threads nor able to show every character.
+        self._buffer = getattr(stream, "buffer", None)
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+
+    def __call__(self, logger: Any, method: str, event: EventDict) -> NoReturn:
+        self._write(self._render(event) + "\n")
+        raise structlog.DropEvent
+
+    def _write(self, line: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            if self._buffer is None:
+                self._stream.write(line)
+            else:
+                self._buffer.write(line.encode(self._encoding, "backslashreplace"))
+            self._stream.flush()
+        except (OSError, ValueError):
+            return  # nobody reads the log any more, or it was closed: no reason to fail a job
+
+
+class _RecordHandler(logging.Handler):
+    """Sends the standard library's records through structlog's processors."""
+
+    def __init__(self, processors: list[Processor]) -> None:
+        super().__init__()
+        self._processors = processors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event: Any = self._event(record)
+            for processor in self._processors:
+                event = processor(None, _level_name(record.levelno), event)
+        except structlog.DropEvent:
+            return
+        except Exception:  # noqa: BLE001  # a wall: records are made by others, and may not fit their own format
+            self.handleError(record)
+
+    def _event(self, record: logging.LogRecord) -> EventDict:
+        event: Any = _EXTRA(cast(Any, None), "", {"_record": record})
+        del event["_record"]
+        event |= {"event": record.getMessage(), "logger": record.name}
+        if record.exc_info:
+            event["exc_info"] = record.exc_info
+        if record.stack_info:
+            event["stack"] = record.stack_info
+        return cast(EventDict, event)
+
+
+def _level_name(number: int) -> str:
+    """The level of structlog for a number of the standard library, also for one between the usual ones."""
+    usual = {
+        logging.CRITICAL: "critical",
+        logging.ERROR: "error",
+        logging.WARNING: "warning",
+        logging.INFO: "info",
+    }
+    return next((name for least, name in usual.items() if number >= least), "debug")
+
+
+def _receive_records(processors: list[Processor], level: int) -> None:
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, _RecordHandler)]:
+        root.removeHandler(handler)
+    root.addHandler(_RecordHandler(processors))
+    root.setLevel(level)
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))

@@ -1,0 +1,136 @@
+"""The records of what came due and what became of it: `Due`, `Occurrence`, `Run`, their states and reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+MANUAL = "manual"
+"""The schedule of every run that somebody started by hand."""
+
+
+class Decision(StrEnum):
+    """What the ledger made of one due instant."""
+
+    RUN = "run"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+
+
+class Reason(StrEnum):
+    """Why an occurrence did not run, or a run ended the way it did."""
+
+    OVERLAP = "overlap"  # the same job with the same parameters was still queued or running
+    SAME_INSTANT = "same_instant"  # another schedule of the job ran it at this instant
+    COALESCED = "coalesced"  # superseded by a newer instant of the same schedule
+    TOO_LATE = "too_late"  # older than max_lateness, or than late_after where catch_up is "none"
+    SHUTDOWN = "shutdown"  # cut off because the bot had to stop
+    BOT_DIED = "bot_died"  # its bot was gone when another one looked
+    JOB_REMOVED = "job_removed"  # claimed before a restart, and its job is no longer in the project
+
+
+class RunState(StrEnum):
+    """The states of a run; drawn in docs/ledger.md."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run still has to end."""
+        return self in (RunState.QUEUED, RunState.RUNNING)
+
+
+class Plan(Protocol):
+    """What the timetable asks of a schedule; instants are UTC seconds."""
+
+    def next_after_ts(self, after_ts: int) -> int:
+        """The first due instant strictly after `after_ts`."""
+
+    def previous_before_ts(self, before_ts: int) -> int | None:
+        """The last due instant strictly before `before_ts`, or None where there is none."""
+
+    def count_ts(self, after_ts: int, until_ts: int) -> int:
+        """How many due instants lie in (after_ts, until_ts]."""
+
+
+PlanT = TypeVar("PlanT", bound=Plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Generic[PlanT]):
+    """A schedule that has come due, with its undecided window (after_ts, until_ts]."""
+
+    schedule: PlanT
+    after_ts: int
+    until_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One due instant of one schedule, or a stretch of missed ones, decided."""
+
+    job: str
+    schedule: str
+    due_at: datetime
+    decision: Decision
+    reason: Reason | None = None
+    until_at: datetime | None = None  # the last instant of a stretch
+    count: int = 1
+
+    def lateness(self, now: datetime) -> timedelta:
+        """How long ago it came due; never negative."""
+        return max(now - self.due_at, timedelta(0))
+
+
+class RunError(msgspec.Struct, frozen=True):
+    """What a job raised: its type, message, place (`file:line in function`) and the author's traceback."""
+
+    type: str
+    message: str
+    place: str
+    traceback: str
+
+
+# A Struct, not a dataclass: 10,000 runs change state three times a second, and `replace` costs 0.2 us instead of 6.
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of an occurrence for one tenant, as the ledger records it; instants are aware UTC."""
+
+    id: int
+    job: str
+    schedule: str
+    due_at: datetime
+    state: RunState
+    claimed_at: datetime
+    params: dict[str, Any]
+    tenant: str = ""
+    attempt: int = 1
+    reason: Reason | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: RunError | None = None
+    result: Any = None
+    output: str = ""
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From start to finish, or None while it has not ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
+
+    @property
+    def lateness(self) -> timedelta | None:
+        """From due (by hand: from asked for) to started, or None while it has not started; never negative."""
+        if self.started_at is None:
+            return None
+        wanted_at = self.claimed_at if self.schedule == MANUAL else self.due_at
+        return max(self.started_at - wanted_at, timedelta(0))

@@ -1,0 +1,141 @@
+"""The parameters of a job: what its `run` declares, and how given values are cast to it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, get_type_hints
+
+import msgspec
+
+from pinstripe_bot.durations import parse_duration
+from pinstripe_bot.errors import InvalidJob, InvalidParams, PinstripeError
+from pinstripe_bot.options import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The keyword-only parameters of a `run`: {name: annotation}, which are required, and whether others may come.
+
+    A `run` that declares none takes any: it reads them from `self.params`.
+    """
+
+    types: Mapping[str, Any]
+    required: frozenset[str]
+    takes_others: bool
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *, owner: str) -> Params:
+        """Read the signature of `function`, whose first parameter is `owner` ("self" or "workspace")."""
+        types: dict[str, Any] = {}
+        required = set()
+        takes_others = False
+        parameters = list(inspect.signature(function).parameters.values())
+        if not parameters or parameters[0].kind not in (
+            inspect.Parameter.POSITIONAL_ONLY,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        ):
+            raise InvalidJob(f"{function.__name__}() takes no argument: write `def {function.__name__}({owner})`")
+        for parameter in parameters[1:]:
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                takes_others = True
+            elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                types[parameter.name] = Any
+                if parameter.default is inspect.Parameter.empty:
+                    required.add(parameter.name)
+            else:
+                raise InvalidJob(
+                    f"the parameter {parameter.name!r} of {function.__name__}() is positional:"
+                    f" put a star before it, `def {function.__name__}({owner}, *, {parameter.name})`"
+                )
+        types.update((name, hint) for name, hint in _hints(function).items() if name in types)
+        return cls(types, frozenset(required), takes_others)
+
+    @classmethod
+    def of_any(cls) -> Params:
+        """Parameters that take whatever comes."""
+        return cls({}, frozenset(), True)
+
+    def cast(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Check `given` against the signature and cast each value by its annotation.
+
+        Raises InvalidParams for a name or a value that does not fit, or one that is missing.
+        """
+        missing = sorted(self.required - given.keys())
+        if missing:
+            raise InvalidParams(f"the parameter {missing[0]!r} is missing: give it a value")
+        return self.cast_some(given)
+
+    def cast_some(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As `cast`, where the required ones may still be missing."""
+        return {name: self._cast_one(name, value) for name, value in given.items()}
+
+    def _cast_one(self, name: str, value: Any) -> Any:
+        if name not in self.types:
+            if self.takes_others or not self.types:
+                return value
+            raise InvalidParams(f"unknown parameter {name!r}: {did_you_mean(name, self.types)}")
+        wanted = self.types[name]
+        try:
+            return _convert(value, wanted)
+        except (msgspec.MsgspecError, PinstripeError, ValueError, TypeError) as error:
+            raise InvalidParams(
+                f"the parameter {name} = {value!r} does not fit its annotation {_describe(wanted)}: {error}"
+            ) from error
+
+    def call(self, function: Callable[..., Any], subject: Any, cast: Mapping[str, Any]) -> Any:
+        """Call `function(subject)` with the cast values, if it declares any parameters."""
+        return function(subject, **cast) if self.types or self.takes_others else function(subject)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function)
+    except (NameError, AttributeError, TypeError, SyntaxError) as error:
+        raise InvalidJob(f"an annotation of {function.__name__}() cannot be read: {error}") from error
+
+
+def _convert(value: Any, wanted: Any) -> Any:
+    if wanted is Any:
+        return value
+    if wanted is timedelta and not str(value).startswith("P"):  # in the ledger's JSON a duration is ISO 8601
+        return parse_duration(value)
+    try:
+        return msgspec.convert(value, wanted, strict=False, dec_hook=_construct)
+    except msgspec.ValidationError:
+        if not isinstance(value, str):
+            raise
+        return msgspec.json.decode(value, type=wanted, strict=False, dec_hook=_construct)  # `--param ids=[1,2]`
+
+
+def _construct(wanted: Any, value: Any) -> Any:
+    """Build a type that msgspec does not know, such as a Path, from the value written."""
+    return value if isinstance(value, wanted) else wanted(value)
+
+
+def _describe(wanted: Any) -> str:
+    return wanted.__name__ if isinstance(wanted, type) else str(wanted)
+
+
+def encode_params(params: Mapping[str, Any]) -> str:
+    """Parameters as canonical JSON: keys sorted, no blanks. Raises InvalidParams for what JSON cannot say."""
+    if not params:
+        return "{}"
+    try:
+        return msgspec.json.encode(params, order="sorted", enc_hook=_to_builtin).decode()
+    except (TypeError, ValueError) as error:
+        raise InvalidParams(f"the parameters {dict(params)!r} cannot be written as JSON: {error}") from error
+
+
+def _to_builtin(value: Any) -> Any:
+    if hasattr(value, "__fspath__"):
+        return value.__fspath__()
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
+
+
+def params_key(encoded: str) -> str:
+    """A short hash of canonical JSON, by which overlapping runs are compared; empty for no parameters."""
+    return "" if encoded == "{}" else hashlib.blake2b(encoded.encode(), digest_size=8).hexdigest()

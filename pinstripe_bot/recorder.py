@@ -1,0 +1,118 @@
+"""The recorder: one thread that writes outcomes into the ledger, in groups, and the bot's heartbeat."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.errors import LedgerError, LedgerUnavailable
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.occurrence import Run
+from pinstripe_bot.workspace import RunControl
+
+RETRY_S = 1.0
+HEARTBEAT_S = 5.0
+GROUP = 500
+
+log = structlog.get_logger("pinstripe")
+
+
+class Recorder:
+    """Writes what ended since the last write, as one transaction; `on_recorded` hears of every group.
+
+    While the ledger does not answer, outcomes are kept and offered again every second.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        controls: Mapping[int, RunControl],
+        on_recorded: Callable[[Sequence[Run]], None],
+    ) -> None:
+        self.is_behind = False  # whether the ledger refused the last write
+        self._ledger = ledger
+        self._clock = clock
+        self._controls = controls
+        self._on_recorded = on_recorded
+        self._ended: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._told: dict[int, tuple[int, int | None]] = {}  # the progress that the ledger has
+        self._next_beat_s = 0.0
+        self._thread = threading.Thread(target=self._loop, name="pinstripe-recorder", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def record(self, run: Run) -> None:
+        """Hand over an ended run; returns at once."""
+        self._ended.put(run)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is left and end the thread; gives up after `timeout_s`."""
+        self._closing.set()
+        self._ended.put(None)
+        self._thread.join(timeout_s)
+
+    def _loop(self) -> None:
+        unwritten: list[Run] = []
+        while unwritten or not self._closing.is_set() or not self._ended.empty():
+            self._collect(unwritten)
+            if unwritten and self._write(unwritten):
+                unwritten = []
+            elif unwritten:
+                self._closing.wait(RETRY_S)
+            self._beat()
+
+    def _collect(self, unwritten: list[Run]) -> None:
+        """Add all ended runs there are, up to a group; where there is none yet, wait for the first."""
+        try:
+            run = self._ended.get(timeout=0 if unwritten else RETRY_S)
+            while run is not None:
+                unwritten.append(run)
+                if len(unwritten) >= GROUP:
+                    return
+                run = self._ended.get_nowait()
+        except queue.Empty:
+            return
+
+    def _write(self, unwritten: list[Run]) -> bool:
+        try:
+            recorded = self._ledger.finish(unwritten)
+        except LedgerUnavailable as error:
+            if not self.is_behind:
+                log.error("outcomes_kept", runs=len(unwritten), error=str(error))
+            self.is_behind = True
+            return False
+        for run in unwritten:
+            if run.id not in recorded:
+                log.warning("outcome_refused", job=run.job, run_id=run.id, state=str(run.state))
+        if self.is_behind:
+            log.info("outcomes_written", runs=len(unwritten))
+        self.is_behind = False
+        self._on_recorded(unwritten)
+        return True
+
+    def _beat(self) -> None:
+        """Write the heartbeat now and then, and at once what jobs said of their progress."""
+        progress = {
+            run_id: control.progress
+            for run_id, control in list(self._controls.items())
+            if control.progress is not None and control.progress != self._told.get(run_id)
+        }
+        now_s = self._clock.monotonic()
+        if not progress and now_s < self._next_beat_s:
+            return
+        self._next_beat_s = now_s + HEARTBEAT_S
+        try:
+            self._ledger.beat(self._clock.now(), progress)
+        except LedgerError as error:
+            log.debug("heartbeat_missed", error=str(error))
+        else:
+            self._told = {
+                run_id: told for run_id, told in {**self._told, **progress}.items() if run_id in self._controls
+            }

@@ -1,0 +1,170 @@
+"""The runner: performs one started run in a workspace of its own; the one wall for a job's errors."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+from structlog.contextvars import bound_contextvars
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.errors import RunCancelled
+from pinstripe_bot.failure import describe_error
+from pinstripe_bot.ledger_schema import from_ts
+from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunState
+from pinstripe_bot.output import RunOutput, capture
+from pinstripe_bot.project import Project
+from pinstripe_bot.services import ProcessServices
+from pinstripe_bot.workspace import Caller, RunControl, Workspace
+
+RESULT_LIMIT = 64 * 1024
+"""Bytes of JSON that the ledger keeps of what a job returns."""
+
+log = structlog.get_logger("pinstripe")
+
+
+class Runner:
+    """Performs runs; safe to be called from many threads at once, each of which keeps an event loop for async jobs."""
+
+    def __init__(self, project: Project, shared: ProcessServices, clock: Clock) -> None:
+        self.controls: dict[int, RunControl] = {}  # of the runs that are running now, by run id
+        self._project = project
+        self._shared = shared
+        self._clock = clock
+        self._loops = threading.local()
+
+    def run(self, run: Run, bot: Caller, *, parent: RunControl | None = None) -> tuple[Run, BaseException | None]:
+        """Perform a started run; the ended run, and what the job raised. Everything it raises ends here."""
+        control = RunControl(run, parent)
+        self.controls[run.id] = control
+        output = RunOutput()
+        try:
+            with _log_context(run), capture(output):
+                log.debug("run_started")
+                ended, error = self._perform(run, control, bot)
+                ended = replace(ended, finished_at=self._clock.now(), output=output.text())
+                _log_end(ended)
+                return ended, error
+        finally:
+            del self.controls[run.id]
+
+    def _perform(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
+        try:
+            result = self._work(run, control, bot)
+        except BaseException as error:  # noqa: BLE001 - the wall: a job that raises or exits harms no other
+            if control.is_cancelled and isinstance(error, RunCancelled | asyncio.CancelledError):
+                return replace(run, state=RunState.INTERRUPTED, reason=Reason.SHUTDOWN), error
+            described = describe_error(error, self._project.root)
+            return replace(run, state=RunState.FAILED, error=described), error
+        return replace(run, state=RunState.SUCCEEDED, result=_as_json(result)), None
+
+    def _work(self, run: Run, control: RunControl, bot: Caller) -> Any:
+        definition = self._project.jobs[run.job]
+        workspace = Workspace(
+            project=self._project,
+            shared=self._shared,
+            clock=self._clock,
+            bot=bot,
+            run=run,
+            control=control,
+            window=lambda: self._window(run),
+            atomic=definition.options["atomic"],
+        )
+        with workspace:
+            params = copy.deepcopy(run.params) if run.params else {}  # the schedule's own must stay as they are
+            workspace.params = params
+            result = definition.perform(workspace, params)
+            if inspect.isawaitable(result):
+                result = self._await(control.listening(result), control)
+            return result
+
+    def _window(self, run: Run) -> tuple[datetime, datetime]:
+        """The previous due instant and this one; of a run by hand, the newest of any of the job's schedules."""
+        schedules = self._project.jobs[run.job].schedules
+        own = [schedule for schedule in schedules if run.schedule in (schedule.name, MANUAL)]
+        due_ts = int(run.due_at.timestamp())
+        earlier = [schedule.previous_before_ts(due_ts) for schedule in own]
+        newest_ts = max((ts for ts in earlier if ts is not None), default=due_ts)
+        return (from_ts(newest_ts), run.due_at)
+
+    def _await(self, work: Any, control: RunControl) -> Any:
+        """Run a coroutine to its end on this thread's event loop."""
+        loop: asyncio.Runner | None = getattr(self._loops, "runner", None)
+        if loop is None:
+            loop = self._loops.runner = asyncio.Runner()
+        try:
+            return loop.run(work)
+        finally:
+            # A loop in which a run was cancelled or has left tasks would hand them to the next run.
+            if control.is_cancelled or asyncio.all_tasks(loop.get_loop()):
+                self.close_loop()
+
+    def close_foreign_loop(self) -> None:
+        """Close the event loop of a thread that is not a worker's, such as one of `asyncio.to_thread`."""
+        if not getattr(self._loops, "is_kept", False):
+            self.close_loop()
+
+    def keep_loop(self) -> None:
+        """Let this thread keep its event loop from run to run, until `close_loop`."""
+        self._loops.is_kept = True
+
+    def close_loop(self) -> None:
+        """Close this thread's event loop, if it has one; a thread that ends calls it."""
+        loop: asyncio.Runner | None = getattr(self._loops, "runner", None)
+        if loop is not None:
+            self._loops.runner = None
+            loop.close()
+
+
+@contextmanager
+def _log_context(run: Run) -> Iterator[None]:
+    # Bound here, in the worker: a pool thread does not inherit its caller's context.
+    with bound_contextvars(
+        job=run.job, schedule=run.schedule, run_id=run.id, due_at=run.due_at.isoformat(), attempt=run.attempt
+    ):
+        yield
+
+
+def _log_end(run: Run) -> None:
+    """The one event that ends a run."""
+    facts: dict[str, Any] = {"duration_ms": _ms(run.duration), "lateness_ms": _ms(run.lateness)}
+    if run.reason is not None:
+        facts["reason"] = str(run.reason)
+    if run.error is None:
+        log.info(f"run_{run.state}", **facts)
+        return
+    error = run.error
+    log.error(
+        "run_failed",
+        **facts,
+        error_type=error.type,
+        error=error.message,
+        place=error.place,
+        traceback=error.traceback,
+    )
+
+
+def _ms(duration: timedelta | None) -> float:
+    return round((duration or timedelta(0)).total_seconds() * 1000, 1)
+
+
+def _as_json(result: Any) -> Any:
+    """A job's result as plain JSON values, or a note of why it is not kept."""
+    if result is None:
+        return None
+    try:
+        encoded = msgspec.json.encode(result)
+    except (TypeError, ValueError, RecursionError) as error:
+        return {"not_kept": f"a {type(result).__name__} cannot be written as JSON: {error}"}
+    if len(encoded) > RESULT_LIMIT:
+        return {"not_kept": f"{len(encoded)} bytes of JSON; {RESULT_LIMIT} are kept"}
+    return msgspec.json.decode(encoded)

@@ -1,0 +1,79 @@
+"""The schedule: a cron expression with its zone, parameters and policies on a job."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pinstripe_bot.cron import CronExpression
+from pinstripe_bot.policies import CatchUpPolicy, Overlap
+from pinstripe_bot.zones import Zone
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is written: a file relative to the project, and a line."""
+
+    path: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.line is None else f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """One schedule of one job; `offset_s`, from `spread`, is part of every due instant."""
+
+    job: str
+    name: str
+    cron: CronExpression
+    zone: Zone
+    dst: str
+    offset_s: int
+    policy: CatchUpPolicy
+    overlap: Overlap
+    params: dict[str, Any]  # cast by the job's annotations
+    params_json: str
+    params_key: str
+    enabled: bool
+    place: Place
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides when it is due: expression, zone, DST rule and spread. A changed one starts from now."""
+        return f"{self.cron.normalized} | {self.zone.name} | {self.dst} | {self.offset_s}"
+
+    def next_after_ts(self, after_ts: int) -> int:
+        """The first due instant strictly after `after_ts`; UTC seconds."""
+        return self.cron.next_after_ts(after_ts - self.offset_s, self.zone, self.dst) + self.offset_s
+
+    def previous_before_ts(self, before_ts: int) -> int | None:
+        """The last due instant strictly before `before_ts`; UTC seconds."""
+        return self.cron.previous_before_ts(before_ts - self.offset_s, self.zone, self.dst) + self.offset_s
+
+    def count_ts(self, after_ts: int, until_ts: int) -> int:
+        """How many due instants lie in (after_ts, until_ts]."""
+        return self.cron.count_ts(after_ts - self.offset_s, until_ts - self.offset_s, self.zone, self.dst)
+
+    def is_due_ts(self, instant_ts: int) -> bool:
+        """Whether it is due at exactly this UTC second."""
+        return self.cron.is_due_ts(instant_ts - self.offset_s, self.zone, self.dst)
+
+    def upcoming(self, after: datetime) -> Iterator[datetime]:
+        """The due instants after `after`, aware UTC, without end."""
+        instant_ts = int(after.timestamp() // 1)
+        while True:
+            instant_ts = self.next_after_ts(instant_ts)
+            yield datetime.fromtimestamp(instant_ts, UTC)
+
+
+def spread_offset_s(job: str, schedule: str, spread: timedelta | None) -> int:
+    """A whole number of seconds below `spread`, the same every day and on every machine."""
+    if spread is None:
+        return 0
+    digest = hashlib.blake2b(f"{job}\n{schedule}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % max(int(spread.total_seconds()), 1)

@@ -1,0 +1,83 @@
+"""The timetable: all schedules by their next due instant."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from pinstripe_bot.occurrence import Due, PlanT
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[PlanT]):
+    """A schedule and the instant up to which it has been decided."""
+
+    schedule: PlanT
+    after_ts: int
+
+
+class Timetable(Generic[PlanT]):
+    """A heap of next due instants; a look at it costs the same with ten schedules and with 100,000.
+
+    A schedule that comes due stays due, with a window that grows, until `advance` says that it was decided.
+    One that raises is put into `quarantined` with its error and harms no other. Not safe for several threads.
+    """
+
+    def __init__(self, marks: Iterable[tuple[PlanT, int]] = ()) -> None:
+        """Take (schedule, the UTC second up to which it is decided) for each schedule, in the order of declaration."""
+        self.quarantined: dict[PlanT, Exception] = {}
+        self._heap: list[tuple[int, int, _Entry[PlanT]]] = []
+        self._due: dict[PlanT, tuple[int, _Entry[PlanT]]] = {}
+        for order, (schedule, after_ts) in enumerate(marks):
+            self._add(order, _Entry(schedule, after_ts))
+        heapq.heapify(self._heap)
+
+    def __len__(self) -> int:
+        return len(self._heap) + len(self._due)
+
+    def _add(self, order: int, entry: _Entry[PlanT]) -> None:
+        next_ts = self._next_ts(entry)
+        if next_ts is not None:
+            self._heap.append((next_ts, order, entry))
+
+    def _next_ts(self, entry: _Entry[PlanT]) -> int | None:
+        try:
+            return entry.schedule.next_after_ts(entry.after_ts)
+        except Exception as error:  # noqa: BLE001 - a wall: one schedule that misbehaves must not stop the tick
+            self.quarantined[entry.schedule] = error
+            return None
+
+    def next_due_ts(self) -> int | None:
+        """The earliest due instant that is not yet offered, or None if nothing is planned."""
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, until_ts: int) -> list[Due[PlanT]]:
+        """One window per schedule that has come due by `until_ts`, in order of first due instant, then declaration."""
+        heap = self._heap
+        while heap and heap[0][0] <= until_ts:
+            _, order, entry = heapq.heappop(heap)
+            self._due[entry.schedule] = (order, entry)
+        return [Due(entry.schedule, entry.after_ts, until_ts) for _, entry in self._due.values()]
+
+    def advance(self, dues: Sequence[Due[PlanT]]) -> None:
+        """Record that these windows are decided, and plan what comes after them."""
+        for due in dues:
+            if due.schedule not in self._due:
+                continue  # dropped meanwhile
+            order, entry = self._due.pop(due.schedule)
+            entry.after_ts = due.until_ts
+            next_ts = self._next_ts(entry)
+            if next_ts is not None:
+                heapq.heappush(self._heap, (next_ts, order, entry))
+
+    def drop(self, schedules: Iterable[PlanT]) -> None:
+        """Stop planning these due schedules, because another bot plans another form of them."""
+        for schedule in schedules:
+            self._due.pop(schedule, None)
+
+    def quarantine(self, failed: Mapping[PlanT, Exception]) -> None:
+        """Stop planning these due schedules, because they raised these errors."""
+        self.quarantined.update(failed)
+        self.drop(failed)

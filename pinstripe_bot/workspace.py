@@ -1,0 +1,278 @@
+"""The workspace: the isolated surroundings of one run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol
+
+import structlog
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.config import Config
+from pinstripe_bot.database import Database
+from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
+from pinstripe_bot.job import dasherize
+from pinstripe_bot.occurrence import Run
+from pinstripe_bot.options import did_you_mean
+from pinstripe_bot.services import ProcessServices, ServiceDefinition
+
+
+class RunControl:
+    """What the outside may tell a run, and the run the outside; written and read by several threads.
+
+    `is_cancelled`: somebody asked it to end. `has_ended`: its end is already recorded, so that nothing of it
+    may be committed any more. `progress`: (done, total) as the job last said.
+    """
+
+    def __init__(self, run: Run | None = None, parent: RunControl | None = None) -> None:
+        self.run = run
+        self.has_ended = False
+        self.progress: tuple[int, int | None] | None = None
+        self._parent = parent
+        self._is_cancelled = False
+        self._cancel_task: Callable[[], None] | None = None
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self._is_cancelled or (self._parent is not None and self._parent.is_cancelled)
+
+    def cancel(self) -> None:
+        """Ask the run to end: an async one is cancelled at its next await, any other sees it in `checkpoint`."""
+        self._is_cancelled = True
+        if self._cancel_task is not None:
+            self._cancel_task()
+
+    def check(self) -> None:
+        """Raise RunCancelled if the run was told to end."""
+        if self.is_cancelled or self.has_ended:
+            raise RunCancelled("this run was told to end")
+
+    async def listening(self, work: Any) -> Any:
+        """Await `work` as a task that `cancel` cancels, from any thread."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def cancel_task() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        self._cancel_task = cancel_task
+        try:
+            self.check()  # told to end before there was a task to cancel
+            return await work
+        finally:
+            self._cancel_task = None
+
+
+class ProjectSurroundings(Protocol):
+    """What a workspace needs of the project."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def services(self) -> Mapping[str, ServiceDefinition]: ...
+
+
+class Caller(Protocol):
+    """Who runs a job on behalf of another one."""
+
+    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
+        """Run the job now, on this thread, in a workspace of its own. Raises RunFailed from the job's error."""
+
+
+class Workspace:
+    """What a job sees: `self.database`, `self.logger`, `self.params` and every file of `lib/services`.
+
+    A service is built on first use, once per run, and closed at the end in reverse order; a failing close or
+    COMMIT fails the run. Without a `run` (see `run_in_new_workspace`) there are no parameters and no instant.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: ProjectSurroundings,
+        shared: ProcessServices,
+        clock: Clock,
+        bot: Caller,
+        run: Run | None = None,
+        control: RunControl | None = None,
+        window: Callable[[], tuple[datetime, datetime]] | None = None,
+        atomic: bool = False,
+    ) -> None:
+        self.project = project
+        self.clock = clock
+        self.bot = bot
+        self.run = run
+        self.params: dict[str, Any] = {}
+        self.control = control or RunControl()
+        self._shared = shared
+        self._window = window
+        self._atomic = atomic
+        self._services: dict[str, Any] = {}
+        self._building: list[str] = []
+        self._stack = contextlib.ExitStack()
+        self._is_open = True
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._is_open = False
+        return self._stack.__exit__(kind, error, trace)
+
+    # Facts of the run
+
+    @property
+    def config(self) -> Config:
+        """The settings; `config.app` holds the project's own."""
+        return self.project.config
+
+    @property
+    def tenant(self) -> None:
+        """The tenant of the run: none."""
+        return
+
+    @property
+    def due_at(self) -> datetime:
+        """The due instant of this run; aware, UTC."""
+        return self._of_run().due_at
+
+    @property
+    def window(self) -> tuple[datetime, datetime]:
+        """The previous due instant and this one: what a report should cover."""
+        if self._window is None:
+            return (self.due_at, self.due_at)
+        return self._window()
+
+    @property
+    def schedule_name(self) -> str:
+        """The name of the schedule that came due, or "manual"."""
+        return self._of_run().schedule
+
+    @property
+    def job_name(self) -> str:
+        """The job's name, dasherized."""
+        return self._of_run().job
+
+    @property
+    def run_id(self) -> int:
+        """The run's number in the ledger."""
+        return self._of_run().id
+
+    @property
+    def attempt(self) -> int:
+        """Which try of the run this is, from 1."""
+        return self._of_run().attempt
+
+    def _of_run(self) -> Run:
+        if self.run is None:
+            raise WorkspaceError("this workspace belongs to no run: it has no due instant, schedule or run id")
+        return self.run
+
+    # Talking with the outside
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this run was told to end; a long loop asks now and then, and tidies up."""
+        return self.control.is_cancelled
+
+    def checkpoint(self) -> None:
+        """Raise RunCancelled if this run was told to end; otherwise do nothing."""
+        self.control.check()
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Say how far the run is; shown in the terminal and kept in the ledger."""
+        self.control.progress = (done, total)
+
+    def run_background_job(self, name: str, **params: Any) -> Run:
+        """Run another job now, on this thread, in a workspace of its own, and return its finished Run.
+
+        Raises RunFailed, from the job's own error, if it did not succeed; an overlap returns it as skipped.
+        """
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise WouldWait(
+                "run_background_job() would block the event loop:"
+                f" write `await self.run_background_job_async({name!r})`"
+            )
+        return self._call(name, params)
+
+    async def run_background_job_async(self, name: str, **params: Any) -> Run:
+        """As `run_background_job`, for an async job: the event loop goes on meanwhile."""
+        return await asyncio.to_thread(self._call, name, params)
+
+    def _call(self, name: str, params: Mapping[str, Any]) -> Run:
+        database = self._services.get("database")
+        if database is not None and database.in_transaction and database.is_sqlite:
+            raise WouldWait(
+                f"run_background_job({name!r}) was called inside a transaction: on SQLite the called job would wait"
+                " for this one: call it after the transaction"
+            )
+        return self.bot.run_inside(self, name, params)
+
+    # Services
+
+    @property
+    def logger(self) -> Any:
+        """A structlog logger; the run's keys are bound already."""
+        return self._service("logger", lambda: structlog.get_logger("pinstripe.job"))
+
+    @property
+    def database(self) -> Database:
+        """The project's database, for this run."""
+        database: Database = self._service("database", self._open_database)
+        return database
+
+    def _open_database(self) -> Database:
+        label = f"{self.run.job} #{self.run.id}" if self.run else "a workspace without a run"
+        database = self._shared.database_pool().open(label, atomic=self._atomic, guard=self._refuse_after_end)
+        return self._stack.enter_context(database)
+
+    def _refuse_after_end(self) -> None:
+        if self.control.has_ended:
+            raise RunCancelled("the end of this run is already recorded: it may not change the database any more")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = self.project.services
+        definition = known.get(dasherize(name).replace("-", "_"))
+        if definition is None:
+            raise UnknownService(f"there is no service {name!r}: {did_you_mean(name, {*known, *RESERVED})}")
+        if definition.is_per_process:
+            return self._shared.get(definition)
+        return self._service(definition.name, lambda: self._build(definition))
+
+    def _build(self, definition: ServiceDefinition) -> Any:
+        if definition.name in self._building:
+            circle = " -> ".join([*self._building, definition.name])
+            raise UnknownService(f"the service {definition.name!r} needs itself ({circle}): break the circle")
+        self._building.append(definition.name)
+        try:
+            return definition.build(self, self._stack)
+        finally:
+            self._building.pop()
+
+    def _service(self, name: str, build: Callable[[], Any]) -> Any:
+        if name not in self._services:
+            if not self._is_open:
+                raise WorkspaceError(f"the run of this workspace has ended: {name!r} cannot be used any more")
+            self._services[name] = build()
+        return self._services[name]
+
+
+RESERVED = frozenset(name for name in vars(Workspace) if not name.startswith("_")) | {
+    "project",
+    "clock",
+    "bot",
+    "run",
+    "params",
+    "control",
+}
+"""Names that a service cannot have."""

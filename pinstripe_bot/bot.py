@@ -71,6 +71,7 @@ class Bot:
         self.ledger_error: str | None = None  # why the last claim failed, if it did
         self._changing = threading.RLock()  # opening and closing
         self._is_open = False
+        self._is_planned = False
         self._is_stopping = False  # plain flags: a signal handler sets them
         self._is_cut_short = False
         self._handle: LoopHandle | None = None
@@ -86,11 +87,8 @@ class Bot:
                 return
             config, now = self.project.config, self.clock.now()
             is_new = self.ledger.open(self.project.name, now, kind=kind)
-            log.info(
-                "ledger_created" if is_new else "ledger_opened",
-                path=str(self.ledger.path),
-                covers="this machine only",
-            )
+            say = log.info if is_new or kind == "bot" else log.debug
+            say("ledger_created" if is_new else "ledger_opened", path=str(self.ledger.path), covers="this machine only")
             url = config.database.url
             pool = None if url is None else DatabasePool(url, root=self.project.root, monotonic=self.clock.monotonic)
             self._shared = ProcessServices(config, self.project.services, pool)
@@ -102,6 +100,7 @@ class Bot:
     def plan(self) -> None:
         """Announce this project's schedules, plan them from their marks on, and take over what dead bots left."""
         self.open()
+        self._is_planned = True
         planned = [schedule for schedule in self.project.schedules if schedule.enabled]
         now = self.clock.now()
         marks = self.ledger.register(planned, now, keep=self.project.broken_jobs)
@@ -270,14 +269,15 @@ class Bot:
             self._is_open = False
         dispatcher, timeout = self.dispatcher, self.project.config.shutdown_timeout
         dispatcher.stop_starting()
-        log.info("bot_stopping", running=dispatcher.busy, shutdown_timeout_s=timeout.total_seconds())
+        say = log.info if self._is_planned else log.debug  # a run by hand stops no bot that anybody watches
+        say("bot_stopping", running=dispatcher.busy, shutdown_timeout_s=timeout.total_seconds())
         deadline_s = self.clock.monotonic() + timeout.total_seconds()
         while not dispatcher.wait_until_idle(0.1):
             if self._is_cut_short or self.clock.monotonic() >= deadline_s:
                 self._cut_off()
                 break
         self._close()
-        log.info("bot_stopped", cut_off=dispatcher.cut_off)
+        say("bot_stopped", cut_off=dispatcher.cut_off)
         return dispatcher.cut_off
 
     def _cut_off(self) -> None:

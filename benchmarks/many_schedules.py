@@ -49,10 +49,7 @@ def _expressions() -> list[str]:
 
 def _load(texts: list[str]) -> list[tuple[CronExpression, Zone]]:
     zones = [zone(name) for name in ZONES]
-    return [
-        (parse(texts[place % len(texts)]), zones[place // len(texts) % len(zones)])
-        for place in range(SCHEDULES)
-    ]
+    return [(parse(texts[place % len(texts)]), zones[place // len(texts) % len(zones)]) for place in range(SCHEDULES)]
 
 
 def _peak_memory_kb() -> int:

@@ -29,6 +29,8 @@ from pinstripe_bot.workspace import Workspace
 CUT_OFF_GRACE_S = 2.0
 """How long cancelled runs get to tidy up before they are recorded as interrupted."""
 
+STUCK_AFTER_S = 30.0
+
 SECOND = timedelta(seconds=1)
 
 Result = TypeVar("Result")
@@ -230,6 +232,31 @@ class Bot:
         """A workspace that belongs to no run."""
         self.open()
         return Workspace(project=self.project, shared=self._shared, clock=self.clock, bot=self)
+
+    # Health
+
+    def reasons_not_alive(self) -> list[str]:
+        """Why this process should be started again: the loop has stood still. Empty while it lives."""
+        age_s = self._tick_age_s()
+        if self._looping is not None and age_s is not None and age_s > STUCK_AFTER_S:
+            return [f"the last tick was {age_s:.0f} s ago"]
+        return []
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why this bot cannot do its work now. Empty while it can."""
+        if self._is_stopping:
+            return ["the bot is stopping"]
+        if self._looping is None or self.last_tick_s is None:
+            return ["the bot has not started"]
+        reasons = self.reasons_not_alive()
+        if self.ledger_error is not None:
+            reasons.append(self.ledger_error)
+        if self.dispatcher.is_behind:
+            reasons.append("outcomes wait for the ledger")
+        return reasons
+
+    def _tick_age_s(self) -> float | None:
+        return None if self.last_tick_s is None else self.clock.monotonic() - self.last_tick_s
 
     # Stopping
 

@@ -52,9 +52,9 @@ class DayRule:
         """The first matching day, `day` or later; None if there is none in fifty years."""
         if self.is_every_day:
             return day
-        if not _FIRST_DAY <= day <= _LAST_DAY:
+        if day > _LAST_DAY:
             return None
-        year = _year_of(day)
+        year = _year_of(max(day, _FIRST_DAY))
         last_year = min(year + HORIZON_YEARS, MAXYEAR)
         while year <= last_year:
             start, days = self._by_year.get(year) or self._year(year)
@@ -68,9 +68,9 @@ class DayRule:
         """The last matching day, `day` or earlier; None if there is none in fifty years."""
         if self.is_every_day:
             return day
-        if not _FIRST_DAY <= day <= _LAST_DAY:
+        if day < _FIRST_DAY:
             return None
-        year = _year_of(day)
+        year = _year_of(min(day, _LAST_DAY))
         first_year = max(year - HORIZON_YEARS, MINYEAR)
         while year >= first_year:
             start, days = self._by_year.get(year) or self._year(year)

@@ -26,9 +26,7 @@ def addresses_of(host: str) -> tuple[tuple[str, int], ...]:
     matches = [re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", part) for part in host.split()]
     addresses = tuple((match[1].strip("[]"), int(match[2])) for match in matches if match)
     if not addresses or len(addresses) < len(matches) or any(port > 65535 for _, port in addresses):
-        raise ValueError(
-            f'{host!r} is not "HOST:PORT": write "127.0.0.1:3000", or several separated by blanks'
-        )
+        raise ValueError(f'{host!r} is not "HOST:PORT": write "127.0.0.1:3000", or several separated by blanks')
     return addresses
 
 
@@ -65,9 +63,7 @@ class LedgerConfig(msgspec.Struct, frozen=True):
 class LogsConfig(msgspec.Struct, frozen=True):
     """How the daemon's log looks, and how much it says."""
 
-    format: Annotated[Literal["auto", "console", "json"], setting('one of "auto", "console", "json"')] = (
-        "auto"
-    )
+    format: Annotated[Literal["auto", "console", "json"], setting('one of "auto", "console", "json"')] = "auto"
     level: Annotated[
         Literal["debug", "info", "warning", "error"], setting('one of "debug", "info", "warning", "error"')
     ] = "info"
@@ -76,9 +72,7 @@ class LogsConfig(msgspec.Struct, frozen=True):
 class Config(msgspec.Struct, frozen=True):
     """Everything a user may set; each field is explained in docs/configuration.md."""
 
-    jobs: Annotated[str, setting('a folder such as "lib/background_jobs"', min_length=1)] = (
-        "lib/background_jobs"
-    )
+    jobs: Annotated[str, setting('a folder such as "lib/background_jobs"', min_length=1)] = "lib/background_jobs"
     timezone: Annotated[str, setting('the name of a time zone such as "Europe/Berlin"', check=zone)] = "UTC"
     workers: Annotated[int, setting("a whole number from 1 to 1000", ge=1, le=1000)] = 8
     shutdown_timeout: Annotated[timedelta, setting('a duration such as "25s"')] = timedelta(seconds=25)
@@ -147,9 +141,7 @@ def _listed(problems: list[str]) -> str:
     return "\n  ".join([f"{len(problems)} settings cannot be used:", *problems])
 
 
-def find_project_root(
-    start: Path, *, project: Path | None = None, environ: Mapping[str, str] | None = None
-) -> Path:
+def find_project_root(start: Path, *, project: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
     """The project's folder: `project` (a flag), PINSTRIPE_PROJECT, or the nearest one from `start` upwards.
 
     A project has a pinstripe.toml, a [tool.pinstripe] in its pyproject.toml, or a folder lib/background_jobs.
@@ -160,9 +152,7 @@ def find_project_root(
     if named := project or environ.get("PINSTRIPE_PROJECT"):
         if not (start / named).is_dir():
             origin = "--project" if project else "PINSTRIPE_PROJECT"
-            raise InvalidProject(
-                f"{origin} says {str(named)!r}, which is no folder: name the project's folder"
-            )
+            raise InvalidProject(f"{origin} says {str(named)!r}, which is no folder: name the project's folder")
         return (start / named).resolve()
     for folder in (start, *start.parents):
         if sources.is_project(folder, Config().jobs):
@@ -181,9 +171,7 @@ def wants_colors(environ: Mapping[str, str] | None = None) -> bool:
 
 def describe(loaded: LoadedConfig) -> list[Setting]:
     """All settings as rows for `pinstripe show-config`."""
-    return [
-        Setting(key, _shown(redact(key, value)), loaded.origins[key]) for key, value in leaves(loaded.config)
-    ]
+    return [Setting(key, _shown(redact(key, value)), loaded.origins[key]) for key, value in leaves(loaded.config)]
 
 
 def _shown(value: Any) -> str:

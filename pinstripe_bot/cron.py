@@ -74,15 +74,9 @@ class CronExpression:
         ts = _floor_ts(instant)
         return ts == _ceiling_ts(instant) and self.is_due_ts(ts, zone(timezone), dst)
 
-    def between(
-        self, after: datetime, until: datetime, timezone: str, *, dst: str = "once"
-    ) -> Iterator[datetime]:
+    def between(self, after: datetime, until: datetime, timezone: str, *, dst: str = "once") -> Iterator[datetime]:
         """The due instants in (after, until], oldest first."""
-        until_ts, where, once = _floor_ts(until), zone(timezone), self._once(dst)
-        ts = search.next_ts(self._times, _floor_ts(after), where, once=once)
-        while ts is not None and ts <= until_ts:
-            yield _instant(ts)
-            ts = search.next_ts(self._times, ts, where, once=once)
+        return self._walk(_floor_ts(after), _floor_ts(until), zone(timezone), once=self._once(dst))
 
     def next_after_ts(self, after_ts: int, zone: Zone, dst: str = "once") -> int:
         """The first due instant after `after_ts`, in whole UTC seconds."""
@@ -106,6 +100,12 @@ class CronExpression:
         """The number of due instants in (after_ts, until_ts], without visiting them."""
         return search.count_ts(self._times, after_ts, until_ts, zone, once=self._once(dst))
 
+    def _walk(self, after_ts: int, until_ts: int, zone: Zone, *, once: bool) -> Iterator[datetime]:
+        ts = search.next_ts(self._times, after_ts, zone, once=once)
+        while ts is not None and ts <= until_ts:
+            yield _instant(ts)
+            ts = search.next_ts(self._times, ts, zone, once=once)
+
     def _once(self, dst: str) -> bool:
         if dst == "once":
             return self._is_fixed
@@ -115,8 +115,8 @@ class CronExpression:
 
     def _nothing(self, side: str, ts: int, zone: Zone, dst: str) -> InvalidSchedule:
         return InvalidSchedule(
-            f"{self.expression!r} never comes due in {zone.name} (dst={dst!r}) in the fifty years {side}"
-            f" second {ts} of 1970: write another time or zone."
+            f"{self.expression!r} with dst={dst!r} does not come due in {zone.name} in the fifty years {side}"
+            f" {_instant(ts)}: write another time."
         )
 
 
@@ -169,9 +169,7 @@ def _parsed(field: Field, text: str) -> _Parsed:
     try:
         answer = croniter(" ".join(fields), start_time=0.0)
     except CroniterError as error:
-        raise InvalidSchedule(
-            f"croniter does not take {text!r} as {field.name}, write it more simply"
-        ) from error
+        raise InvalidSchedule(f"croniter does not take {text!r} as {field.name}, write it more simply") from error
     values = answer.expanded[place]
     if field is WEEKDAY and answer.nth_weekday_of_month:
         nths = answer.nth_weekday_of_month
@@ -212,7 +210,9 @@ def _instant(ts: int) -> datetime:
     try:
         return EPOCH + timedelta(seconds=ts)
     except OverflowError as error:
-        raise InvalidSchedule("The due instant lies beyond the year 9999: ask for an earlier one.") from error
+        raise InvalidSchedule(
+            f"Second {ts} since 1970 lies outside the years 1 to 9999: ask nearer to today."
+        ) from error
 
 
 def _floor_ts(instant: datetime) -> int:

@@ -27,8 +27,9 @@ _BLANKS: Final = " \t\r\n\f\v"
 _ITEM: Final = re.compile(r"(?:\*|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
 _BY_CHANCE: Final = re.compile(r"[hr](\(.*\))?(/.*)?", re.ASCII)
 _NEAREST_WEEKDAY: Final = re.compile(r"(\d+)w|w(\d+)", re.ASCII)
+_UNTIL_LAST_DAY: Final = re.compile(r"(\d+)-l(/\d+|)", re.ASCII)
 _NTH_WEEKDAY: Final = re.compile(r"(?P<days>[a-z]+-[a-z]+|\w+)#0*(?P<nth>[1-5])", re.ASCII)
-_LAST_WEEKDAY: Final = re.compile(r"l(\w+)", re.ASCII)
+_LAST_WEEKDAY: Final = re.compile(r"l(\d+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ def split(expression: str) -> list[str]:
     if text.startswith("@"):
         text = _resolve(text)
     fields = re.findall(r"\S+", text, re.ASCII)
+    if fields and "tz=" in fields[0]:
+        refuse("a zone is not part of it, write timezone='Europe/Berlin', say, next to it")
     if not fields:
         refuse("it is empty, write five fields such as '*/5 * * * *'")
     if len(fields) == 7:
@@ -137,7 +140,7 @@ def _plain_item(field: Field, item: str) -> str:
     if "?" in item:
         refuse(f"'?' is not known here, write '*' as {field.name}")
     if _BY_CHANCE.fullmatch(item):
-        refuse(f"{item.upper()!r} is a {field.name} by chance, write a number, and spread= to move it")
+        refuse(f"{item.upper()!r} chooses the {field.name} by chance, write a number, and spread= to move it")
     if field is MONTH_DAY and ("l" in item or "w" in item):
         return _plain_month_day(item)
     if field is WEEKDAY and ("#" in item or "l" in item):
@@ -148,15 +151,13 @@ def _plain_item(field: Field, item: str) -> str:
 def _plain_month_day(item: str) -> str:
     if item == "l":
         return item
-    if item.endswith("-l"):
-        return _plain_range(MONTH_DAY, item.removesuffix("l") + "31")
+    if match := _UNTIL_LAST_DAY.fullmatch(item):
+        return _plain_range(MONTH_DAY, f"{match[1]}-31{match[2]}")
     if match := _NEAREST_WEEKDAY.fullmatch(item):
         return f"{MONTH_DAY.value(match[1] or match[2])}w"
     if item == "lw":
         refuse("'LW' is not known here, write '31W' for the last weekday of the month")
-    refuse(
-        f"{item.upper()!r} is no day of month, write L for the last one, 15W for the weekday nearest to one"
-    )
+    refuse(f"{item.upper()!r} is no day of month, write L for the last one, 15W for the weekday nearest to one")
 
 
 def _plain_weekday(item: str) -> str:
@@ -180,7 +181,7 @@ def _plain_range(field: Field, item: str) -> str:
         return f"*{suffix}"
     low, high = _bounds(field, match)
     if high < low:
-        refuse(f"the range {item!r} runs backwards, write {_forwards(field, low, high)!r}")
+        refuse(f"the range {item!r} runs backwards, write {_forwards(field, low, high, step)!r}")
     return f"{low}" if low == high else f"{low}-{high}{suffix}"
 
 
@@ -193,6 +194,12 @@ def _bounds(field: Field, match: re.Match[str]) -> tuple[int, int]:
     return low, field.value(match["high"])
 
 
-def _forwards(field: Field, low: int, high: int) -> str:
-    pieces = ((low, 6 if field is WEEKDAY else field.high), (field.low, high))
+def _forwards(field: Field, low: int, high: int, step: int) -> str:
+    """What a range that runs backwards may have meant: over the end of the field and on from its start."""
+    top = 6 if field is WEEKDAY else field.high
+    if step > 1:
+        size = top + 1 - field.low
+        values = (field.low + (value - field.low) % size for value in range(low, high + size + 1, step))
+        return ",".join(str(value) for value in values)
+    pieces = ((low, top), (field.low, high))
     return ",".join(f"{first}-{last}" if first < last else f"{first}" for first, last in pieces)

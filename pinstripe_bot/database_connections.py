@@ -10,11 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
-from pinstripe_bot.database_table import close_names
 from pinstripe_bot.database_types import SQLITE_TYPE_NAMES, reflect
 from pinstripe_bot.errors import DatabaseError
 
@@ -54,9 +53,9 @@ class Connections:
             return found
         with self.plain_errors():
             if connection is not None:
-                return self._tables.setdefault(name, _look_up(connection, name))
+                return self._tables.setdefault(name, reflect(connection, name))
             with self._engine.connect() as own:
-                return self._tables.setdefault(name, _look_up(own, name))
+                return self._tables.setdefault(name, reflect(own, name))
 
     def dispose(self) -> None:
         """Close every connection that is not in use."""
@@ -259,15 +258,3 @@ def _said(error: BaseException) -> str:
     """The driver's own words on one line, without the statement and the values that PostgreSQL adds."""
     answer = getattr(error, "diag", None)
     return " ".join(str((answer and answer.message_primary) or error).split())
-
-
-def _look_up(connection: Connection, name: str) -> Table:
-    try:
-        return reflect(connection, name)
-    except NoSuchTableError:
-        inspector = inspect(connection)
-        known = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
-    if not known:
-        raise DatabaseError(f"there is no table {name!r}: the database is empty; is database.url right?")
-    hint = close_names(name, known) or f"its tables are {', '.join(known)}"
-    raise DatabaseError(f"there is no table {name!r}: {hint}")

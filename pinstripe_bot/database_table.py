@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,29 +9,21 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Self
 
-from sqlalchemy import (
-    JSON,
-    Column,
-    ColumnElement,
-    Enum,
-    Select,
-    String,
-    Table,
-    UnaryExpression,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    type_coerce,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.engine import CursorResult, IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import NullType
 
-from pinstripe_bot.database_types import ORDERINGS, Instant, InstantText, compare_instant_text, place_of, utc
+from pinstripe_bot.database_types import (
+    ORDERINGS,
+    Instant,
+    InstantText,
+    close_names,
+    compare_instant_text,
+    place_of,
+    utc,
+)
 from pinstripe_bot.errors import DatabaseError
 
 _MATCHES = ("begins_with", "ends_with", "contains")
@@ -70,10 +61,10 @@ class TableQuery:
     `table` is the SQLAlchemy table, for statements of your own.
     """
 
-    table: Table
+    table: sa.Table
     perform: Callable[..., StatementResult]
-    conditions: tuple[ColumnElement[bool], ...] = ()
-    ordering: tuple[ColumnElement[Any], ...] = ()
+    conditions: tuple[sa.ColumnElement[bool], ...] = ()
+    ordering: tuple[sa.ColumnElement[Any], ...] = ()
     most: int | None = None
 
     def where(self, /, **values: Any) -> Self:
@@ -106,9 +97,9 @@ class TableQuery:
     def count(self) -> int:
         """How many rows `all()` would return."""
         rows = replace(self, ordering=())._select().subquery()
-        return int(self.perform(select(func.count()).select_from(rows)).scalar_one())
+        return int(self.perform(sa.select(func.count()).select_from(rows)).scalar_one())
 
-    def insert(self, rows: Iterable[Mapping[str, Any]] | None = None, /, **values: Any) -> int:
+    def sa.insert(self, rows: Iterable[Mapping[str, Any]] | None = None, /, **values: Any) -> int:
         """Insert one row of values, or several as a list of dictionaries; returns how many."""
         if self.conditions or self.ordering or self.most is not None:
             raise self._error("insert() has no meaning after where(), order_by() or limit(): call it first")
@@ -117,26 +108,26 @@ class TableQuery:
         checked = [self._changes("insert", row) for row in ([values] if rows is None else rows)]
         if any(row.keys() != checked[0].keys() for row in checked):
             raise self._error("insert() got rows with different columns: give every row the same keys")
-        return self.perform(insert(self.table).inline(), checked).rowcount if checked else 0
+        return self.perform(sa.insert(self.table).inline(), checked).rowcount if checked else 0
 
-    def update(self, /, **values: Any) -> int:
+    def sa.update(self, /, **values: Any) -> int:
         """Set these values in all rows that match; returns how many they were."""
         self._refuse_partial("update")
         changes = self._changes("update", values)
-        return self.perform(update(self.table).where(*self.conditions).values(changes)).rowcount
+        return self.perform(sa.update(self.table).where(*self.conditions).values(changes)).rowcount
 
-    def delete(self) -> int:
+    def sa.delete(self) -> int:
         """Delete all rows that match; returns how many they were."""
         self._refuse_partial("delete")
-        return self.perform(delete(self.table).where(*self.conditions)).rowcount
+        return self.perform(sa.delete(self.table).where(*self.conditions)).rowcount
 
     def __iter__(self) -> Iterator[TableRow]:
         return iter(self.all())
 
-    def _select(self) -> Select[Any]:
-        return select(*self.table.columns).where(*self.conditions).order_by(*self.ordering).limit(self.most)
+    def _select(self) -> sa.Select[Any]:
+        return sa.select(*self.table.columns).where(*self.conditions).order_by(*self.ordering).limit(self.most)
 
-    def _condition(self, name: str, value: Any) -> ColumnElement[bool]:
+    def _condition(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         columns = self.table.columns
         if name in columns:  # a column called size_lt is meant before size with _lt
             return compare(columns[name], "eq", value)
@@ -146,7 +137,7 @@ class TableQuery:
                 return compare(columns[stem], suffix, value)
         raise self._unknown(name, *(f"{{}}_{suffix}" for suffix in _SUFFIXES))
 
-    def _order(self, name: str) -> UnaryExpression[Any]:
+    def _order(self, name: str) -> sa.UnaryExpression[Any]:
         columns = self.table.columns
         if name in columns:
             return columns[name].asc()
@@ -180,7 +171,7 @@ class TableQuery:
         return DatabaseError(f"table {self.table.name!r}: {sentence}")
 
 
-def compare(column: Column[Any], comparison: str, value: Any) -> ColumnElement[bool]:
+def compare(column: sa.Column[Any], comparison: str, value: Any) -> sa.ColumnElement[bool]:
     """`column <comparison> value` in SQL; None is NULL, text is compared with its case."""
     if comparison == "in":
         return _membership(column, value)
@@ -194,33 +185,27 @@ def compare(column: Column[Any], comparison: str, value: Any) -> ColumnElement[b
     return ORDERINGS[comparison](column, value)
 
 
-def check_value(column: Column[Any], value: object) -> None:
+def check_value(column: sa.Column[Any], value: object) -> None:
     """Refuse what would be taken and mean something else: SQL, and an instant where none is kept."""
     if isinstance(value, ClauseElement):
         raise DatabaseError(f"{place_of(column)} takes a value, not SQL: use database.execute(statement)")
     if isinstance(column.type, Instant | InstantText):
         if value is not None:
             utc(value, place_of(column))
-    elif isinstance(value, datetime) and not isinstance(column.type, JSON):
+    elif isinstance(value, datetime) and not isinstance(column.type, sa.JSON):
         raise DatabaseError(
             f"{place_of(column)} is not declared as a timestamp and keeps no datetime, but got "
             f"{value.isoformat(' ')}: change its declaration, or give it what it keeps"
         )
 
 
-def close_names(name: str, known: Iterable[str]) -> str:
-    """`did you mean ...?` with those among `known` that are close to `name`; empty if none is."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.7)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
-
-
-def _check_comparable(column: Column[Any], value: object) -> None:
+def _check_comparable(column: sa.Column[Any], value: object) -> None:
     check_value(column, value)
-    if isinstance(column.type, JSON):
-        raise DatabaseError(f"{place_of(column)} is JSON, which only None compares with: use database.execute")
+    if isinstance(column.type, sa.JSON):
+        raise DatabaseError(f"{place_of(column)} is sa.JSON, which only None compares with: use database.execute")
 
 
-def _nullness(column: Column[Any], comparison: str) -> ColumnElement[bool]:
+def _nullness(column: sa.Column[Any], comparison: str) -> sa.ColumnElement[bool]:
     if comparison == "eq":
         return column.is_(None)
     if comparison == "ne":
@@ -228,7 +213,7 @@ def _nullness(column: Column[Any], comparison: str) -> ColumnElement[bool]:
     raise DatabaseError(f"{place_of(column)}: None is neither less nor more than a value; _{comparison} needs one")
 
 
-def _membership(column: Column[Any], values: Any) -> ColumnElement[bool]:
+def _membership(column: sa.Column[Any], values: Any) -> sa.ColumnElement[bool]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise DatabaseError(f"{place_of(column)}: _in takes several values, not {values!r}: write [{values!r}]")
     wanted = list(values)
@@ -241,11 +226,11 @@ def _membership(column: Column[Any], values: Any) -> ColumnElement[bool]:
         _check_comparable(column, value)
     is_text = isinstance(column.type, InstantText)
     condition = compare_instant_text(column, "in", present) if is_text else column.in_(present)
-    return or_(condition, column.is_(None)) if len(present) < len(wanted) else condition
+    return sa.or_(condition, column.is_(None)) if len(present) < len(wanted) else condition
 
 
-def _match(column: Column[Any], comparison: str, text: Any) -> ColumnElement[bool]:
-    if not isinstance(column.type, String | NullType) or isinstance(column.type, Enum):
+def _match(column: sa.Column[Any], comparison: str, text: Any) -> sa.ColumnElement[bool]:
+    if not isinstance(column.type, sa.String | NullType) or isinstance(column.type, sa.Enum):
         raise DatabaseError(f"{place_of(column)} is a {column.type}, not text: _{comparison} cannot be used on it")
     if not isinstance(text, str) or "\0" in text:
         raise DatabaseError(f"{place_of(column)}: _{comparison} takes text without NUL characters, not {text!r}")
@@ -258,9 +243,9 @@ def _match(column: Column[Any], comparison: str, text: Any) -> ColumnElement[boo
     return column.contains(text, autoescape=True)
 
 
-def _glob(column: Column[Any], comparison: str, text: str) -> ColumnElement[bool]:
+def _glob(column: sa.Column[Any], comparison: str, text: str) -> sa.ColumnElement[bool]:
     # SQLite's LIKE ignores the case of ASCII letters; GLOB does not, and finds a beginning in an index.
     literal = re.sub(r"[*?\[]", r"[\g<0>]", text)
     before = "" if comparison == "begins_with" else "*"
     after = "" if comparison == "ends_with" else "*"
-    return type_coerce(column, String).bool_op("GLOB")(f"{before}{literal}{after}")
+    return sa.type_coerce(column, sa.String).bool_op("GLOB")(f"{before}{literal}{after}")

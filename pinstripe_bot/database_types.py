@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import (
-    DECIMAL,
-    JSON,
-    NUMERIC,
-    TIMESTAMP,
-    Column,
-    ColumnElement,
-    Connection,
-    DateTime,
-    Dialect,
-    MetaData,
-    String,
-    Table,
-    inspect,
-    type_coerce,
-)
+import sqlalchemy as sa
+from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 from pinstripe_bot.errors import DatabaseError
@@ -31,13 +18,13 @@ from pinstripe_bot.errors import DatabaseError
 # SQLite takes any word as a type, and SQLAlchemy calls those that it does not know NUMERIC. With the real
 # NUMERIC renamed to DECIMAL, a NUMERIC that is left is a word such as UUID, whose values are not touched.
 SQLITE_TYPE_NAMES: Mapping[str, type[TypeEngine[Any]]] = {
-    "NUMERIC": DECIMAL,
-    "TIMESTAMPTZ": TIMESTAMP,
-    "TIMESTAMP WITH TIME ZONE": TIMESTAMP,
-    "TIMESTAMP WITHOUT TIME ZONE": TIMESTAMP,
-    "JSONB": JSON,
+    "NUMERIC": sa.DECIMAL,
+    "TIMESTAMPTZ": sa.TIMESTAMP,
+    "TIMESTAMP WITH TIME ZONE": sa.TIMESTAMP,
+    "TIMESTAMP WITHOUT TIME ZONE": sa.TIMESTAMP,
+    "JSONB": sa.JSON,
 }
-ORDERINGS: Mapping[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+ORDERINGS: Mapping[str, Callable[[Any, Any], sa.ColumnElement[bool]]] = {
     "lt": operator.lt,
     "le": operator.le,
     "gt": operator.gt,
@@ -51,7 +38,7 @@ _EXACT_DIGITS = 15  # what SQLite keeps of a number with a fraction
 class Instant(TypeDecorator[datetime]):
     """A PostgreSQL timestamp: aware datetimes in, aware UTC out; one without a zone holds UTC."""
 
-    impl = DateTime
+    impl = sa.DateTime
     cache_ok = True
 
     def __init__(self, place: str, has_zone: bool) -> None:
@@ -59,13 +46,13 @@ class Instant(TypeDecorator[datetime]):
         self.place = place
         self.has_zone = has_zone
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
         instant = utc(value, self.place)
         return instant if self.has_zone else instant.replace(tzinfo=None)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
@@ -77,17 +64,17 @@ class InstantText(TypeDecorator[datetime]):
     Reads every ISO 8601 form that others may have written; one without an offset is UTC.
     """
 
-    impl = String
+    impl = sa.String
     cache_ok = True
 
     def __init__(self, place: str) -> None:
         super().__init__()
         self.place = place
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> str | None:
         return None if value is None else spellings(utc(value, self.place))[-1]
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
         if value is None:
             return None
         try:
@@ -100,7 +87,7 @@ class InstantText(TypeDecorator[datetime]):
 
 
 class ExactNumber(TypeDecorator[Decimal]):
-    """A DECIMAL on SQLite, which has none: what it cannot keep exactly is refused, never rounded."""
+    """A sa.DECIMAL on SQLite, which has none: what it cannot keep exactly is refused, never rounded."""
 
     impl = NullType
     cache_ok = True
@@ -110,7 +97,7 @@ class ExactNumber(TypeDecorator[Decimal]):
         self.place = place
         self.scale = scale
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> int | float | None:
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> int | float | None:
         if value is None or isinstance(value, float):
             return value
         if not isinstance(value, int | Decimal):
@@ -124,7 +111,7 @@ class ExactNumber(TypeDecorator[Decimal]):
             )
         return float(number)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Decimal | None:
         if value is None:
             return None
         try:
@@ -137,21 +124,36 @@ class ExactNumber(TypeDecorator[Decimal]):
         return number.quantize(Decimal(1).scaleb(-self.scale), context=Context(prec=100))
 
 
-def reflect(connection: Connection, name: str) -> Table:
-    """The table or view `name` as the database describes it now, with our column types.
+class UnknownTable(DatabaseError, AttributeError):
+    """No table has this name; the message names the close ones. An AttributeError, so that `hasattr` works."""
 
-    Raises sqlalchemy's NoSuchTableError. Reads the columns alone: keys and indexes are not needed for what we
-    do, and SQLAlchemy warns about those that it cannot read.
+
+def reflect(connection: sa.Connection, name: str) -> sa.Table:
+    """The table or view `name` as the database describes it now, with our column types; or UnknownTable.
+
+    Reads the columns alone: keys and indexes are not needed for what we do, and SQLAlchemy warns about those
+    that it cannot read.
     """
     is_sqlite = connection.dialect.name == "sqlite"
+    inspector = sa.inspect(connection)
+    try:
+        described = inspector.get_columns(name)
+    except NoSuchTableError:
+        raise _unknown_table(name, sorted([*inspector.get_table_names(), *inspector.get_view_names()])) from None
     columns = [
-        Column(column["name"], _our_type(column["type"], _place(column["name"], name), is_sqlite))
-        for column in inspect(connection).get_columns(name)
+        sa.Column(column["name"], _our_type(column["type"], _place(column["name"], name), is_sqlite))
+        for column in described
     ]
-    return Table(name, MetaData(), *columns, info={"is_sqlite": is_sqlite})
+    return sa.Table(name, sa.MetaData(), *columns, info={"is_sqlite": is_sqlite})
 
 
-def place_of(column: Column[Any]) -> str:
+def close_names(name: str, known: Iterable[str]) -> str:
+    """`did you mean ...?` with those among `known` that are close to `name`; empty if none is."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.7)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def place_of(column: sa.Column[Any]) -> str:
     """How sentences call a column."""
     return _place(column.name, column.table.name)
 
@@ -179,7 +181,7 @@ def spellings(instant: datetime) -> list[str]:
     return [text.isoformat(" ", precision) for precision in precisions]
 
 
-def compare_instant_text(column: Column[Any], comparison: str, value: Any) -> ColumnElement[bool]:
+def compare_instant_text(column: sa.Column[Any], comparison: str, value: Any) -> sa.ColumnElement[bool]:
     """`column <comparison> value` such that all `spellings` of one instant are equal; an index still serves.
 
     As text, `12:00:00` < `12:00:00.000` < `12:00:00.000000` < any later instant: each side of the comparison
@@ -188,7 +190,7 @@ def compare_instant_text(column: Column[Any], comparison: str, value: Any) -> Co
     place = place_of(column)
     instants = value if comparison == "in" else [value]
     texts = [text for instant in instants for text in spellings(utc(instant, place))]
-    text_column = type_coerce(column, String)
+    text_column = sa.type_coerce(column, sa.String)
     if comparison in ("eq", "in"):
         return text_column.in_(texts)
     if comparison == "ne":
@@ -211,13 +213,20 @@ def _place(column: str, table: str) -> str:
     return f"column {column!r} of table {table!r}"
 
 
+def _unknown_table(name: str, known: list[str]) -> UnknownTable:
+    if not known:
+        return UnknownTable(f"there is no table {name!r}: the database is empty; is database.url right?")
+    hint = close_names(name, known) or f"its tables are {', '.join(known)}"
+    return UnknownTable(f"there is no table {name!r}: {hint}")
+
+
 def _our_type(reflected: TypeEngine[Any], place: str, is_sqlite: bool) -> TypeEngine[Any]:
-    if isinstance(reflected, DateTime):
+    if isinstance(reflected, sa.DateTime):
         return InstantText(place) if is_sqlite else Instant(place, has_zone=reflected.timezone)
-    if isinstance(reflected, JSON):
+    if isinstance(reflected, sa.JSON):
         reflected.none_as_null = True  # None is NULL here as in every other column
-    if is_sqlite and isinstance(reflected, NUMERIC):
+    if is_sqlite and isinstance(reflected, sa.NUMERIC):
         return NullType()
-    if is_sqlite and isinstance(reflected, DECIMAL):
+    if is_sqlite and isinstance(reflected, sa.DECIMAL):
         return ExactNumber(place, reflected.scale)
     return reflected

@@ -98,6 +98,11 @@ class Dispatcher:
         with self._changed:
             return self._changed.wait_for(lambda: not self._open, timeout_s)
 
+    def progress(self) -> list[tuple[int, int | None]]:
+        """(done, total) as the running jobs last said it."""
+        controls = list(self._runner.controls.values())
+        return [control.progress for control in controls if control.progress is not None]
+
     def cancel_running(self) -> None:
         """Ask every running run to end."""
         for control in list(self._runner.controls.values()):

@@ -40,9 +40,7 @@ def _read(value: object) -> timedelta | None:
     if _SECONDS.fullmatch(text):
         return timedelta(seconds=float(text))
     parts = _PARTS.fullmatch(text)
-    return (
-        timedelta(**{name: float(number) for name, number in parts.groupdict("0").items()}) if parts else None
-    )
+    return timedelta(**{name: float(number) for name, number in parts.groupdict("0").items()}) if parts else None
 
 
 def format_duration(duration: timedelta) -> str:

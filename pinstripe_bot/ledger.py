@@ -258,13 +258,21 @@ class Ledger:
         with self._store.reading() as connection:
             return [run_of(row) for row in connection.execute(query).mappings()]
 
-    def last_runs(self) -> dict[str, Run]:
-        """{job: its newest run}."""
-        newest = select(func.max(runs.c.id)).group_by(runs.c.job).scalar_subquery()
-        with self._store.reading() as connection:
-            rows = connection.execute(select(runs).where(runs.c.id.in_(newest))).mappings()
-            return {row["job"]: run_of(row) for row in rows}
-
 
 def _inserted_id(connection: Connection, statement: Any) -> int:
     return int(connection.execute(statement).inserted_primary_key[0])  # type: ignore[index]
+
+
+def read_last_runs(path: Path) -> dict[str, Run]:
+    """{job: its newest run} from a ledger that may be in use; empty if there is none yet."""
+    if not path.exists():
+        return {}
+    store = LedgerStore(path)
+    store.open_for_reading()
+    newest = select(func.max(runs.c.id)).group_by(runs.c.job)
+    try:
+        with store.reading() as connection:
+            rows = connection.execute(select(runs).where(runs.c.id.in_(newest))).mappings()
+            return {row["job"]: run_of(row) for row in rows}
+    finally:
+        store.close()

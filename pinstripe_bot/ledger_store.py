@@ -41,15 +41,29 @@ class LedgerStore:
         Raises LedgerError for a file that is foreign, newer or damaged (nothing is written into it) and
         LedgerUnavailable for one that does not answer.
         """
-        try:
+        with self._closing_on_error():
             if not self.path.exists():
                 _make_private(self.path)
-            self._readers = self._engine(None, query_only=True)
-            with self.reading() as connection:  # before the first write: a foreign file stays as it is
-                self._refuse_foreign(connection)
+            self._open_readers()  # before the first write: a foreign file stays as it is
             self._writer = self._engine(StaticPool).connect()
             with self.writing() as connection:
                 return self._create(connection, project, now)
+
+    def open_for_reading(self) -> None:
+        """Open a file that exists, only to look at it. Raises as `open`."""
+        with self._closing_on_error():
+            self._open_readers()
+
+    def _open_readers(self) -> None:
+        self._readers = self._engine(None, query_only=True)
+        with self.reading() as connection:
+            self._refuse_foreign(connection)
+
+    @contextlib.contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        """Say in our words why the file cannot be opened, and leave nothing open."""
+        try:
+            yield
         except OSError as error:
             self.close()
             raise LedgerError(

@@ -15,6 +15,9 @@ from pinstripe_bot.log_lines import console_line, json_line, plain_line
 from pinstripe_bot.output import current_output, real_stream
 
 _EXTRA: Final = structlog.stdlib.ExtraAdder()
+_NOT_EXTRA: Final = ("_record", "message", "asctime", "color_message")
+"""What formatters, and uvicorn for its own, leave on a record."""
+
 _LOUD: Final = ("uvicorn", "sqlalchemy")
 """Libraries that say much at "info": they are heard from "warning" on."""
 
@@ -31,12 +34,8 @@ def configure_logs(
     "auto" is "console" on a terminal, else "json"; colours only ever appear on a terminal.
     Loggers that were used before follow to the new stream and format, but keep their level.
     """
-    stream = real_stream(sys.stderr if stream is None else stream)
-    is_terminal = stream is not None and stream.isatty()
-    is_json = format == "json" or (format == "auto" and not is_terminal)
-    render = json_line if is_json else console_line(colors=colors and is_terminal)
     number = logging.getLevelNamesMapping()[level.upper()]
-    # The list is changed in place: cached loggers hold on to it.
+    # Changed in place: loggers in use hold on to this list.
     processors = cast(list[Processor], structlog.get_config()["processors"])
     processors[:] = [
         structlog.contextvars.merge_contextvars,
@@ -45,15 +44,22 @@ def configure_logs(
         StackInfoRenderer(),
         _add_traceback,
         _keep_for_run,
-        _LineWriter(stream, render),
+        _line_writer(real_stream(sys.stderr if stream is None else stream), format, colors),
     ]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.testing.ReturnLoggerFactory(),
+        logger_factory=structlog.testing.ReturnLoggerFactory(),  # never asked: _LineWriter has written
         cache_logger_on_first_use=True,
     )
     _receive_records(processors, number)
+
+
+def _line_writer(stream: TextIO | None, format: str, colors: bool) -> _LineWriter:
+    is_terminal = stream is not None and stream.isatty()
+    if format == "json" or (format == "auto" and not is_terminal):
+        return _LineWriter(stream, json_line)
+    return _LineWriter(stream, console_line(colors=colors and is_terminal))
 
 
 def _add_traceback(logger: Any, method: str, event: EventDict) -> EventDict:
@@ -118,7 +124,8 @@ class _RecordHandler(logging.Handler):
 
     def _event(self, record: logging.LogRecord) -> EventDict:
         event: Any = _EXTRA(cast(Any, None), "", {"_record": record})
-        del event["_record"]
+        for key in _NOT_EXTRA:
+            event.pop(key, None)
         event |= {"event": record.getMessage(), "logger": record.name}
         if record.exc_info:
             event["exc_info"] = record.exc_info

@@ -44,10 +44,14 @@ class RunOutput:
                 del self._kept[:-OUTPUT_LIMIT]
 
     def text(self) -> str:
-        """What is kept, behind a note if more came; without the zero characters that PostgreSQL refuses."""
+        """What is kept and what is unfinished, behind a note if more came.
+
+        Zero characters, which PostgreSQL refuses, are replaced by a sign for them.
+        """
         with self._lock:
-            kept, size = bytes(self._kept[-OUTPUT_LIMIT:]), self._size
-        cut = size - len(kept)
+            unfinished = "\n".join(self._unfinished.values()).encode("utf-8", "backslashreplace")
+            kept = bytes(self._kept + unfinished)[-OUTPUT_LIMIT:]
+            cut = self._size + len(unfinished) - len(kept)
         note = f"[{cut} earlier bytes are not kept]\n" if cut else ""
         return note + kept.decode("utf-8", "ignore").replace("\0", "\N{SYMBOL FOR NULL}")
 

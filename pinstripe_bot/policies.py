@@ -58,6 +58,8 @@ class CatchUpPolicy:
         newest_ts = plan.previous_before_ts(until_ts + 1) or first_ts
         cutoff_ts = min(self._too_late_until(now_ts), until_ts)
         runs = newest_ts > cutoff_ts and newest_ts not in decided_ts
+        if runs and newest_ts == first_ts:  # nearly always: one instant, on time
+            return [Verdict(newest_ts, Decision.RUN)]
         stale = _stretches(plan, after_ts, max(cutoff_ts, after_ts), decided_ts, Reason.TOO_LATE)
         older_ts = newest_ts - 1 if runs else until_ts
         superseded = _stretches(plan, max(cutoff_ts, after_ts), older_ts, decided_ts, Reason.COALESCED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,3 +188,27 @@ def _is_job(value: Any, module: str) -> bool:
     else:
         own = isinstance(value, FunctionType) and DECLARED in vars(value)
     return own and value.__module__ == module
+
+
+def find_problems(project: Project) -> list[Problem]:
+    """All that is wrong in a project, also what lies around its files: no job at all, a job folder that git ignores."""
+    folder = project.jobs_folder
+    place = Place(project.config.jobs)
+    problems = list(project.problems)
+    if not project.jobs and not problems:
+        problems.append(
+            Problem(place, f"no job found in {folder}: `pinstripe generate-background-job NAME` writes one")
+        )
+    if _is_ignored_by_git(project.root, folder):
+        problems.append(
+            Problem(place, "git ignores this folder: write `!lib/` into .gitignore, or jobs are not deployed")
+        )
+    return problems
+
+
+def _is_ignored_by_git(root: Path, folder: Path) -> bool:
+    try:
+        asked = subprocess.run(["git", "check-ignore", "-q", str(folder)], cwd=root, capture_output=True, check=False)
+    except OSError:
+        return False  # no git here: nobody deploys by it
+    return asked.returncode == 0

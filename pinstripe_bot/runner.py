@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import inspect
 import threading
@@ -48,9 +49,10 @@ class Runner:
         self.controls[run.id] = control
         output = RunOutput()
         try:
-            with _log_context(run), capture(output):
-                log.debug("run_started")
-                ended, error = self._perform(run, control, bot)
+            with _log_context(run):
+                with capture(output):
+                    log.debug("run_started")
+                    ended, error = self._perform(run, control, bot)
                 ended = replace(ended, finished_at=self._clock.now(), output=output.text())
                 _log_end(ended)
                 return ended, error
@@ -102,7 +104,8 @@ class Runner:
         if loop is None:
             loop = self._loops.runner = asyncio.Runner()
         try:
-            return loop.run(work)
+            # In this run's context: a Runner's own is that of the first run it had.
+            return loop.run(work, context=contextvars.copy_context())
         finally:
             # A loop in which a run was cancelled or has left tasks would hand them to the next run.
             if control.is_cancelled or asyncio.all_tasks(loop.get_loop()):

@@ -123,9 +123,7 @@ def convert(shape: type[S], tree: Tree, problems: list[str], prefix: str = "") -
         if section and isinstance(written, dict):
             values[known.name] = convert(section, written, problems, key + ".")
         elif section:
-            problems.append(
-                _refusal(key, written, "it as a table, such as " + keys_of(section, key + ".")[0])
-            )
+            problems.append(_refusal(key, written, "it as a table, such as " + keys_of(section, key + ".")[0]))
         else:
             _convert_value(known, key, written, values, problems)
     return shape(**values)

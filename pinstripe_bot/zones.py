@@ -154,9 +154,7 @@ def zone(name: str) -> Zone:
     Raises InvalidSchedule, with close names, if there is none.
     """
     if not isinstance(name, str):
-        raise InvalidSchedule(
-            f"{name!r} is not a time zone: write its name as text, such as 'Europe/Berlin'."
-        )
+        raise InvalidSchedule(f"{name!r} is not a time zone: write its name as text, such as 'Europe/Berlin'.")
     return _load(name)
 
 
@@ -184,7 +182,6 @@ def _packaged_file(name: str) -> bytes:
     return importlib.resources.files("tzdata").joinpath("zoneinfo", name).read_bytes()
 
 
-@cache
 def _system_names() -> frozenset[str]:
     # `localtime` is not a zone: it is a different one on every machine.
     return frozenset(zoneinfo.available_timezones() - {"localtime"})

@@ -160,9 +160,7 @@ def test_a_windows_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
 # What a value may be
 
 
-@pytest.mark.parametrize(
-    ("written", "seconds"), [('"1h30m"', 5400), ("90", 90), ('"90"', 90), ('"2d"', 172800)]
-)
+@pytest.mark.parametrize(("written", "seconds"), [('"1h30m"', 5400), ("90", 90), ('"90"', 90), ('"2d"', 172800)])
 def test_a_duration_is_written_as_text_or_seconds(tmp_path: Path, written: str, seconds: int) -> None:
     config = loaded(tmp_path, f"shutdown_timeout = {written}").config
 
@@ -193,9 +191,7 @@ def test_a_variable_sets_one_of_the_projects_own_settings_as_text(tmp_path: Path
 
 
 def test_the_defaults_of_jobs_are_left_to_the_jobs(tmp_path: Path) -> None:
-    config = loaded(
-        tmp_path, '[job_defaults]\ntimeout = "10m"', PINSTRIPE_JOB_DEFAULTS__OVERLAP="allow"
-    ).config
+    config = loaded(tmp_path, '[job_defaults]\ntimeout = "10m"', PINSTRIPE_JOB_DEFAULTS__OVERLAP="allow").config
 
     assert config.job_defaults == {"timeout": "10m", "overlap": "allow"}
 
@@ -206,9 +202,7 @@ def test_several_addresses_are_separated_by_blanks() -> None:
     assert addresses == (("127.0.0.1", 3000), ("::1", 3001), ("localhost", 0))
 
 
-@pytest.mark.parametrize(
-    "host", ["", "localhost", ":3000", "3000", "::1:3000", "a:70000", "a:1 b", "http://a:1"]
-)
+@pytest.mark.parametrize("host", ["", "localhost", ":3000", "3000", "::1:3000", "a:70000", "a:1 b", "http://a:1"])
 def test_what_is_no_address_is_refused(tmp_path: Path, host: str) -> None:
     assert 'is not "HOST:PORT"' in problems(tmp_path, overrides={"server.host": host})
 
@@ -232,10 +226,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 def test_a_wrong_value_is_named_with_its_line_and_what_is_wanted(tmp_path: Path) -> None:
     said = problems(tmp_path, '# ours\n\nworkers = "many"')
 
-    assert (
-        said
-        == 'pinstripe.toml, line 3: workers = "many" is not accepted: write a whole number from 1 to 1000'
-    )
+    assert said == 'pinstripe.toml, line 3: workers = "many" is not accepted: write a whole number from 1 to 1000'
 
 
 def test_a_wrong_value_in_a_variable_is_named_with_the_variable(tmp_path: Path) -> None:
@@ -402,10 +393,7 @@ def test_a_broken_pyproject_with_our_table_is_a_project(tmp_path: Path) -> None:
 def test_the_variable_names_the_project(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
 
-    assert (
-        find_project_root(Path("/"), environ={"PINSTRIPE_PROJECT": str(tmp_path / "shop")})
-        == tmp_path / "shop"
-    )
+    assert find_project_root(Path("/"), environ={"PINSTRIPE_PROJECT": str(tmp_path / "shop")}) == tmp_path / "shop"
 
 
 def test_the_flag_wins_over_the_variable_that_names_the_project(tmp_path: Path) -> None:

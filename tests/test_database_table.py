@@ -41,7 +41,7 @@ def ids(query: TableQuery) -> list[int]:
         ({"total_ge": 20}, [2, 3]),
         ({"total_ne": 20}, [1, 3]),
         ({"total_in": [10, 30, 99]}, [1, 3]),
-        ({"total_in": (total for total in (10, 20))}, [1, 2]),
+        ({"total_in": {10: "a dictionary", 20: "too"}}, [1, 2]),
         ({"total_in": []}, []),
         ({"name": None}, [3]),
         ({"name_ne": None}, [1, 2]),

@@ -1,0 +1,46 @@
+# Every target sets up what it needs. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format lint types bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the virtual environment with everything in it
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "pinstripe needs Python 3.11 or newer: name one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --editable '.[postgres,reload]' --group dev
+	@touch $(READY)
+
+run: $(READY) ## Run the example shop: its server, and its bot with a handful of jobs
+	@cd docs/examples/shop && exec ../../../$(BIN)/pinstripe start-server
+
+test: $(READY) ## Run all tests
+	@$(BIN)/python -m pytest -q
+
+check: format lint types ## Check format, lint and types
+
+format: $(READY) ## Check the format (FIX=1 mends it)
+	@$(BIN)/ruff format $(if $(FIX),,--check) .
+
+lint: $(READY) ## Check for mistakes
+	@$(BIN)/ruff check $(if $(FIX),--fix) .
+
+types: $(READY) ## Check the types
+	@$(BIN)/mypy
+
+bench: $(READY) ## Measure: each script prints ratios of one run
+	@$(BIN)/python -m pip install --quiet --group bench
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## Remove what the other targets have made
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

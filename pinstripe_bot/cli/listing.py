@@ -1,0 +1,121 @@
+"""list-background-jobs, check and show-config."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import click
+
+from pinstripe_bot.cli.instants import show_duration, show_instant
+from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.tables import in_words, print_json, print_table
+from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.config import describe, load_config
+from pinstripe_bot.definition import JobDefinition
+from pinstripe_bot.errors import PinstripeError
+from pinstripe_bot.ledger import read_last_runs
+from pinstripe_bot.ledger_store import ledger_path
+from pinstripe_bot.occurrence import Run
+from pinstripe_bot.project import Project, find_problems
+from pinstripe_bot.schedule import Schedule
+
+EXIT_PROBLEMS = 1
+
+
+@project_command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_background_jobs(invocation: Invocation, as_json: bool) -> None:
+    """List all jobs: schedule, in words, next due instant in UTC and in the schedule's zone, last result."""
+    project = invocation.load_project()
+    last_runs = read_last_runs(ledger_path(project.config.ledger.url, project.root))
+    now = SystemClock().now()
+    rows = [
+        _row(job, schedule, last_runs.get(job.name), now)
+        for job in project.jobs.values()
+        for schedule in job.schedules or (None,)
+    ]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        columns = ["name", "schedule", "in words", "next due (UTC)", "next due (its zone)", "last result"]
+        print_table(columns, [_cells(row) for row in rows])
+    else:
+        click.echo(f"No job found in {project.jobs_folder}: `pinstripe generate-background-job NAME` writes one.")
+    for problem in project.problems:
+        click.echo(f"broken: {problem}", err=True)
+
+
+def _row(job: JobDefinition, schedule: Schedule | None, run: Run | None, now: datetime) -> dict[str, Any]:
+    due_at = next(islice(schedule.upcoming(now), 1)) if schedule is not None and schedule.enabled else None
+    return {
+        "name": job.name,
+        "summary": job.summary,
+        "schedule": None if schedule is None else schedule.name,
+        "expression": None if schedule is None else schedule.cron.expression,
+        "in_words": None if schedule is None else in_words(schedule.cron.normalized),
+        "timezone": None if schedule is None else schedule.zone.name,
+        "enabled": schedule is not None and schedule.enabled,
+        "next_due_at": due_at,
+        "next_due_local": None if due_at is None or schedule is None else due_at.astimezone(schedule.zone.tzinfo),
+        "last_run": None if run is None else _last_run(run),
+        "place": str(job.place),
+    }
+
+
+def _last_run(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "state": run.state,
+        "due_at": run.due_at,
+        "finished_at": run.finished_at,
+        "took": show_duration(run.duration),
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    last = row["last_run"]
+    result = f"{last['state']} {last['took']}".strip() if last else ""
+    if row["expression"] is None:
+        return [row["name"], "by hand", "", "", "", result]
+    named = row["schedule"] not in (row["expression"], None) and not row["expression"].startswith("@")
+    label = f"{row['expression']} ({row['schedule']})" if named else row["expression"]
+    due = [show_instant(row[key]) if row[key] else "disabled" for key in ("next_due_at", "next_due_local")]
+    return [row["name"], label, row["in_words"], *due, result]
+
+
+@project_command()
+def check(invocation: Invocation) -> None:
+    """List everything that is wrong in the project; exit 1 if there is anything."""
+    try:
+        project = invocation.load_project()
+    except PinstripeError as error:
+        click.echo(str(error))
+        sys.exit(EXIT_PROBLEMS)
+    problems = find_problems(project)
+    for problem in problems:
+        click.echo(str(problem))
+    click.echo(_verdict(project, len(problems)))
+    sys.exit(EXIT_PROBLEMS if problems else 0)
+
+
+def _verdict(project: Project, problems: int) -> str:
+    found = f"{_count(len(project.jobs), 'sound job')} with {_count(len(project.schedules), 'schedule')}"
+    return f"{found}, {_count(problems, 'problem') if problems else 'no problem'} in {project.root}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@project_command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_config(invocation: Invocation, as_json: bool) -> None:
+    """Show each setting, its value, and where it comes from; secrets are redacted."""
+    rows = describe(load_config(invocation.root()))
+    if as_json:
+        print_json([{"key": row.key, "value": row.value, "origin": row.origin} for row in rows])
+    else:
+        print_table(["setting", "value", "from"], [(row.key, row.value, row.origin) for row in rows])

@@ -1,0 +1,127 @@
+"""run-background-job."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.cli.instants import read_instant
+from pinstripe_bot.cli.invocation import Invocation, log_options, project_command
+from pinstripe_bot.cli.signals import StopSignals
+from pinstripe_bot.config import wants_colors
+from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.logs import configure_logs
+from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.output import print_capture
+
+EXIT_FAILED = 1
+EXIT_OVERLAP = 6
+
+
+@project_command()
+@click.argument("job", required=False, metavar="NAME")
+@click.option("--name", metavar="NAME", help="The job, in any case; the same as the argument.")
+@click.option("--param", "params", multiple=True, metavar="KEY=VALUE", help="A parameter; as often as needed.")
+@click.option(
+    "--at", metavar="INSTANT", help="The due instant the run is for, such as 2026-03-29T02:30 (default: now)."
+)
+@click.option("--force", is_flag=True, help="Run even if the same job with the same parameters is running.")
+@log_options
+def run_background_job(
+    invocation: Invocation,
+    job: str | None,
+    name: str | None,
+    params: Sequence[str],
+    at: str | None,
+    force: bool,
+    log_format: str | None,
+    log_level: str | None,
+) -> None:
+    """Run the job NAME once, now, in the foreground, through the same ledger and runner as the bot."""
+    if (job is None) == (name is None):
+        raise click.UsageError("name one job: `run-background-job NAME`, or with --name NAME")
+    project = invocation.load_project(logs__format=log_format, logs__level=log_level)
+    configure_logs(project.config.logs.format, project.config.logs.level, colors=wants_colors())
+    definition = project.job(job or name or "")
+    bot = Bot(project)
+    due_at = None if at is None else read_instant(at, project.config.timezone)
+    given = _read_params(params)
+    try:
+        run, exit_code = _watch(bot, lambda: bot.run_background_job(definition.name, given, at=due_at, force=force))
+    finally:
+        bot.stop()
+    click.echo(_sentence(run))
+    sys.exit(exit_code)
+
+
+def _watch(bot: Bot, work: Callable[[], Run]) -> tuple[Run, int]:
+    """Do the work in a thread; show its progress, and cancel it at the first stop signal: (run, exit code)."""
+    outcome = _Outcome(work)
+    bot.open(kind="command")
+    with print_capture(), StopSignals(lambda: None, lambda: None) as signals, _progress() as progress:
+        bar = progress.add_task("", visible=False)
+        thread = threading.Thread(target=outcome.find, name="pinstripe-command")
+        thread.start()
+        is_cancelled = False
+        while not outcome.is_known.wait(0.1):
+            if signals.number is not None and not is_cancelled:
+                is_cancelled = True
+                bot.dispatcher.cancel_running()
+            for done, total in bot.dispatcher.progress():
+                progress.update(bar, completed=done, total=total, visible=True)
+        thread.join()
+    run = outcome.run()
+    codes = {RunState.FAILED: EXIT_FAILED, RunState.SKIPPED: EXIT_OVERLAP, RunState.INTERRUPTED: signals.exit_code}
+    return run, codes.get(run.state, 0)
+
+
+class _Outcome:
+    """What a function gives or raises, found in another thread."""
+
+    def __init__(self, work: Callable[[], Run]) -> None:
+        self.is_known = threading.Event()
+        self._work = work
+        self._run: Run | None = None
+        self._error: BaseException | None = None
+
+    def find(self) -> None:
+        try:
+            self._run = self._work()
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            self._error = error
+        self.is_known.set()
+
+    def run(self) -> Run:
+        if self._run is None:
+            assert self._error is not None
+            raise self._error
+        return self._run
+
+
+def _progress() -> Progress:
+    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _read_params(written: Sequence[str]) -> dict[str, Any]:
+    params = {}
+    for one in written:
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise InvalidParams(f"--param {one!r} is not KEY=VALUE: write it as `--param limit=5`")
+        params[key] = value
+    return params
+
+
+def _sentence(run: Run) -> str:
+    if run.state is RunState.SKIPPED:
+        return f"{run.job} skipped: the same job with the same parameters is running (--force runs it all the same)"
+    milliseconds = 0 if run.duration is None else round(run.duration.total_seconds() * 1000)
+    because = f": {run.error.type}: {run.error.message} ({run.error.place})" if run.error else ""
+    return f"{run.job} {run.state} in {milliseconds} ms{because}"

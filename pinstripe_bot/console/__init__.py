@@ -1,0 +1,1 @@
+"""The console: what the server shows under /_pinstripe/."""

@@ -1,0 +1,48 @@
+"""The health routes: is the process alive, and is it ready to work."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+
+class Health(Protocol):
+    """Who knows how the process is."""
+
+    def reasons_not_alive(self) -> list[str]:
+        """Why the process should be started again; empty while it lives."""
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why the process cannot do its work now; empty while it can."""
+
+
+class AlwaysWell:
+    """The health of a server without a bot: if it answers, it is well."""
+
+    def reasons_not_alive(self) -> list[str]:
+        return []
+
+    def reasons_not_ready(self) -> list[str]:
+        return []
+
+
+def health_routes(health: Health) -> list[Route]:
+    """GET /livez and /readyz: 200 with `{"status": "ok"}`, or 503 with the reasons."""
+
+    async def livez(_request: Request) -> Response:
+        return _answer(health.reasons_not_alive())
+
+    async def readyz(_request: Request) -> Response:
+        return _answer(health.reasons_not_ready())
+
+    return [Route("/livez", livez), Route("/readyz", readyz)]
+
+
+def _answer(reasons: list[str]) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if reasons:
+        return JSONResponse({"status": "failing", "reasons": reasons}, status_code=503, headers=headers)
+    return JSONResponse({"status": "ok"}, headers=headers)

@@ -1,0 +1,60 @@
+"""Due instants as people ask for them: in the zone's own time, with a note where its clocks change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pinstripe_bot.cron import CronExpression
+from pinstripe_bot.durations import format_duration
+from pinstripe_bot.zones import LARGEST_SHIFT_S, Zone
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """One due instant: in UTC, in the zone, and what the clocks have to do with it (empty where nothing)."""
+
+    due_at: datetime
+    local: datetime
+    note: str
+
+
+def upcoming(
+    cron: CronExpression, zone: Zone, after: datetime, *, dst: str = "once", offset_s: int = 0
+) -> Iterator[Upcoming]:
+    """The due instants strictly after `after`, oldest first; ends where nothing comes due in fifty years."""
+    last_ts = int(after.timestamp() // 1) - offset_s
+    while True:
+        wall_ts = cron.next_after_ts(last_ts, zone, dst)
+        due_at = datetime.fromtimestamp(wall_ts + offset_s, UTC)
+        yield Upcoming(due_at, due_at.astimezone(zone.tzinfo), _note(cron, zone, dst, last_ts, wall_ts))
+        last_ts = wall_ts
+
+
+def _note(cron: CronExpression, zone: Zone, dst: str, last_ts: int, due_ts: int) -> str:
+    """What a shift of the clocks near `due_ts` means; `last_ts` is the instant before it."""
+    index, segment = zone.place(due_ts)
+    before = zone.segment(index - 1) if index else segment
+    shift_s = segment.offset - before.offset
+    by_wall = cron.is_due_ts(due_ts, zone, "wall")
+    if 0 < shift_s <= LARGEST_SHIFT_S and not by_wall:
+        gap = f"{_clock(before.end_ts + before.offset)} to {_clock(segment.start_ts + segment.offset)}"
+        return f"clocks go forward from {gap}: runs once, right after the gap"
+    after = zone.segment(index + 1) if segment.end_ts < 2**62 else segment
+    wall_s = due_ts + segment.offset
+    if after.offset < segment.offset and wall_s >= segment.end_ts + after.offset:
+        again_ts = due_ts + segment.offset - after.offset
+        which = "the first of the two" if cron.is_due_ts(again_ts, zone, dst) else "runs the first time only"
+        return f"this wall time comes twice: {which}"
+    if shift_s < 0 and wall_s < segment.start_ts + before.offset:
+        return "this wall time comes twice: the second of the two"
+    if index and last_ts < segment.start_ts:
+        way = "forward" if shift_s > 0 else "back"
+        return f"clocks went {way} {format_duration(timedelta(seconds=abs(shift_s)))} since the last one"
+    return ""
+
+
+def _clock(wall_s: int) -> str:
+    """A wall time in seconds since 1970, as the clock shows it."""
+    return datetime.fromtimestamp(wall_s, UTC).strftime("%H:%M")

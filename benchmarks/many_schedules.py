@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _expressions() -> list[str]:
-    """60 * 4 minutes, hours and days: 4,320 texts in all."""
+    """Minutes, hours and days in all combinations, a quarter of them with seconds: 4,320 texts."""
     texts = [
         f"{seconds}{minute} {hour} {days}"
         for seconds in SECONDS

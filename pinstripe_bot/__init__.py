@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pinstripe_bot.bot import Bot, LoopHandle, run_in_new_workspace
+    from pinstripe_bot.bot import Bot, run_in_new_workspace
     from pinstripe_bot.clock import Clock, SystemClock
     from pinstripe_bot.cron import CronExpression
     from pinstripe_bot.database import Database
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UnknownJob,
     )
     from pinstripe_bot.job import BackgroundJob, background_job
+    from pinstripe_bot.loop_handle import LoopHandle
     from pinstripe_bot.occurrence import Occurrence, Run, RunState
     from pinstripe_bot.project import Project
     from pinstripe_bot.workspace import Workspace
@@ -36,7 +37,7 @@ _ROOMS = {
     "Database": "database",
     "InvalidSchedule": "errors",
     "LedgerUnavailable": "errors",
-    "LoopHandle": "bot",
+    "LoopHandle": "loop_handle",
     "Occurrence": "occurrence",
     "PinstripeError": "errors",
     "Project": "project",

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
-from msgspec.structs import replace
 
 from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock, SystemClock
 from pinstripe_bot.database import DatabasePool
 from pinstripe_bot.dispatcher import Dispatcher
-from pinstripe_bot.errors import LedgerUnavailable
-from pinstripe_bot.ledger import Claim, Ledger
+from pinstripe_bot.drain import drain
+from pinstripe_bot.errors import LedgerUnavailable, WouldWait
+from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_store import ledger_path
-from pinstripe_bot.occurrence import Reason, Run, RunState
+from pinstripe_bot.loop_handle import LoopHandle
+from pinstripe_bot.occurrence import Run
 from pinstripe_bot.project import Project
-from pinstripe_bot.runner import Runner
+from pinstripe_bot.recovery import bury_dead_bots, recover
+from pinstripe_bot.reports import report_claim, report_ledger, report_quarantine
+from pinstripe_bot.runner import Runner, is_inside_run
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.services import ProcessServices
 from pinstripe_bot.timetable import Timetable
 from pinstripe_bot.workspace import Workspace
-
-CUT_OFF_GRACE_S = 2.0
-"""How long cancelled runs get to tidy up before they are recorded as interrupted."""
 
 STUCK_AFTER_S = 30.0
 
@@ -36,26 +35,6 @@ SECOND = timedelta(seconds=1)
 Result = TypeVar("Result")
 
 log = structlog.get_logger("pinstripe")
-
-
-@dataclass(frozen=True, slots=True)
-class LoopHandle:
-    """A loop that runs in a thread of its own."""
-
-    bot: Bot
-    thread: threading.Thread
-
-    @property
-    def is_running(self) -> bool:
-        return self.thread.is_alive()
-
-    def join(self, timeout_s: float | None = None) -> None:
-        """Wait until the loop has stopped."""
-        self.thread.join(timeout_s)
-
-    def stop(self) -> None:
-        """As `Bot.stop`."""
-        self.bot.stop()
 
 
 class Bot:
@@ -71,95 +50,96 @@ class Bot:
         self.timetable: Timetable[Schedule] = Timetable()
         self.last_tick_s: float | None = None  # monotonic
         self.ledger_error: str | None = None  # why the last claim failed, if it did
+        self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
         self._is_open = False
         self._is_planned = False
         self._is_stopping = False  # plain flags: a signal handler sets them
         self._is_cut_short = False
         self._handle: LoopHandle | None = None
-        self._looping: threading.Thread | None = None
-        self._stopped = threading.Event()
+        self._stopped = threading.Event()  # set while there is no loop
+        self._stopped.set()
 
     # Opening
 
     def open(self, *, kind: str = "bot") -> None:
         """Sign in to the ledger and build what runs need; harmless when called twice."""
+        if self._is_open:  # without the lock: a job may ask while stop() holds it and waits for that job
+            return
         with self._changing:
             if self._is_open:
                 return
             config, now = self.project.config, self.clock.now()
+            url = config.database.url
+            pool = None if url is None else DatabasePool(url, root=self.project.root, monotonic=self.clock.monotonic)
             is_new = self.ledger.open(self.project.name, now, kind=kind)
             say = log.info if is_new or kind == "bot" else log.debug
             say("ledger_created" if is_new else "ledger_opened", path=str(self.ledger.path), covers="this machine only")
-            url = config.database.url
-            pool = None if url is None else DatabasePool(url, root=self.project.root, monotonic=self.clock.monotonic)
             self._shared = ProcessServices(config, self.project.services, pool)
             self._runner = Runner(self.project, self._shared, self.clock)
             self.dispatcher = Dispatcher(self._runner, self.ledger, self.clock, self, workers=config.workers)
             self._by_hand = ByHand(self.project, self.ledger, self._runner, self.dispatcher, self.clock)
-            self._is_open, self._is_stopping, self._is_cut_short = True, False, False
+            self._is_open = True
+            if self._is_stopping:  # a signal came before there was a dispatcher to tell
+                self.dispatcher.is_closing = True
+            bury_dead_bots(self.ledger, now)
 
     def plan(self) -> None:
         """Announce this project's schedules, plan them from their marks on, and take over what dead bots left."""
         self.open()
-        self._is_planned = True
         planned = [schedule for schedule in self.project.schedules if schedule.enabled]
         now = self.clock.now()
         marks = self.ledger.register(planned, now, keep=self.project.broken_jobs)
         self.timetable = Timetable(marks.items())
-        _report_quarantine(self.timetable.quarantined)
-        self._recover(now)
-        log.info(
-            "bot_started",
-            jobs=len(self.project.jobs),
-            schedules=len(planned),
-            workers=self.project.config.workers,
-        )
-
-    def _recover(self, now: datetime) -> None:
-        sweep = self.ledger.sweep(now)
-        for run in sweep.interrupted:
-            log.warning("run_interrupted", job=run.job, run_id=run.id, reason=str(run.reason))
-        runnable = []
-        for run in sweep.taken_over:
-            job = self.project.jobs.get(run.job)
-            if job is not None:
-                runnable.append(replace(run, params=job.params.cast(run.params)))
-        if sweep.taken_over:
-            log.info("runs_taken_over", runs=len(runnable))
-        self.dispatcher.dispatch(runnable)
+        report_quarantine(self.timetable.quarantined)
+        self._is_planned = True
+        self.dispatcher.start()
+        self.dispatcher.dispatch(recover(self.project, self.ledger, now))
+        log.info("bot_started", jobs=len(self.project.jobs), schedules=len(planned), workers=self.dispatcher.workers)
 
     # The loop
 
     def start(self) -> LoopHandle:
-        """Run the loop in a thread of its own and return its handle; the same one when called twice."""
+        """Run the loop in a thread of its own and return its handle; the same one when called twice.
+
+        Where a loop has been asked to stop, this waits for its end and starts another one.
+        """
+        if self._is_stopping and not is_inside_run():
+            self._stopped.wait()
         with self._changing:
-            if self._handle is None or not self._handle.is_running:
-                self.plan()  # here, so that an error reaches the caller
-                thread = threading.Thread(target=self._run_planned, name="pinstripe-bot", daemon=True)
-                self._handle = LoopHandle(self, thread)
-                self._stopped.clear()
-                self._looping = thread
-                thread.start()
+            if self.looping is None or self._handle is None:
+                self._begin(threading.Thread(target=self._loop, name="pinstripe-bot", daemon=True)).thread.start()
+            assert self._handle is not None
             return self._handle
 
     def run(self) -> int:
         """Run the loop in this thread until `stop`; returns how many runs had to be cut off at its end."""
-        self._stopped.clear()
-        self._looping = threading.current_thread()
-        self.plan()
-        return self._run_planned()
+        with self._changing:
+            if self.looping is not None:
+                raise WouldWait(f"the bot runs already, in the thread {self.looping.name!r}: join its handle instead")
+            self._begin(threading.current_thread())
+        return self._loop()
 
-    def _run_planned(self) -> int:
+    def _begin(self, thread: threading.Thread) -> LoopHandle:
+        """Plan, here, so that an error reaches the caller; `thread` is to loop."""
+        try:
+            self.plan()
+        except BaseException:
+            self._close()
+            raise
+        self._stopped.clear()
+        self.looping = thread
+        self._handle = LoopHandle(self, thread)
+        return self._handle
+
+    def _loop(self) -> int:
         try:
             while not self._is_stopping:
                 self._tick_safely()
                 # Ask the clock again instead of adding a second: a suspended machine wakes hours later.
                 self.clock.sleep_until(self.clock.now().replace(microsecond=0) + SECOND)
         finally:
-            cut_off = self._drain()
-            self._looping = None
-            self._stopped.set()
+            cut_off = self._close()
         return cut_off
 
     def _tick_safely(self) -> None:
@@ -178,22 +158,14 @@ class Bot:
         try:
             claim = self.ledger.claim(dues, now)
         except LedgerUnavailable as error:
-            self._note_ledger(str(error))
+            self.ledger_error = report_ledger(self.ledger_error, str(error))
             return
-        self._note_ledger(None)
+        self.ledger_error = report_ledger(self.ledger_error, None)
         self.timetable.drop(claim.superseded)
         self.timetable.quarantine(claim.failed)
         self.timetable.advance(dues)  # only now: a claim that failed is offered again
         self.dispatcher.dispatch(claim.runs)
-        _report(claim)
-
-    def _note_ledger(self, error: str | None) -> None:
-        """Say it once when the ledger goes away, and once when it is back."""
-        if error is not None and self.ledger_error is None:
-            log.error("ledger_lost", error=error)
-        if error is None and self.ledger_error is not None:
-            log.info("ledger_found")
-        self.ledger_error = error
+        report_claim(claim)
 
     # Runs that nobody scheduled
 
@@ -204,17 +176,13 @@ class Bot:
         that is claimed ahead does not fire again. Works without a running loop.
         """
         self.open()
+        self.dispatcher.check_may_wait()
         instant_ts = int(unix_time)
         due = [one for one in self.project.schedules if one.enabled and one.is_due_ts(instant_ts)]
         return self.dispatcher.perform(self.ledger.claim_second(due, instant_ts, self.clock.now()))
 
     def run_background_job(
-        self,
-        name: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        at: datetime | None = None,
-        force: bool = False,
+        self, name: str, params: Mapping[str, Any] | None = None, *, at: datetime | None = None, force: bool = False
     ) -> Run:
         """Run one job by hand on a worker thread, and return its finished run.
 
@@ -237,16 +205,16 @@ class Bot:
 
     def reasons_not_alive(self) -> list[str]:
         """Why this process should be started again: the loop has stood still. Empty while it lives."""
-        age_s = self._tick_age_s()
-        if self._looping is not None and age_s is not None and age_s > STUCK_AFTER_S:
-            return [f"the last tick was {age_s:.0f} s ago"]
-        return []
+        if self.looping is None or self.last_tick_s is None:
+            return []
+        age_s = self.clock.monotonic() - self.last_tick_s
+        return [f"the last tick was {age_s:.0f} s ago"] if age_s > STUCK_AFTER_S else []
 
     def reasons_not_ready(self) -> list[str]:
         """Why this bot cannot do its work now. Empty while it can."""
         if self._is_stopping:
             return ["the bot is stopping"]
-        if self._looping is None or self.last_tick_s is None:
+        if self.looping is None or self.last_tick_s is None:
             return ["the bot has not started"]
         reasons = self.reasons_not_alive()
         if self.ledger_error is not None:
@@ -254,9 +222,6 @@ class Bot:
         if self.dispatcher.is_behind:
             reasons.append("outcomes wait for the ledger")
         return reasons
-
-    def _tick_age_s(self) -> float | None:
-        return None if self.last_tick_s is None else self.clock.monotonic() - self.last_tick_s
 
     # Stopping
 
@@ -279,78 +244,48 @@ class Bot:
         if not self._is_open:
             return
         self.request_stop()
-        if self.dispatcher.is_worker(threading.current_thread()):
+        if is_inside_run():
             return
-        if self._looping is None:
-            self._drain()
-        elif self._looping is not threading.current_thread():
+        with self._changing:  # if it is just being opened or closed, that ends first
+            looping = self.looping
+        if looping is None:
+            self._close()
+        elif looping is not threading.current_thread():
             self._stopped.wait()
 
     destroy = stop
 
-    def _drain(self) -> int:
-        """End what runs and close; returns how many runs were cut off."""
+    def _close(self) -> int:
+        """End what runs and sign out; returns how many runs were cut off."""
         with self._changing:
             if not self._is_open:
                 return 0
-            self._is_open = False
-        dispatcher, timeout = self.dispatcher, self.project.config.shutdown_timeout
-        dispatcher.stop_starting()
-        say = log.info if self._is_planned else log.debug  # a run by hand stops no bot that anybody watches
-        say("bot_stopping", running=dispatcher.busy, shutdown_timeout_s=timeout.total_seconds())
-        deadline_s = self.clock.monotonic() + timeout.total_seconds()
-        while not dispatcher.wait_until_idle(0.1):
-            if self._is_cut_short or self.clock.monotonic() >= deadline_s:
-                self._cut_off()
-                break
-        self._close()
-        say("bot_stopped", cut_off=dispatcher.cut_off)
-        return dispatcher.cut_off
+            try:
+                return drain(
+                    self.dispatcher,
+                    self.clock,
+                    self.project.config.shutdown_timeout,
+                    is_cut_short=lambda: self._is_cut_short,
+                    is_watched=self._is_planned,
+                )
+            finally:
+                self._close_services()
+                self._close_ledger()
+                self._is_open = self._is_planned = self._is_stopping = self._is_cut_short = False
+                self.looping = self.last_tick_s = None
+                self._stopped.set()
 
-    def _cut_off(self) -> None:
-        """Cancel what runs; record what does not end as interrupted."""
-        log.warning("runs_cancelled", runs=self.dispatcher.busy)
-        self.dispatcher.cancel_running()
-        if self.dispatcher.wait_until_idle(CUT_OFF_GRACE_S):
-            return
-        now = self.clock.now()
-        ended = {"state": RunState.INTERRUPTED, "reason": Reason.SHUTDOWN, "finished_at": now}
-        abandoned = [replace(run, **ended) for run in self.dispatcher.abandon_running()]
-        for run in abandoned:
-            log.warning("run_interrupted", job=run.job, run_id=run.id, reason=str(run.reason))
-        self.dispatcher.record(abandoned)
-
-    def _close(self) -> None:
-        self.dispatcher.close()
+    def _close_services(self) -> None:
         try:
             self._shared.close()
-        except Exception:
+        except (Exception, SystemExit):  # a wall: their code
             log.exception("service_close_failed")
+
+    def _close_ledger(self) -> None:
         try:
             self.ledger.close(self.clock.now())
         except LedgerUnavailable as error:
             log.error("ledger_lost", error=str(error))
-
-
-def _report(claim: Claim) -> None:
-    """Log what a claim decided, but for the runs, which log themselves."""
-    for occurrence in claim.passed:
-        log.info(
-            f"occurrence_{occurrence.decision}",
-            job=occurrence.job,
-            schedule=occurrence.schedule,
-            due_at=occurrence.due_at.isoformat(),
-            reason=str(occurrence.reason),
-            count=occurrence.count,
-        )
-    for schedule in claim.superseded:
-        log.warning("schedule_superseded", job=schedule.job, schedule=schedule.name)
-    _report_quarantine(claim.failed)
-
-
-def _report_quarantine(failed: Mapping[Schedule, Exception]) -> None:
-    for schedule, error in failed.items():
-        log.error("schedule_quarantined", job=schedule.job, schedule=schedule.name, error=str(error))
 
 
 def run_in_new_workspace(project: Project, function: Callable[[Workspace], Result]) -> Result:

@@ -17,11 +17,17 @@ class BotLock:
         self._path = folder / f"{self.bot}.lock"
         self._descriptor: int | None = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A process that a job has forked may outlive us, and would hold our lock with its copy of the descriptor.
+        os.register_at_fork(after_in_child=self._close)
 
     def release(self) -> None:
         """Let go and remove the file; harmless when called twice."""
         if self._descriptor is not None:
             self._path.unlink(missing_ok=True)
+            self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.errors import RunFailed
@@ -30,7 +32,8 @@ class ByHand:
 
     def run(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
         """Run on a worker thread and wait; an overlap gives the run as skipped, unless forced."""
-        claimed = self._claim(name, params, at=at, force=force)
+        self._dispatcher.check_may_wait()
+        claimed = self._claim(self._run(name, params, at), force=force)
         if claimed.state is RunState.SKIPPED:
             return claimed
         performed = self._dispatcher.perform([claimed])
@@ -38,12 +41,14 @@ class ByHand:
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
         """Run on this thread, which performs a run already. Raises RunFailed from the job's own error."""
-        claimed = self._claim(name, params, at=None, force=False)
+        workspace.checkpoint()
+        asked = self._run(name, params, None)
+        # Claimed and started in one transaction: a queued run that nobody starts would block the job's next ones.
+        claimed = self._claim(replace(asked, state=RunState.RUNNING, started_at=asked.claimed_at), force=False)
         if claimed.state is RunState.SKIPPED:
             return claimed
-        (started,) = self._ledger.start([claimed], self._clock.now())
         try:
-            ended, error = self._runner.run(started, workspace.bot, parent=workspace.control)
+            ended, error = self._runner.run(claimed, workspace.bot, parent=workspace.control)
         finally:
             self._runner.close_foreign_loop()
         self._dispatcher.record_now(ended)
@@ -53,20 +58,21 @@ class ByHand:
             raise RunFailed(f"the job {ended.job!r} {ended.state}{told}", ended) from error
         return ended
 
-    def _claim(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
+    def _run(self, name: str, params: Mapping[str, Any], at: datetime | None) -> Run:
+        """The run as it is asked for; nothing is claimed yet."""
         job = self._project.job(name)
-        cast = job.manual_params(params)
-        encoded = encode_params(cast)
         now = self._clock.now()
-        due_at = (at or now).replace(microsecond=0)
-        run = Run(
+        return Run(
             id=0,
             job=job.name,
             schedule=MANUAL,
-            due_at=due_at,
+            due_at=(at or now).replace(microsecond=0),
             state=RunState.QUEUED,
             claimed_at=now,
-            params=cast,
+            params=job.manual_params(params),
         )
-        ignore = force or job.options["overlap"] is Overlap.ALLOW
+
+    def _claim(self, run: Run, *, force: bool) -> Run:
+        encoded = encode_params(run.params)
+        ignore = force or self._project.jobs[run.job].options["overlap"] is Overlap.ALLOW
         return self._ledger.claim_manual(run, encoded, params_key(encoded), ignore_overlap=ignore)

@@ -123,7 +123,7 @@ def plain(field: Field, text: str) -> str:
 
 
 def check_days(written: dict[Field, str], plain_fields: dict[Field, str]) -> None:
-    """Refuse a special day together with the other day field: croniter takes both and never fires."""
+    """Refuse a special day together with the other day field: croniter takes both and then drops one."""
     for field, other, signs in ((WEEKDAY, MONTH_DAY, "#l"), (MONTH_DAY, WEEKDAY, "w")):
         is_special = set(signs) & set(plain_fields[field])
         is_other_free = plain_fields[other] == "*" and written[other].startswith("*")

@@ -94,7 +94,7 @@ class Database:
         self._guard = guard
         self._log = log
         self._is_closed = False
-        self._first_statement = threading.Lock()
+        self._atomic_turn = threading.Lock()
         self._transactions: dict[object, Transaction] = {}
 
     def __getattr__(self, name: str) -> TableQuery:
@@ -127,12 +127,13 @@ class Database:
             with mine.nested(_caller()):
                 yield
             return
-        with self._begun(takes_lock=True) as mine:
-            self._transactions[self._owner()] = mine
+        owner = _caller()
+        with self._begun(takes_lock=True) as own:
+            self._transactions[owner] = own
             try:
                 yield
             finally:
-                del self._transactions[self._owner()]
+                del self._transactions[owner]
 
     @property
     def in_transaction(self) -> bool:
@@ -141,8 +142,10 @@ class Database:
 
     def close(self) -> None:
         """Roll back what an atomic run has not committed, and refuse any further use."""
-        self._is_closed = True
-        if self._is_atomic and (mine := self._transactions.pop(self, None)):
+        with self._atomic_turn:
+            self._is_closed = True
+            mine = self._transactions.pop(self, None)
+        if mine is not None:
             mine.end()
 
     def __enter__(self) -> Self:
@@ -180,7 +183,8 @@ class Database:
         """The transaction that the caller's next statement belongs to."""
         if not self._is_atomic:
             return self._transactions.get(self._owner())
-        with self._first_statement:
+        with self._atomic_turn:
+            self._check_open()  # again: a transaction begun after the end would never end
             if self not in self._transactions:
                 self._transactions[self] = Transaction(self._connections, self._label, self._log, takes_lock=True)
             return self._transactions[self]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
 from pinstripe_bot.database_types import SQLITE_TYPE_NAMES, reflect
@@ -73,9 +73,10 @@ class Connections:
             self._tables.clear()  # a column may be gone: let the next use look again
             raise DatabaseError(self._sentence(error, original)) from error
         except (TypeError, ValueError, ArithmeticError) as error:
-            raise DatabaseError(f"a row holds what its column's type cannot be: {error}; correct that row") from error
+            raise DatabaseError(f"a value does not fit the type of its column: {error}; correct it") from error
 
     def _sentence(self, error: SQLAlchemyError, original: BaseException | None) -> str:
+        said = _said(original or error)
         code = getattr(original, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             holder = f"run {self.writer.label!r} of this process" if self.writer else "another program"
@@ -86,9 +87,10 @@ class Connections:
             )
         if code == sqlite3.SQLITE_CANTOPEN and not Path(self._place).parent.is_dir():
             return f"the folder of the database {self._place} does not exist: create it, or correct database.url"
-        said = _said(original or error)
-        if isinstance(error, DBAPIError) and error.statement is None:
-            return f"the database {self._place} cannot be reached: {said}; does it run, is database.url right?"
+        if not self.is_sqlite and isinstance(error, OperationalError):
+            if error.connection_invalidated or getattr(original, "sqlstate", None) is None:
+                return f"the database {self._place} cannot be reached: {said}; does it run, is database.url right?"
+            return f"the database could not do a statement: {said}; run it again"
         return f"the database refused a statement: {said}; correct the statement or its values"
 
     @property
@@ -150,7 +152,7 @@ class Transaction:
         """A savepoint: kept at the end, rolled back on an error."""
         with self.turn(owner) as connection:
             savepoint = connection.begin_nested()
-        self._nested_owners.append(owner)
+            self._nested_owners.append(owner)
         try:
             yield
             with self.turn(owner):
@@ -168,11 +170,12 @@ class Transaction:
 
     def end(self) -> None:
         """Roll back what was not committed, and give the connection back."""
-        try:
-            self._connection.rollback()
-        except SQLAlchemyError:
-            self._connection.invalidate()  # the database rolls back when it sees the connection gone
-        self._connection.close()
+        with self._turn:
+            try:
+                self._connection.rollback()
+            except SQLAlchemyError:
+                self._connection.invalidate()  # the database rolls back when it sees the connection gone
+            self._connection.close()
         if self._locked_at is None:
             return
         if self._connections.writer is self:
@@ -202,24 +205,15 @@ def database_url(text: str, root: Path | None) -> URL:
             "and signs such as @ : / in a password as %40 %3A %2F"
         ) from None
     backend = url.get_backend_name()
-    if backend in ("postgresql", "postgres"):
-        return _postgres_url(url)
-    if backend == "sqlite":
-        return _sqlite_url(url, root)
-    raise DatabaseError(f"database.url names a {backend} database: only sqlite and postgresql are supported")
-
-
-def _postgres_url(url: URL) -> URL:
-    if "@" in (url.host or ""):
-        raise DatabaseError("database.url has an @ in its password: write it as %40")
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _sqlite_url(url: URL, root: Path | None) -> URL:
-    if url.database in (None, "", ":memory:"):
+    if backend not in ("sqlite", "postgresql", "postgres"):
+        raise DatabaseError(f"database.url names a {backend} database: only sqlite and postgresql are supported")
+    if backend != "sqlite":
+        if "@" in (url.host or ""):
+            raise DatabaseError("database.url has an @ in its password: write it as %40")
+        return url.set(drivername="postgresql+psycopg")
+    if not url.database or url.database == ":memory:":
         raise DatabaseError("database.url names no file, so that nothing would be kept: write sqlite:///shop.db")
-    path = Path(root or "", str(url.database))
-    return url.set(drivername="sqlite+pysqlite", database=str(path))
+    return url.set(drivername="sqlite+pysqlite", database=str(Path(root or "", url.database)))
 
 
 def _sqlite_engine(url: URL, busy_timeout: timedelta) -> Engine:

@@ -1,4 +1,4 @@
-"""One table as a job sees it: `where(...)`, then `all`, `first`, `count`, `update`, `delete`; `insert`."""
+"""One table as a job sees it: `insert`, or `where(...)` and then `all`, `first`, `count`, `update` or `delete`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TableQuery:
 
     def all(self) -> list[TableRow]:
         """All rows, read at once."""
-        return [TableRow(**row) for row in self.perform(self._select()).mappings()]
+        return [TableRow(**row) for row in self.perform(self._select(*self.table.columns)).mappings()]
 
     def first(self) -> TableRow | None:
         """The first row in the given order, or None."""
@@ -96,10 +96,10 @@ class TableQuery:
 
     def count(self) -> int:
         """How many rows `all()` would return."""
-        rows = replace(self, ordering=())._select().subquery()
-        return int(self.perform(sa.select(func.count()).select_from(rows)).scalar_one())
+        rows = replace(self, ordering=())._select(sa.literal(1)).subquery()
+        return int(self.perform(sa.select(sa.func.count()).select_from(rows)).scalar_one())
 
-    def sa.insert(self, rows: Iterable[Mapping[str, Any]] | None = None, /, **values: Any) -> int:
+    def insert(self, rows: Iterable[Mapping[str, Any]] | None = None, /, **values: Any) -> int:
         """Insert one row of values, or several as a list of dictionaries; returns how many."""
         if self.conditions or self.ordering or self.most is not None:
             raise self._error("insert() has no meaning after where(), order_by() or limit(): call it first")
@@ -110,13 +110,13 @@ class TableQuery:
             raise self._error("insert() got rows with different columns: give every row the same keys")
         return self.perform(sa.insert(self.table).inline(), checked).rowcount if checked else 0
 
-    def sa.update(self, /, **values: Any) -> int:
+    def update(self, /, **values: Any) -> int:
         """Set these values in all rows that match; returns how many they were."""
         self._refuse_partial("update")
         changes = self._changes("update", values)
         return self.perform(sa.update(self.table).where(*self.conditions).values(changes)).rowcount
 
-    def sa.delete(self) -> int:
+    def delete(self) -> int:
         """Delete all rows that match; returns how many they were."""
         self._refuse_partial("delete")
         return self.perform(sa.delete(self.table).where(*self.conditions)).rowcount
@@ -124,8 +124,9 @@ class TableQuery:
     def __iter__(self) -> Iterator[TableRow]:
         return iter(self.all())
 
-    def _select(self) -> sa.Select[Any]:
-        return sa.select(*self.table.columns).where(*self.conditions).order_by(*self.ordering).limit(self.most)
+    def _select(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        rows = sa.select(*columns).select_from(self.table).where(*self.conditions)
+        return rows.order_by(*self.ordering).limit(self.most)
 
     def _condition(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         columns = self.table.columns
@@ -202,7 +203,7 @@ def check_value(column: sa.Column[Any], value: object) -> None:
 def _check_comparable(column: sa.Column[Any], value: object) -> None:
     check_value(column, value)
     if isinstance(column.type, sa.JSON):
-        raise DatabaseError(f"{place_of(column)} is sa.JSON, which only None compares with: use database.execute")
+        raise DatabaseError(f"{place_of(column)} is JSON, which only None compares with: use database.execute")
 
 
 def _nullness(column: sa.Column[Any], comparison: str) -> sa.ColumnElement[bool]:
@@ -231,7 +232,9 @@ def _membership(column: sa.Column[Any], values: Any) -> sa.ColumnElement[bool]:
 
 def _match(column: sa.Column[Any], comparison: str, text: Any) -> sa.ColumnElement[bool]:
     if not isinstance(column.type, sa.String | NullType) or isinstance(column.type, sa.Enum):
-        raise DatabaseError(f"{place_of(column)} is a {column.type}, not text: _{comparison} cannot be used on it")
+        raise DatabaseError(
+            f"{place_of(column)} keeps no text, so that _{comparison} cannot be used on it: compare values"
+        )
     if not isinstance(text, str) or "\0" in text:
         raise DatabaseError(f"{place_of(column)}: _{comparison} takes text without NUL characters, not {text!r}")
     if column.table.info["is_sqlite"]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
-from pinstripe_bot.errors import DatabaseError
+from pinstripe_bot.errors import DatabaseError, UnknownTable
 
 # SQLite takes any word as a type, and SQLAlchemy calls those that it does not know NUMERIC. With the real
 # NUMERIC renamed to DECIMAL, a NUMERIC that is left is a word such as UUID, whose values are not touched.
@@ -87,7 +87,7 @@ class InstantText(TypeDecorator[datetime]):
 
 
 class ExactNumber(TypeDecorator[Decimal]):
-    """A sa.DECIMAL on SQLite, which has none: what it cannot keep exactly is refused, never rounded."""
+    """A DECIMAL on SQLite, which has none: what it cannot keep exactly is refused, never rounded."""
 
     impl = NullType
     cache_ok = True
@@ -122,10 +122,6 @@ class ExactNumber(TypeDecorator[Decimal]):
         if self.scale is None or not isinstance(exponent, int) or exponent <= -self.scale:
             return number
         return number.quantize(Decimal(1).scaleb(-self.scale), context=Context(prec=100))
-
-
-class UnknownTable(DatabaseError, AttributeError):
-    """No table has this name; the message names the close ones. An AttributeError, so that `hasattr` works."""
 
 
 def reflect(connection: sa.Connection, name: str) -> sa.Table:

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 from pinstripe_bot import cron
-from pinstripe_bot.errors import InvalidJob, PinstripeError
-from pinstripe_bot.job import DECLARED, BackgroundJob, DeclaredSchedule, collect_schedules
+from pinstripe_bot.errors import InvalidConfig, PinstripeError
+from pinstripe_bot.job import BackgroundJob, DeclaredSchedule, collect_schedules, declared_on, flaws
 from pinstripe_bot.occurrence import MANUAL
 from pinstripe_bot.options import OPTIONS, PLANNED, close_option, read_options
 from pinstripe_bot.params import Params, encode_params, params_key
@@ -38,7 +38,9 @@ class JobDefinition:
         if isinstance(self.author, FunctionType):
             return self.params.call(self.author, workspace, params)
         job = self.author.__new__(self.author)
-        job.workspace = workspace  # before __init__, which may want a service
+        # Before __init__, which may want a service; past __setattr__, which a frozen dataclass refuses; and
+        # `params` as well, because the option of this name on the class would hide the cast values.
+        vars(job).update(workspace=workspace, params=params)
         job.__init__()  # type: ignore[misc]
         return self.params.call(self.author.run, job, params)  # type: ignore[attr-defined]
 
@@ -47,12 +49,26 @@ class JobDefinition:
         return self.params.cast({**self.options["params"], **given})
 
 
+class AuthorFile(Protocol):
+    """The file of a job, which knows where in it something is written."""
+
+    def place_of(self, *names: str) -> Place:
+        """Where the first of these names that it defines is written: "Cleanup", "Cleanup.overlap"."""
+
+    def place_at(self, file: str, line: int | None) -> Place:
+        """A line of this or of another file."""
+
+    def place_of_error(self, error: BaseException) -> Place:
+        """The innermost line of this file that took part in `error`."""
+
+
 @dataclass(slots=True)
 class Definer:
     """Makes one JobDefinition and collects everything that is wrong with it in `problems`."""
 
     name: str
     author: Author
+    file: AuthorFile
     place: Place
     defaults: Mapping[str, Any]  # options of [job_defaults], already read
     timezone: str
@@ -63,10 +79,10 @@ class Definer:
         run = self._run_function()
         params = self._attempt(lambda: Params.of(run, owner=self._owner)) if run else None
         params = params or Params.of_any()  # so that the schedules are checked as well
-        declared = self._attempt(self._declared) or []
+        declared = self._declared()
         options = self._job_options()
-        self._attempt(lambda: params.cast_some(options["params"]))
-        schedules = [self._schedule(one, options, params) for one in declared]
+        own_params = self._attempt(lambda: params.cast_some(options["params"]), self._place_of("params"))
+        schedules = [self._schedule(one, options, params, own_params) for one in declared]
         self._refuse_twins([schedule for schedule in schedules if schedule is not None])
         if self.problems:
             return None
@@ -92,49 +108,61 @@ class Definer:
             self.problems.append((place or self.place, str(error)))
             return None
 
+    def _place_of(self, attribute: str, owner: type | None = None) -> Place:
+        """Where the attribute of the job, or of its base class `owner`, is written."""
+        return self.file.place_of(f"{(owner or self.author).__name__}.{attribute}", self.author.__name__)
+
     def _run_function(self) -> Callable[..., Any] | None:
+        """What a run calls, or None and a problem."""
         run = self.author if isinstance(self.author, FunctionType) else getattr(self.author, "run", None)
-        if not inspect.isfunction(run):
-            wanted = f"{self.author.__name__} has no run method: write `def run(self)`"
-            self.problems.append((self.place, wanted))
-            return None
-        if inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
-            self.problems.append(
-                (self.place, f"{run.__name__}() contains `yield`, so that calling it runs nothing: remove it")
-            )
-            return None
-        return run
+        wrong = [] if isinstance(self.author, FunctionType) else list(flaws(self.author))
+        if run is None:
+            wrong.append(f"{self.author.__name__} has no run method: write `def run(self)`")
+        elif not inspect.isfunction(run):
+            wrong.append(f"{self.author.__name__}.run is no plain method: write `def run(self)`")
+        elif inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
+            wrong.append(f"{run.__name__}() contains `yield`, so that calling it runs nothing: remove it")
+        self.problems += [(self.place, message) for message in wrong]
+        return None if wrong else run
 
     def _declared(self) -> list[DeclaredSchedule]:
         """The schedules as written; of a function, without the options that belong to the whole job."""
         if not isinstance(self.author, FunctionType):
-            return collect_schedules(self.author)
-        stack: tuple[DeclaredSchedule, ...] = vars(self.author)[DECLARED]
+            return self._declared_by_meta(self.author)
         return [
             replace(one, options={name: value for name, value in one.options.items() if not _is_job_only(name)})
-            for one in stack
+            for one in declared_on(self.author)
             if one.expression is not None
         ]
+
+    def _declared_by_meta(self, author: type[BackgroundJob]) -> list[DeclaredSchedule]:
+        try:
+            return collect_schedules(author)
+        except PinstripeError as error:
+            self.problems.append((self._place_of("meta"), str(error)))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a wall: their meta(), any error
+            self.problems.append((self.file.place_of_error(error), f"meta() raised {type(error).__name__}: {error}"))
+        return []
 
     def _job_options(self) -> dict[str, Any]:
         """The job's own options over the defaults of the settings over ours."""
         is_function = isinstance(self.author, FunctionType)
         written = self._function_options() if is_function else self._class_attributes()
         values, wrong = read_options(written, "job")
-        self.problems += [(self.place, message) for message in wrong]
+        self.problems += [(self._place_of(name), message) for name, message in wrong.items()]
         ours = {name: option.default for name, option in OPTIONS.items()}
         return {**ours, "timezone": self.timezone, **self.defaults, **values}
 
     def _function_options(self) -> dict[str, Any]:
         """Options that belong to the whole job, wherever in the stack of decorators they stand."""
         written: dict[str, Any] = {}
-        for one in vars(self.author)[DECLARED]:
+        for one in declared_on(self.author):
             for name, value in one.options.items():
                 if one.expression is not None and not _is_job_only(name):
                     continue
                 if written.setdefault(name, value) != value:
                     message = f"{name} = {value!r} contradicts {name} = {written[name]!r}: write it once"
-                    self.problems.append((Place(self.place.path, one.line), message))
+                    self.problems.append((self.file.place_at(one.file, one.line), message))
         return written
 
     def _class_attributes(self) -> dict[str, Any]:
@@ -142,7 +170,7 @@ class Definer:
         author: Any = self.author
         written: dict[str, Any] = {}
         bases = [base for base in reversed(inspect.getmro(author)) if base not in (object, BackgroundJob)]
-        for name, value in ((name, value) for base in bases for name, value in vars(base).items()):
+        for owner, name, value in ((base, *item) for base in bases for item in vars(base).items()):
             if name.startswith("_") or name in ("meta", "run", "schedule"):
                 continue
             if name in OPTIONS or name in PLANNED:
@@ -150,24 +178,27 @@ class Definer:
             elif not callable(value) and not hasattr(value, "__get__") and close_option(name):
                 option = close_option(name)
                 message = f"the attribute {name!r} looks like the option {option!r}: write that, or rename it"
-                self.problems.append((self.place, message))
+                self.problems.append((self._place_of(name, owner), message))
         return written
 
-    def _schedule(self, declared: DeclaredSchedule, job: Mapping[str, Any], params: Params) -> Schedule | None:
+    def _schedule(
+        self, declared: DeclaredSchedule, job: Mapping[str, Any], params: Params, own_params: dict[str, Any] | None
+    ) -> Schedule | None:
         """One checked schedule; every problem of it is reported at its own line."""
-        place = Place(self.place.path, declared.line)
+        place = self.file.place_at(declared.file, declared.line)
         values, wrong = read_options(declared.options, "schedule")
-        self.problems += [(place, message) for message in wrong]
+        self.problems += [(place, message) for message in wrong.values()]
         expression = self._attempt(lambda: cron.parse(declared.expression), place)
-        given = {**job["params"], **values.get("params", {})}
-        cast = self._attempt(lambda: params.cast(given), place)
-        encoded = self._attempt(lambda: encode_params(cast), place) if cast is not None else None
-        if wrong or expression is None or encoded is None:
+        cast = self._attempt(lambda: params.cast_some(values.get("params", {})), place)
+        if wrong or expression is None or cast is None or own_params is None:
             return None
+        cast = {**own_params, **cast}
+        self._attempt(lambda: params.require(cast), place)
         merged = {**job, **values}
         name = merged["name"] or expression.normalized
         if name == MANUAL:
             self.problems.append((place, f"the name {MANUAL!r} is that of runs by hand: choose another one"))
+        encoded = self._attempt(lambda: encode_params(cast), place) or ""
         max_lateness = merged["max_lateness"]
         return Schedule(
             job=self.name,
@@ -194,7 +225,7 @@ class Definer:
         for schedule in schedules:
             twin = seen.setdefault(schedule.name, schedule)
             if twin is not schedule:
-                message = f"line {twin.place.line} declares {schedule.name!r} already: give one of the two a name="
+                message = f"{twin.place} declares {schedule.name!r} already: give one of the two a name="
                 self.problems.append((schedule.place, message))
 
 
@@ -207,8 +238,8 @@ def _first_line(doc: str | None) -> str:
 
 
 def check_defaults(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Read [job_defaults]; raises InvalidJob with everything that is wrong in it."""
+    """Read [job_defaults]; raises InvalidConfig with everything that is wrong in it."""
     values, problems = read_options(written, "defaults")
     if problems:
-        raise InvalidJob("; ".join(f"[job_defaults] {problem}" for problem in problems))
+        raise InvalidConfig("; ".join(f"[job_defaults] {problem}" for problem in problems.values()))
     return values

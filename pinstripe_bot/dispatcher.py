@@ -13,10 +13,12 @@ from pinstripe_bot.errors import LedgerUnavailable, WouldWait
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.recorder import Recorder
-from pinstripe_bot.runner import Runner
+from pinstripe_bot.runner import Runner, is_inside_run
 from pinstripe_bot.workspace import Caller
 
 RETRY_S = 1.0
+GATHER_S = 0.001
+"""How long a group that is about to start waits for one more worker, while runs wait for workers."""
 
 log = structlog.get_logger("pinstripe")
 
@@ -24,7 +26,7 @@ log = structlog.get_logger("pinstripe")
 class Dispatcher:
     """Claimed runs wait in one queue; a starter thread marks as many as there are idle workers, as one group.
 
-    Each started run goes to a worker thread, and its outcome to the recorder. Threads are made on first use.
+    Each started run goes to a worker thread, and its outcome to the recorder. Threads start on first use.
     `is_closing` may be set anywhere, also in a signal handler: no run begins after it.
     """
 
@@ -44,6 +46,7 @@ class Dispatcher:
         self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
         self._watched: dict[int, Run | None] = {}  # somebody waits for these; their ended form, once recorded
         self._threads: list[threading.Thread] = []
+        self._is_closed = False  # to further runs
 
     @property
     def is_behind(self) -> bool:
@@ -61,30 +64,46 @@ class Dispatcher:
         """How many workers perform a run now."""
         return len(self._runner.controls)
 
-    def is_worker(self, thread: threading.Thread) -> bool:
-        """Whether `thread` is one of ours."""
-        return thread in self._threads
+    def start(self) -> None:
+        """Start the threads; harmless when called twice."""
+        with self._changed:
+            if self._threads or self._is_closed:
+                return
+            loops = [("starter", self._start_waiting)]
+            loops += [(f"worker-{number}", self._work) for number in range(1, self.workers + 1)]
+            self._threads = [
+                threading.Thread(target=loop, name=f"pinstripe-{name}", daemon=True) for name, loop in loops
+            ]
+            self._recorder.start()
+            for thread in self._threads:
+                thread.start()
 
     def dispatch(self, runs: Sequence[Run]) -> None:
-        """Queue these runs; returns at once."""
+        """Queue these runs; returns at once. When nothing may start any more they are released."""
         if not runs:
             return
-        self._ensure_threads()
-        with self._changed:
-            self._open.update((run.id, run) for run in runs)
-        for run in runs:
-            self._waiting.put(run)
+        self.start()
+        with self._changed:  # so that no run slips in behind the sign to close
+            is_refused = self._is_closed
+            if not is_refused:
+                self._open.update((run.id, run) for run in runs)
+                for run in runs:
+                    self._waiting.put(run)
+        if is_refused:
+            self._release(runs)
 
-    def perform(self, runs: Sequence[Run]) -> list[Run]:
-        """Queue these runs and wait until all have ended and are recorded; those released meanwhile are absent.
-
-        Raises WouldWait on one of the worker threads, which would wait for itself.
-        """
-        if self.is_worker(threading.current_thread()):
+    def check_may_wait(self) -> None:
+        """Ask before claiming runs for `perform`. Raises WouldWait in a job, and when nothing may start any more."""
+        if is_inside_run():
             raise WouldWait(
-                "a job asked for runs on the worker threads, one of which it holds:"
+                "a job asked the bot for runs on the worker threads, one of which it holds:"
                 " call self.run_background_job(name) for each instead"
             )
+        if self.is_closing:
+            raise WouldWait("the bot is stopping and starts no run any more: ask again when it has stopped")
+
+    def perform(self, runs: Sequence[Run]) -> list[Run]:
+        """Queue these runs and wait until all have ended and are recorded; those released meanwhile are absent."""
         with self._changed:
             self._watched.update((run.id, None) for run in runs)
         self.dispatch(runs)
@@ -118,16 +137,25 @@ class Dispatcher:
     def stop_starting(self) -> None:
         """Release what has not started; what runs goes on."""
         self.is_closing = True
-        self._waiting.put(None)
-        self._idle.put(None)  # the starter may be waiting for a worker that stays busy
+        with self._changed:
+            if not self._is_closed:
+                self._is_closed = True
+                self._waiting.put(None)
+                self._idle.put(None)  # the starter may be waiting for a worker that stays busy
+                self._changed.notify_all()  # or for the ledger
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write the last outcomes and end the threads; a worker that is still busy is left to itself."""
         self.stop_starting()
-        if self._threads:
-            for _ in range(self.workers):
-                self._started.put(None)
-            self._recorder.close(timeout_s)
+        if not self._threads:
+            return
+        for _ in range(self.workers):
+            self._started.put(None)
+        self._recorder.close(timeout_s)
+        self._settle(self.open_runs)  # nobody will hear of them any more
+        if not self.busy:
+            for thread in self._threads:
+                thread.join(timeout_s)
 
     def record(self, ended: Sequence[Run]) -> None:
         """Have the outcomes of these runs written."""
@@ -139,18 +167,8 @@ class Dispatcher:
         try:
             self._ledger.finish([ended])
         except LedgerUnavailable:
-            self._ensure_threads()
+            self.start()
             self._recorder.record(ended)
-
-    def _ensure_threads(self) -> None:
-        if self._threads:
-            return
-        loops = [("starter", self._start_waiting)]
-        loops += [(f"worker-{number}", self._work) for number in range(1, self.workers + 1)]
-        self._threads = [threading.Thread(target=loop, name=f"pinstripe-{name}", daemon=True) for name, loop in loops]
-        self._recorder.start()
-        for thread in self._threads:
-            thread.start()
 
     def _start_waiting(self) -> None:
         """The starter's loop: as many waiting runs as there are idle workers, started as one group."""
@@ -158,23 +176,37 @@ class Dispatcher:
             if not self.is_closing:
                 self._idle.get()
             if self.is_closing:
-                self._release([run, *self._all_waiting()])
-                return
-            self._start([run, *self._more_for_idle_workers()])
-
-    def _all_waiting(self) -> list[Run]:
-        return list(iter(lambda: _next_or_none(self._waiting), None))
+                self._release([run, *iter(self._next_waiting, None)])
+            else:
+                self._start([run, *self._more_for_idle_workers()])
 
     def _more_for_idle_workers(self) -> list[Run]:
+        """Waiting runs for the workers that are idle now or will be in a moment: in a herd a commit costs most."""
         more: list[Run] = []
-        while not self._idle.empty() and not self._waiting.empty():
-            run = self._waiting.get()
-            if run is None:  # told to close: the loop has to see it too
-                self._waiting.put(None)
+        while len(more) < self.workers - 1 and not self._waiting.empty() and self._has_idle_worker(GATHER_S):
+            run = self._next_waiting()
+            if run is None:
                 break
-            self._idle.get()
             more.append(run)
         return more
+
+    def _has_idle_worker(self, timeout_s: float) -> bool:
+        """Take the token of an idle worker, if there is one within `timeout_s`."""
+        try:
+            self._idle.get(timeout=timeout_s)
+        except queue.Empty:
+            return False
+        return True
+
+    def _next_waiting(self) -> Run | None:
+        """The next run, or None where there is none, or only the sign to close."""
+        try:
+            run = self._waiting.get_nowait()
+        except queue.Empty:
+            return None
+        if run is None:
+            self._waiting.put(None)  # the loop has to see it too
+        return run
 
     def _start(self, group: list[Run]) -> None:
         started = self._mark_started(group)
@@ -212,8 +244,7 @@ class Dispatcher:
             if self.is_closing:
                 self._release([run])
             else:
-                ended, _ = self._runner.run(run, self._bot)
-                self._recorder.record(ended)
+                self._recorder.record(self._runner.run(run, self._bot)[0])  # its error, and all it holds, is let go
 
     def _release(self, unstarted: Sequence[Run]) -> None:
         try:
@@ -238,10 +269,3 @@ class Dispatcher:
             for run in runs:
                 self._open.pop(run.id, None)
             self._changed.notify_all()
-
-
-def _next_or_none(waiting: queue.SimpleQueue[Run | None]) -> Run | None:
-    try:
-        return waiting.get_nowait()
-    except queue.Empty:
-        return None

@@ -58,6 +58,10 @@ class DatabaseError(PinstripeError):
     """The project's database was asked for something that it cannot give."""
 
 
+class UnknownTable(DatabaseError, AttributeError):
+    """No table has this name; the message names the close ones. An AttributeError, so that `hasattr` works."""
+
+
 class LedgerError(PinstripeError):
     """The ledger cannot be used: it is foreign, newer, or held in a way that forbids it."""
 

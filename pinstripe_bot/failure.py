@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import traceback
 from pathlib import Path
@@ -9,29 +10,52 @@ from types import TracebackType
 
 from pinstripe_bot.occurrence import RunError
 
+_OURS = Path(__file__).parent
+_NOT_THE_AUTHORS = (_OURS, Path(os.__file__).parent)
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_ON_THE_WAY = (_OURS, Path(asyncio.__file__).parent)
+"""Whose code stands between a worker thread and a job."""
+
 
 def describe_error(error: BaseException, root: Path) -> RunError:
     """Type, message, place and traceback of `error`, from the first frame of the project's own code on."""
-    trace = _author_trace(error.__traceback__, root) or error.__traceback__
-    lines = traceback.format_exception(type(error), error, trace)
+    trace = _author_trace(error.__traceback__, root) or _outer_trace(error.__traceback__) or error.__traceback__
+    told = traceback.TracebackException(type(error), error, trace)
     return RunError(
         type=type(error).__name__,
-        message=str(error),
+        message=str(told),
         place=_place(trace, root),
-        traceback="".join(lines).rstrip("\n"),
+        traceback="".join(told.format()).rstrip("\n"),
     )
 
 
 def _author_trace(trace: TracebackType | None, root: Path) -> TracebackType | None:
-    while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(f"{root}{os.sep}"):
+    while trace is not None and not _is_authors(trace.tb_frame.f_code.co_filename, root):
         trace = trace.tb_next
     return trace
+
+
+def _outer_trace(trace: TracebackType | None) -> TracebackType | None:
+    """Without our own first frames: the author's code may lie outside the project's root."""
+    while trace is not None and _is_below(Path(trace.tb_frame.f_code.co_filename), *_ON_THE_WAY):
+        trace = trace.tb_next
+    return trace
+
+
+def _is_authors(filename: str, root: Path) -> bool:
+    """Whether the file is the project's own, and not of a virtual environment that lies in its folder."""
+    path = Path(filename)
+    return _is_below(path, root) and not _is_below(path, *_NOT_THE_AUTHORS) and _INSTALLED.isdisjoint(path.parts)
+
+
+def _is_below(path: Path, *folders: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def _place(trace: TracebackType | None, root: Path) -> str:
     """The innermost line in the project's own code: "lib/background_jobs/flaky.py:12 in run"."""
     frames = traceback.extract_tb(trace)
-    own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)] or frames
+    own = [frame for frame in frames if _is_authors(frame.filename, root)] or frames
     if not own:
         return ""
     path = Path(own[-1].filename)

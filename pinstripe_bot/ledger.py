@@ -4,63 +4,25 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from pinstripe_bot import __version__
+from pinstripe_bot import __version__, ledger_runs, ledger_sweep
 from pinstripe_bot.bot_lock import BotLock, boot_id
 from pinstripe_bot.errors import LedgerError
-from pinstripe_bot.ledger_claim import Candidate, decided_ahead, open_runs, record
+from pinstripe_bot.ledger_claim import Candidate, decided_ahead, is_decided, open_runs, record
 from pinstripe_bot.ledger_marks import Marks
-from pinstripe_bot.ledger_schema import (
-    bots,
-    occurrences,
-    run_of,
-    runs,
-    to_column,
-    to_json,
-    values_of_outcome,
-)
-from pinstripe_bot.ledger_store import LedgerStore
-from pinstripe_bot.ledger_sweep import Sweep, sweep
+from pinstripe_bot.ledger_schema import bots, occurrences, run_of, runs, to_column
+from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Due, Occurrence, Reason, Run, RunState
 from pinstripe_bot.policies import Verdict
 from pinstripe_bot.schedule import Schedule
-
-START = text(
-    """
-    UPDATE runs SET state = 'running', started_at = :now
-    WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'queued' AND owner = :bot
-    RETURNING id
-    """
-)
-
-FINISH = text(
-    """
-    UPDATE runs
-    SET state = json_extract(outcome.value, '$.state'), reason = json_extract(outcome.value, '$.reason'),
-        finished_at = json_extract(outcome.value, '$.finished_at'),
-        error = json_extract(outcome.value, '$.error'), result = json_extract(outcome.value, '$.result'),
-        output = json_extract(outcome.value, '$.output')
-    FROM json_each(:rows) AS outcome
-    WHERE runs.id = json_extract(outcome.value, '$.id') AND runs.state = 'running'
-      AND runs.attempt = json_extract(outcome.value, '$.attempt')
-    RETURNING runs.id
-    """
-)
-
-RELEASE = text(
-    """
-    UPDATE runs SET state = 'queued', owner = NULL, started_at = NULL
-    WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('queued', 'running') AND owner = :bot
-    """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +45,9 @@ class Ledger:
     Every method raises LedgerUnavailable if the database does not answer; then nothing was changed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
-        self._store = LedgerStore(path)
+        self._store = LedgerStore(path, busy_timeout_s=busy_timeout_s)
         self._marks = Marks()
         self._lock: BotLock | None = None
 
@@ -103,9 +65,20 @@ class Ledger:
     def open(self, project: str, now: datetime, *, kind: str = "bot") -> bool:
         """Open the file and sign in as a new bot; true if the ledger is new. Raises LedgerError for a foreign file."""
         is_new = self._store.open(project, now)
-        self._lock = BotLock(self._locks)
+        try:
+            self._lock = BotLock(self._locks)
+            self._sign_in(self._lock.bot, now, kind)
+        except OSError as error:
+            self._forget()
+            raise LedgerError(f"{self._locks} cannot be used: {error.strerror}: make it a writable folder") from error
+        except BaseException:
+            self._forget()
+            raise
+        return is_new
+
+    def _sign_in(self, bot: str, now: datetime, kind: str) -> None:
         row = {
-            "id": self._lock.bot,
+            "id": bot,
             "kind": kind,
             "host": platform.node(),
             "boot_id": boot_id(),
@@ -116,7 +89,12 @@ class Ledger:
         }
         with self._store.writing() as connection:
             connection.execute(insert(bots), row)
-        return is_new
+
+    def _forget(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        self._store.close()
 
     def close(self, now: datetime) -> None:
         """Sign out and close; harmless when called twice."""
@@ -126,9 +104,7 @@ class Ledger:
             with self._store.writing() as connection:
                 connection.execute(update(bots).where(bots.c.id == self.bot).values(stopped_at=to_column(now)))
         finally:
-            self._lock.release()
-            self._lock = None
-            self._store.close()
+            self._forget()
 
     def register(self, planned: Sequence[Schedule], now: datetime, *, keep: Iterable[str] = ()) -> dict[Schedule, int]:
         """Announce the schedules that this bot plans: {schedule: the UTC second up to which it is decided}.
@@ -185,14 +161,16 @@ class Ledger:
         verdict = Verdict(instant_ts, Decision.RUN)
         candidates = [Candidate(schedule, verdict, order) for order, schedule in enumerate(due)]
         with self._store.writing() as connection:
-            claimed, _ = record(connection, candidates, bot=self.bot, now_at=to_column(now))
+            undecided = [one for one in candidates if not is_decided(connection, one)]
+            claimed, _ = record(connection, undecided, bot=self.bot, now_at=to_column(now))
         return claimed
 
     def claim_manual(self, run: Run, params_json: str, params_key: str, *, ignore_overlap: bool) -> Run:
-        """Record a run by hand under a fresh key, and return it: queued and ours, or skipped for overlap."""
+        """Record a run by hand under a fresh key, and return it: ours, queued or running as it came, or skipped."""
         with self._store.writing() as connection:
             if not ignore_overlap and (run.job, params_key) in open_runs(connection, [run.job]):
-                run = replace(run, state=RunState.SKIPPED, reason=Reason.OVERLAP, finished_at=run.claimed_at)
+                ended = {"state": RunState.SKIPPED, "reason": Reason.OVERLAP, "finished_at": run.claimed_at}
+                run = replace(run, started_at=None, **ended)
             values: dict[str, Any] = {
                 "job": run.job,
                 "schedule": MANUAL,
@@ -210,6 +188,7 @@ class Ledger:
                 "params_key": params_key,
                 "available_at": to_column(run.claimed_at),
                 "owner": self.bot,
+                "started_at": None if run.started_at is None else to_column(run.started_at),
                 "finished_at": None if run.finished_at is None else to_column(run.finished_at),
             }
             return replace(run, id=_inserted_id(connection, insert(runs).values(values | own)))
@@ -219,36 +198,40 @@ class Ledger:
 
         Survives a killed process, not a power cut: after one, a queued run counts as started.
         """
-        ids = to_json([run.id for run in group])
         with self._store.writing(durable=False) as connection:
-            rows = connection.execute(START, {"ids": ids, "now": to_column(now), "bot": self.bot})
-            started = {row_id for (row_id,) in rows}
+            started = ledger_runs.start(connection, group, bot=self.bot, now=now)
         return [replace(run, state=RunState.RUNNING, started_at=now) for run in group if run.id in started]
 
     def finish(self, ended: Sequence[Run]) -> set[int]:
         """Record how runs ended; the ids of those recorded. A run that somebody else has ended meanwhile is not."""
-        rows = to_json([values_of_outcome(run) for run in ended])
         with self._store.writing() as connection:
-            return {row_id for (row_id,) in connection.execute(FINISH, {"rows": rows})}
+            return ledger_runs.end(connection, ended, was=RunState.RUNNING)
+
+    def refuse(self, ended: Sequence[Run]) -> None:
+        """Record the end of queued runs that cannot be started."""
+        with self._store.writing() as connection:
+            ledger_runs.end(connection, ended, was=RunState.QUEUED)
 
     def release(self, unstarted: Sequence[Run]) -> None:
         """Give back runs of which no code has run, for the next bot that starts."""
-        ids = to_json([run.id for run in unstarted])
         with self._store.writing() as connection:
-            connection.execute(RELEASE, {"ids": ids, "bot": self.bot})
+            ledger_runs.release(connection, unstarted, bot=self.bot)
 
     def beat(self, now: datetime, progress: Mapping[int, tuple[int, int | None]]) -> None:
         """Write this bot's heartbeat, and the progress {run: (done, total)} of its runs."""
-        rows = [(done, total, run_id) for run_id, (done, total) in progress.items()]
         with self._store.writing(durable=False) as connection:
             connection.execute(update(bots).where(bots.c.id == self.bot).values(heartbeat_at=to_column(now)))
-            if rows:
-                connection.exec_driver_sql("UPDATE runs SET progress_done = ?, progress_total = ? WHERE id = ?", rows)
+            ledger_runs.note_progress(connection, progress)
 
-    def sweep(self, now: datetime) -> Sweep:
-        """Take over what dead bots have left queued, and record as interrupted what they had started."""
+    def bury(self, now: datetime) -> list[Run]:
+        """Release what dead bots have left queued; record what they had started as interrupted, and return it."""
         with self._store.writing() as connection:
-            return sweep(connection, self._locks, bot=self.bot, now=now)
+            return ledger_sweep.bury(connection, self._locks, bot=self.bot, now=now)
+
+    def adopt(self, *, leave: Collection[str]) -> list[Run]:
+        """Take over every released run, but for the jobs in `leave`; oldest due first."""
+        with self._store.writing() as connection:
+            return ledger_sweep.adopt(connection, bot=self.bot, leave=leave)
 
     def history(self, job: str | None = None, *, limit: int = 100) -> list[Run]:
         """The newest runs, newest first; of one job, or of all."""

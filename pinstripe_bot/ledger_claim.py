@@ -48,6 +48,14 @@ DECIDED_AHEAD = text(
     """
 )
 
+DECIDED_AT = text(
+    """
+    SELECT coalesce(until_at, due_at) >= :due_at FROM occurrences
+    WHERE job = :job AND schedule = :schedule AND key = '' AND due_at <= :due_at
+    ORDER BY due_at DESC LIMIT 1
+    """
+)
+
 OPEN_RUNS = text(
     """
     SELECT DISTINCT job, params_key FROM runs
@@ -95,6 +103,13 @@ def decided_ahead(connection: Connection, windows: Sequence[Due[Schedule]]) -> d
     for job, schedule, due_at in connection.execute(DECIDED_AHEAD, {"windows": to_json(rows)}):
         decided.setdefault(by_key[job, schedule], []).append(due_at // SECOND)
     return decided
+
+
+def is_decided(connection: Connection, candidate: Candidate) -> bool:
+    """Whether its instant has been decided already, by itself or within a stretch of missed ones."""
+    job, schedule, due_at = candidate.key
+    values = {"job": job, "schedule": schedule, "due_at": due_at}
+    return bool(connection.scalar(DECIDED_AT, values))
 
 
 def open_runs(connection: Connection, jobs: Iterable[str]) -> set[tuple[str, str]]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, insert, inspect, make_url, select
-from sqlalchemy.exc import DatabaseError as SqlDatabaseError
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, insert, inspect, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger_schema import VERSION, ledger, metadata
 
 BUSY_TIMEOUT_S = 5.0
+"""How long a transaction waits for another process before the ledger counts as unavailable."""
 
 
 class LedgerStore:
@@ -28,8 +30,9 @@ class LedgerStore:
     killed process but perhaps not a power cut (`NORMAL`), which costs a fifth.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path
+        self._busy_timeout_s = busy_timeout_s
         self._lock = threading.Lock()
         self._writer: Connection | None = None
         self._readers: Engine | None = None
@@ -44,10 +47,12 @@ class LedgerStore:
         with self._closing_on_error():
             if not self.path.exists():
                 _make_private(self.path)
-            self._open_readers()  # before the first write: a foreign file stays as it is
-            self._writer = self._engine(StaticPool).connect()
-            with self.writing() as connection:
-                return self._create(connection, project, now)
+            with _alone_in(self.path.parent):
+                self._open_readers()  # before the first write: a foreign file stays as it is
+                url = URL.create("sqlite+pysqlite", database=str(self.path))
+                self._writer = self._engine(url, StaticPool, "journal_mode = WAL", "synchronous = FULL").connect()
+                with self.writing() as connection:
+                    return self._create(connection, project, now)
 
     def open_for_reading(self) -> None:
         """Open a file that exists, only to look at it. Raises as `open`."""
@@ -55,7 +60,9 @@ class LedgerStore:
             self._open_readers()
 
     def _open_readers(self) -> None:
-        self._readers = self._engine(None, query_only=True)
+        # Read-only by its URL: with query_only alone, closing would still fold a foreign file's log into it.
+        url = URL.create("sqlite+pysqlite", database=self.path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
+        self._readers = self._engine(url, None)
         with self.reading() as connection:
             self._refuse_foreign(connection)
 
@@ -69,26 +76,26 @@ class LedgerStore:
             raise LedgerError(
                 f"the ledger {self.path} cannot be made: {error.strerror}: make its folder writable"
             ) from error
-        except OperationalError as error:
+        except DBAPIError as error:
             self.close()
-            raise LedgerUnavailable(f"the ledger {self.path} does not answer: {error.orig}") from error
-        except SqlDatabaseError as error:
-            self.close()
-            raise LedgerError(
-                f"{self.path} is not a ledger: {error.orig}: move it aside, or set ledger.url to another file"
-            ) from error
-        except LedgerError:
+            raise self._told(error) from error
+        except BaseException:
             self.close()
             raise
 
-    def _engine(self, pool: Any, *, query_only: bool = False) -> Engine:
+    def _told(self, error: DBAPIError) -> LedgerError:
+        """In our words why the file did not do what it was asked."""
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB or self.path.is_dir():
+            return LedgerError(f"{self.path} is not a ledger: move it aside, or set ledger.url to a file of its own")
+        return LedgerUnavailable(f"the ledger {self.path} does not answer: {error.orig}")
+
+    def _engine(self, url: URL, pool: Any, *pragmas: str) -> Engine:
         engine = create_engine(
-            f"sqlite+pysqlite:///{self.path}",
+            url,
             isolation_level="AUTOCOMMIT",  # we begin and commit ourselves: pysqlite begins only before DML
             poolclass=pool,
-            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_S},
+            connect_args={"check_same_thread": False, "timeout": self._busy_timeout_s},
         )
-        pragmas = ["query_only = 1"] if query_only else ["journal_mode = WAL", "synchronous = FULL"]
 
         @event.listens_for(engine, "connect")
         def configure(connection: Any, _record: Any) -> None:
@@ -101,13 +108,14 @@ class LedgerStore:
         tables = inspect(connection).get_table_names()
         if not tables:
             return
-        if "ledger" not in tables:
+        is_ours = metadata.tables.keys() <= set(tables)
+        version = connection.scalar(select(ledger.c.value).where(ledger.c.name == "version")) if is_ours else None
+        if version is None:
             raise LedgerError(
                 f"{self.path} is another program's database (it has the table {tables[0]!r}):"
                 " set ledger.url to a file of its own"
             )
-        version = int(connection.scalar(select(ledger.c.value).where(ledger.c.name == "version")) or 0)
-        if version > VERSION:
+        if int(version) > VERSION:
             raise LedgerError(
                 f"the ledger {self.path} has version {version} and this pinstripe writes version {VERSION}:"
                 " install the newer pinstripe, or set ledger.url to another file"
@@ -144,8 +152,8 @@ class LedgerStore:
                     with contextlib.suppress(DBAPIError):  # the error that brought us here is the one to tell
                         connection.exec_driver_sql("ROLLBACK")
                     raise
-            except OperationalError as error:
-                raise LedgerUnavailable(f"the ledger {self.path} does not answer: {error.orig}") from error
+            except DBAPIError as error:
+                raise self._told(error) from error
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -159,8 +167,8 @@ class LedgerStore:
                     yield connection
                 finally:
                     connection.exec_driver_sql("ROLLBACK")
-        except OperationalError as error:
-            raise LedgerUnavailable(f"the ledger {self.path} does not answer: {error.orig}") from error
+        except DBAPIError as error:
+            raise self._told(error) from error
 
     def close(self) -> None:
         """Close all connections; harmless when called twice."""
@@ -179,7 +187,10 @@ def ledger_path(url: str | None, root: Path) -> Path:
     """The file of the ledger that `ledger.url` names, or of the default. Raises LedgerError for any other database."""
     if url is None:
         return root / ".pinstripe" / "ledger.db"
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the cause would show the text, and there may be a password in it
+        raise LedgerError('ledger.url is no URL: write "sqlite:///path/to/ledger.db", or leave it out') from None
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise LedgerError(
             f"ledger.url = {parsed.render_as_string()!r} cannot be used: this version keeps its ledger in a SQLite"
@@ -192,3 +203,17 @@ def _make_private(path: Path) -> None:
     """An empty file that only its owner may read, in such a folder: params and outputs may hold secrets."""
     path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is opening a ledger in this folder.
+
+    Of two that turn one new file to write-ahead mode, SQLite fails one at once, whatever its time-out.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

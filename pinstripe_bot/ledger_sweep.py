@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, or_, select, text, update
+from sqlalchemy import Connection, select, text, update
 
 from pinstripe_bot.bot_lock import boot_id, is_alive
 from pinstripe_bot.ledger_schema import bots, run_of, runs, to_column, to_json
 from pinstripe_bot.occurrence import Reason, Run, RunState
 
-TAKE_OVER = text("UPDATE runs SET owner = :bot WHERE id IN (SELECT value FROM json_each(:ids))")
+OPEN = text("runs.state IN ('queued', 'running')")  # as the index has it: with bound values it would not be used
+
+DISOWN = text("UPDATE runs SET owner = NULL WHERE id IN (SELECT value FROM json_each(:ids))")
+
+ADOPT = text("UPDATE runs SET owner = :bot WHERE id IN (SELECT value FROM json_each(:ids))")
 
 INTERRUPT = text(
     """
@@ -23,39 +27,32 @@ INTERRUPT = text(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """What dead bots left: runs that are ours now, and runs that were cut off."""
+def bury(connection: Connection, locks: Path, *, bot: str, now: datetime) -> list[Run]:
+    """Release what dead bots have left queued; record what they had started as interrupted, and return it.
 
-    taken_over: list[Run]
-    interrupted: list[Run]
-
-
-def sweep(connection: Connection, locks: Path, *, bot: str, now: datetime) -> Sweep:
-    """Give `bot` what dead bots have left queued, and record as interrupted what they had started.
-
-    A run that its bot released is taken over as well. After a restart of the machine a queued run of a dead
-    bot counts as started: starts are not written durably enough to know (see `Ledger.start`).
+    After a restart of the machine a queued run of a dead bot counts as started: starts are not written durably
+    enough to know (see `Ledger.start`).
     """
     alive = _living_bots(connection, locks, bot)
-    rows = connection.execute(
-        select(runs, bots.c.boot_id)
-        .join(bots, runs.c.owner == bots.c.id, isouter=True)
-        .where(runs.c.state.in_((RunState.QUEUED, RunState.RUNNING)))
-        .where(or_(runs.c.owner.is_(None), runs.c.owner.not_in(alive)))
-        .order_by(runs.c.due_at, runs.c.id)
-    ).mappings()
-    taken_over: list[Run] = []
-    interrupted: list[Run] = []
-    for row in rows:
-        is_certain = row["owner"] is None or row["boot_id"] == boot_id()
-        group = taken_over if row["state"] == RunState.QUEUED and is_certain else interrupted
-        group.append(run_of(row))
-    connection.execute(TAKE_OVER, {"ids": to_json([run.id for run in taken_over]), "bot": bot})
-    ids = to_json([run.id for run in interrupted])
-    connection.execute(INTERRUPT, {"ids": ids, "now": to_column(now)})
+    owned = select(runs, bots.c.boot_id).join(bots, runs.c.owner == bots.c.id)
+    rows = connection.execute(owned.where(OPEN, runs.c.owner.not_in(alive)).order_by(runs.c.id)).mappings().all()
+    boot = boot_id()
+    unstarted = {row["id"] for row in rows if row["state"] == RunState.QUEUED and row["boot_id"] == boot}
+    interrupted = [run_of(row) for row in rows if row["id"] not in unstarted]
+    connection.execute(DISOWN, {"ids": to_json(sorted(unstarted))})
+    connection.execute(INTERRUPT, {"ids": to_json([run.id for run in interrupted]), "now": to_column(now)})
     ended = {"state": RunState.INTERRUPTED, "reason": Reason.BOT_DIED, "finished_at": now}
-    return Sweep(taken_over, [replace(run, **ended) for run in interrupted])
+    return [replace(run, **ended) for run in interrupted]
+
+
+def adopt(connection: Connection, *, bot: str, leave: Collection[str]) -> list[Run]:
+    """Give `bot` every released run, but for the jobs in `leave`; oldest due first."""
+    rows = connection.execute(
+        select(runs).where(OPEN, runs.c.owner.is_(None)).order_by(runs.c.due_at, runs.c.id)
+    ).mappings()
+    adopted = [run_of(row) for row in rows if row["job"] not in leave]
+    connection.execute(ADOPT, {"ids": to_json([run.id for run in adopted]), "bot": bot})
+    return adopted
 
 
 def _living_bots(connection: Connection, locks: Path, me: str) -> list[str]:

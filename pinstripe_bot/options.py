@@ -23,14 +23,12 @@ class Option:
 
     default: Any
     accepts: str  # finishes the sentence "write ..."
-    read: Callable[[Any], Any]  # raises ValueError, TypeError or a PinstripeError for what it does not accept
+    read: Callable[[Any], Any]  # raises LookupError, ValueError or TypeError for what it does not accept
     places: frozenset[str] = EVERYWHERE
 
 
 def _read_flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
+    return {"true": True, "false": False}[str(value).lower()]  # text where the environment says it
 
 
 def _read_spread(value: Any) -> timedelta:
@@ -69,7 +67,7 @@ OPTIONS: Mapping[str, Option] = {
     "late_after": Option(timedelta(seconds=60), 'a duration such as 90 or "10m"', parse_duration),
     "atomic": Option(False, "True or False", _read_flag, EVERYWHERE - {"schedule"}),
     "params": Option({}, "a dict with names as keys", _read_params, EVERYWHERE - {"defaults"}),
-    "timezone": Option(None, 'the name of a time zone such as "Europe/Berlin"', _read_zone),
+    "timezone": Option("UTC", 'the name of a time zone such as "Europe/Berlin"', _read_zone),
     "dst": Option("once", '"once" or "wall"', _read_dst),
     "spread": Option(None, 'a duration from 1 second to 1 day such as "10m"', _read_spread),
     "name": Option(None, "a word for this schedule", _read_text, frozenset({"schedule"})),
@@ -85,15 +83,15 @@ PLANNED = frozenset(
 """Options of the design that this version does not implement: refused by name, so that nobody trusts one of them."""
 
 
-def read_options(written: Mapping[str, Any], place: str) -> tuple[dict[str, Any], list[str]]:
-    """Check what an author wrote at `place` ("job", "schedule" or "defaults"): ({name: value}, [what is wrong])."""
+def read_options(written: Mapping[str, Any], place: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Check what an author wrote at `place` ("job", "schedule" or "defaults"): ({name: value}, {name: problem})."""
     values: dict[str, Any] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for name, value in written.items():
         try:
             values[name] = _read_option(name, value, place)
         except (InvalidJob, InvalidSchedule) as error:
-            problems.append(str(error))
+            problems[name] = str(error)
     return values, problems
 
 
@@ -107,11 +105,13 @@ def _read_option(name: str, value: Any, place: str) -> Any:
         raise InvalidJob(f"the option {name!r} cannot stand here: write it on a {_home(option)}")
     if value is None and option.default is None:
         return None
+    if hasattr(value, "__get__"):
+        raise InvalidJob(f"{name} is a method or a property here, and an option is a plain value: rename it")
     try:
         return option.read(value)
     except InvalidSchedule as error:
         raise InvalidJob(f"{name} = {value!r}: {error}") from error
-    except (ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError) as error:
         raise InvalidJob(f"{name} = {value!r} is not accepted: write {option.accepts}") from error
 
 

@@ -7,13 +7,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, get_type_hints
+from types import FunctionType, NoneType
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidJob, InvalidParams, PinstripeError
 from pinstripe_bot.options import did_you_mean
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +35,20 @@ class Params:
         """Read the signature of `function`, whose first parameter is `owner` ("self" or "workspace")."""
         types: dict[str, Any] = {}
         required = set()
-        takes_others = False
         parameters = list(inspect.signature(function).parameters.values())
-        if not parameters or parameters[0].kind not in (
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        ):
+        if not parameters or parameters[0].kind not in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL):
             raise InvalidJob(f"{function.__name__}() takes no argument: write `def {function.__name__}({owner})`")
         for parameter in parameters[1:]:
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                takes_others = True
-            elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                types[parameter.name] = Any
-                if parameter.default is inspect.Parameter.empty:
-                    required.add(parameter.name)
-            else:
+            if parameter.kind in _POSITIONAL:
                 raise InvalidJob(
                     f"the parameter {parameter.name!r} of {function.__name__}() is positional:"
                     f" put a star before it, `def {function.__name__}({owner}, *, {parameter.name})`"
                 )
-        types.update((name, hint) for name, hint in _hints(function).items() if name in types)
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                types[parameter.name] = _type_of(parameter, function)
+                if parameter.default is inspect.Parameter.empty:
+                    required.add(parameter.name)
+        takes_others = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
         return cls(types, frozenset(required), takes_others)
 
     @classmethod
@@ -64,10 +61,16 @@ class Params:
 
         Raises InvalidParams for a name or a value that does not fit, or one that is missing.
         """
+        self.require(given)
+        return self.cast_some(given)
+
+    def require(self, given: Mapping[str, Any]) -> None:
+        """Raise InvalidParams if a required parameter is missing."""
         missing = sorted(self.required - given.keys())
         if missing:
-            raise InvalidParams(f"the parameter {missing[0]!r} is missing: give it a value")
-        return self.cast_some(given)
+            verb = "is" if len(missing) == 1 else "are"
+            names = " and ".join(repr(name) for name in missing)
+            raise InvalidParams(f"{names} {verb} missing in the parameters: give a value")
 
     def cast_some(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """As `cast`, where the required ones may still be missing."""
@@ -91,17 +94,29 @@ class Params:
         return function(subject, **cast) if self.types or self.takes_others else function(subject)
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _type_of(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:
+    """The annotation of one parameter, resolved; the others may name what is imported for the type checker only."""
+    if parameter.annotation is inspect.Parameter.empty:
+        return Any
+    # get_type_hints reads all annotations of a function at once: give it one that has only this
+    bearer = FunctionType((lambda: None).__code__, getattr(inspect.unwrap(function), "__globals__", {}))
+    bearer.__annotations__ = {parameter.name: parameter.annotation}
     try:
-        return get_type_hints(function)
-    except (NameError, AttributeError, TypeError, SyntaxError) as error:
-        raise InvalidJob(f"an annotation of {function.__name__}() cannot be read: {error}") from error
+        hint = get_type_hints(bearer, include_extras=True)[parameter.name]
+        msgspec.json.Decoder(hint, strict=False, dec_hook=_construct)
+    except Exception as error:  # a wall: an annotation is their expression
+        raise InvalidJob(
+            f"the annotation of {parameter.name!r} in {function.__name__}() cannot be used: {error}:"
+            " write a type that exists when the file is loaded"
+        ) from error
+    return hint
 
 
 def _convert(value: Any, wanted: Any) -> Any:
     if wanted is Any:
         return value
-    if wanted is timedelta and not str(value).startswith("P"):  # in the ledger's JSON a duration is ISO 8601
+    # In the ledger's JSON a duration is ISO 8601, which msgspec reads; everything else is ours.
+    if value is not None and _is_duration(wanted) and not str(value).startswith("P"):
         return parse_duration(value)
     try:
         return msgspec.convert(value, wanted, strict=False, dec_hook=_construct)
@@ -111,9 +126,18 @@ def _convert(value: Any, wanted: Any) -> Any:
         return msgspec.json.decode(value, type=wanted, strict=False, dec_hook=_construct)  # `--param ids=[1,2]`
 
 
+def _is_duration(wanted: Any) -> bool:
+    return wanted is timedelta or set(get_args(wanted)) == {timedelta, NoneType}
+
+
 def _construct(wanted: Any, value: Any) -> Any:
     """Build a type that msgspec does not know, such as a Path, from the value written."""
-    return value if isinstance(value, wanted) else wanted(value)
+    if isinstance(value, wanted):
+        return value
+    try:
+        return wanted(value)
+    except Exception as error:  # a wall: their type, any error
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _describe(wanted: Any) -> str:

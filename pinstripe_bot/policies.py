@@ -55,7 +55,8 @@ class CatchUpPolicy:
         first_ts = plan.next_after_ts(after_ts)
         if first_ts > until_ts:
             return []
-        newest_ts = plan.previous_before_ts(until_ts + 1) or first_ts
+        newest_ts = plan.previous_before_ts(until_ts + 1)
+        assert newest_ts is not None  # there is one at least
         cutoff_ts = min(self._too_late_until(now_ts), until_ts)
         runs = newest_ts > cutoff_ts and newest_ts not in decided_ts
         if runs and newest_ts == first_ts:  # nearly always: one instant, on time

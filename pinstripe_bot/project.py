@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 from pinstripe_bot.config import Config, LoadedConfig, load_config
 from pinstripe_bot.definition import Author, Definer, JobDefinition, check_defaults
-from pinstripe_bot.errors import BrokenFile, InvalidJob, InvalidProject, UnknownJob
-from pinstripe_bot.job import DECLARED, BackgroundJob, dasherize
+from pinstripe_bot.errors import BrokenFile, InvalidProject, UnknownJob, UnknownService
+from pinstripe_bot.job import BackgroundJob, dasherize, declared_on
 from pinstripe_bot.loader import LoadedFile, Loader
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.schedule import Place, Schedule
@@ -24,11 +25,12 @@ SERVICES = "lib/services"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong in the project, and where; `job` is the job that it keeps from running."""
+    """Something that is wrong in the project, and where; it keeps `job` from running, or `service` from being built."""
 
     place: Place
     message: str
     job: str | None = None
+    service: str | None = None
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
@@ -57,7 +59,7 @@ class Project:
     @property
     def jobs_folder(self) -> Path:
         """Where the job files are."""
-        return self.root / self.config.jobs
+        return Path(os.path.normpath(self.root / self.config.jobs))
 
     @property
     def schedules(self) -> list[Schedule]:
@@ -79,6 +81,16 @@ class Project:
             raise UnknownJob(f"the job {known!r} cannot be loaded: {broken}")
         raise UnknownJob(f"there is no job {known!r} in {self.config.jobs}: {did_you_mean(known, self.jobs)}")
 
+    def service(self, name: str) -> ServiceDefinition:
+        """The service of this name, in any case. Raises UnknownService with the close names."""
+        known = _snake(name)
+        if known in self.services:
+            return self.services[known]
+        broken = next((problem for problem in self.problems if problem.service == known), None)
+        if broken is not None:
+            raise UnknownService(f"the service {known!r} cannot be loaded: {broken}")
+        raise UnknownService(f"there is no service {name!r}: {did_you_mean(name, {*self.services, *RESERVED})}")
+
     @classmethod
     def load(
         cls,
@@ -96,10 +108,11 @@ class Project:
         if not folder.is_dir():
             raise InvalidProject(f"{str(root)!r} is no folder: give the project's root folder")
         settings = load_config(folder, environ=environ, overrides=overrides)
+        project = cls(folder, settings, {}, {}, ())
         loading = _Loading(folder, settings.config)
-        jobs = loading.jobs()
-        services = loading.services()
-        return cls(folder, settings, jobs, services, tuple(loading.problems))
+        jobs = loading.jobs(project.jobs_folder)
+        services = loading.services(folder / SERVICES)
+        return replace(project, jobs=jobs, services=services, problems=tuple(loading.problems))
 
 
 class _Loading:
@@ -108,86 +121,98 @@ class _Loading:
     def __init__(self, root: Path, config: Config) -> None:
         self.problems: list[Problem] = []
         self._config = config
-        self._root = root
         self._loader = Loader(root)
 
-    def jobs(self) -> dict[str, JobDefinition]:
-        folder = self._root / self._config.jobs
+    def jobs(self, folder: Path) -> dict[str, JobDefinition]:
         defaults = check_defaults(self._config.job_defaults)
+        found = self._named(sorted(folder.rglob("*.py")), folder)
         jobs = {}
-        for name, path in self._files(folder, recursive=True):
-            job = self._job(name, path, folder, defaults)
-            if job is not None:
-                jobs[name] = job
+        for name, paths in found.items():
+            try:
+                definer = self._definer(name, self._only(name, paths), folder, defaults)
+            except BrokenFile as error:
+                self.problems.append(Problem(Place(error.path, error.line), str(error), job=name))
+                continue
+            definition = definer.define()
+            self.problems += [Problem(place, message, job=name) for place, message in definer.problems]
+            if definition is not None:
+                jobs[name] = definition
         return jobs
 
-    def services(self) -> dict[str, ServiceDefinition]:
-        folder = self._root / SERVICES
+    def services(self, folder: Path) -> dict[str, ServiceDefinition]:
         services = {}
-        for dashed, path in self._files(folder, recursive=False):
-            name = dashed.replace("-", "_")
+        for dashed, paths in self._named(sorted(folder.glob("*.py")), folder).items():
+            name = _snake(dashed)
             try:
+                path = self._only(name, paths)
                 if name in RESERVED:
-                    raise InvalidJob(f"a workspace has a {name!r} of its own: give the file another name")
-                services[name] = define_service(name, self._loader.load(path, folder))
+                    message = f"a workspace has a {name!r} of its own: give the file another name"
+                    raise BrokenFile(self._loader.relative(path), 1, message)
+                services[name] = define_service(name, self._loader.load(path, folder, "services"))
             except BrokenFile as error:
-                self.problems.append(Problem(Place(error.path, error.line), str(error)))
-            except InvalidJob as error:
-                self.problems.append(Problem(Place(self._loader.relative(path)), str(error)))
+                self.problems.append(Problem(Place(error.path, error.line), str(error), service=name))
         return services
 
-    def _files(self, folder: Path, *, recursive: bool) -> Iterator[tuple[str, Path]]:
-        """(name, path) of each file that counts, in order; files that share a name are a problem, and left out."""
+    def _named(self, paths: Iterable[Path], folder: Path) -> dict[str, list[Path]]:
+        """{name: its files} of those that count."""
         found: dict[str, list[Path]] = {}
-        for path in sorted(folder.rglob("*.py") if recursive else folder.glob("*.py")):
+        for path in paths:
             parts = path.relative_to(folder).parts
-            if not any(part.startswith(("_", ".")) for part in parts):
+            if not any(part.startswith(("_", ".")) for part in parts) and not path.is_dir():
                 found.setdefault(dasherize("/".join(parts).removesuffix(".py")), []).append(path)
-        for name, paths in found.items():
-            if len(paths) == 1:
-                yield name, paths[0]
-            for path in paths[1:]:
-                other = self._loader.relative(paths[0])
-                message = f"{other} has the same name {name!r}: rename one of the two"
-                self.problems.append(Problem(Place(self._loader.relative(path)), message, name))
+        return found
 
-    def _job(self, name: str, path: Path, folder: Path, defaults: Mapping[str, Any]) -> JobDefinition | None:
-        try:
-            loaded = self._loader.load(path, folder)
-            author = _author(loaded)
-        except BrokenFile as error:
-            self.problems.append(Problem(Place(error.path, error.line), str(error), name))
-            return None
-        except InvalidJob as error:
-            self.problems.append(Problem(Place(self._loader.relative(path)), str(error), name))
-            return None
-        definer = Definer(name, author, loaded.place_of(author.__name__), defaults, self._config.timezone)
-        definition = definer.define()
-        self.problems += [Problem(place, message, name) for place, message in definer.problems]
-        return definition
+    def _only(self, name: str, paths: list[Path]) -> Path:
+        """The one file of this name. Raises BrokenFile where there are several."""
+        if len(paths) > 1:
+            shown = [self._loader.relative(path) for path in paths]
+            message = f"{' and '.join(shown[:-1])} has the same name {name!r}: rename one of the two"
+            raise BrokenFile(shown[-1], 1, message)
+        return paths[0]
+
+    def _definer(self, name: str, path: Path, folder: Path, defaults: Mapping[str, Any]) -> Definer:
+        loaded = self._loader.load(path, folder, "background_jobs")
+        attribute, author = _author(loaded)
+        place = loaded.place_of(author.__name__, attribute)
+        return Definer(name, author, loaded, place, defaults, self._config.timezone)
 
 
-def _author(loaded: LoadedFile) -> Author:
-    """The one job of a file. Raises InvalidJob where there is none, or more than one."""
-    members = {id(value): value for value in vars(loaded.module).values() if _is_job(value, loaded.module.__name__)}
+def _snake(name: str) -> str:
+    return dasherize(name).replace("-", "_")
+
+
+def _author(loaded: LoadedFile) -> tuple[str, Author]:
+    """The one job of a file, and its name there. Raises BrokenFile where there is none, or more than one."""
+    members = {id(value): (name, value) for name, value in vars(loaded.module).items() if _is_job(value, loaded)}
     if not members:
-        raise InvalidJob(
-            "there is no job in this file: write a class that inherits from BackgroundJob,"
-            " or a function under @background_job, or let its name begin with _"
+        raise BrokenFile(
+            loaded.place_of().path,
+            1,
+            "there is no job in this file: write a class that inherits from BackgroundJob, or a function with"
+            " @background_job above its other decorators, or let the file's name begin with _",
         )
-    if len(members) > 1:
-        names = " and ".join(sorted(member.__name__ for member in members.values()))
-        raise InvalidJob(f"there is more than one job in this file, {names}: move each to a file of its own")
-    author: Author = next(iter(members.values()))
-    return author
+    names = sorted(members.values(), key=lambda member: loaded.place_of(member[0]).line or 1)
+    if len(names) > 1:
+        place = loaded.place_of(names[1][0])
+        raise BrokenFile(
+            place.path,
+            place.line,
+            f"there is more than one job in this file, {' and '.join(name for name, _ in names)}:"
+            " move each to a file of its own; the name of a base class begins with _",
+        )
+    return names[0]
 
 
-def _is_job(value: Any, module: str) -> bool:
+def _is_job(value: Any, loaded: LoadedFile) -> bool:
+    """Whether this is a job that the file itself declares: what it imports, and base classes, do not count."""
     if isinstance(value, type):
-        own = issubclass(value, BackgroundJob) and not value.__name__.startswith("_")
-    else:
-        own = isinstance(value, FunctionType) and DECLARED in vars(value)
-    return own and value.__module__ == module
+        is_own = value.__module__ == loaded.module.__name__
+        return is_own and issubclass(value, BackgroundJob) and not value.__name__.startswith("_")
+    if not isinstance(value, FunctionType):
+        return False
+    declared = declared_on(value)
+    is_own = value.__module__ == loaded.module.__name__ or str(loaded.path) in (one.file for one in declared)
+    return is_own and bool(declared)
 
 
 def find_problems(project: Project) -> list[Problem]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.workspace import RunControl
 
 RETRY_S = 1.0
 HEARTBEAT_S = 5.0
+GATHER_S = 0.02
 GROUP = 500
+MOST = 2**63 - 1
+"""The largest number that a column holds."""
 
 log = structlog.get_logger("pinstripe")
 
@@ -40,7 +43,8 @@ class Recorder:
         self._controls = controls
         self._on_recorded = on_recorded
         self._ended: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
+        self._is_closing = False
+        self._given_up = threading.Event()
         self._told: dict[int, tuple[int, int | None]] = {}  # the progress that the ledger has
         self._next_beat_s = 0.0
         self._thread = threading.Thread(target=self._loop, name="pinstripe-recorder", daemon=True)
@@ -54,18 +58,21 @@ class Recorder:
 
     def close(self, timeout_s: float) -> None:
         """Write what is left and end the thread; gives up after `timeout_s`."""
-        self._closing.set()
+        self._is_closing = True
         self._ended.put(None)
         self._thread.join(timeout_s)
+        self._given_up.set()
 
     def _loop(self) -> None:
         unwritten: list[Run] = []
-        while unwritten or not self._closing.is_set() or not self._ended.empty():
+        while unwritten or not self._is_closing or not self._ended.empty():
             self._collect(unwritten)
             if unwritten and self._write(unwritten):
+                if len(unwritten) > 1:  # a crowd: let more gather, since each write waits for the disk
+                    self._given_up.wait(GATHER_S)
                 unwritten = []
-            elif unwritten:
-                self._closing.wait(RETRY_S)
+            elif unwritten and self._given_up.wait(RETRY_S):
+                return
             self._beat()
 
     def _collect(self, unwritten: list[Run]) -> None:
@@ -83,7 +90,7 @@ class Recorder:
     def _write(self, unwritten: list[Run]) -> bool:
         try:
             recorded = self._ledger.finish(unwritten)
-        except LedgerUnavailable as error:
+        except Exception as error:  # noqa: BLE001 - a wall: without this thread no outcome is ever recorded
             if not self.is_behind:
                 log.error("outcomes_kept", runs=len(unwritten), error=str(error))
             self.is_behind = True
@@ -100,9 +107,9 @@ class Recorder:
     def _beat(self) -> None:
         """Write the heartbeat now and then, and at once what jobs said of their progress."""
         progress = {
-            run_id: control.progress
+            run_id: counts
             for run_id, control in list(self._controls.items())
-            if control.progress is not None and control.progress != self._told.get(run_id)
+            if (counts := _counts(control.progress)) is not None and counts != self._told.get(run_id)
         }
         now_s = self._clock.monotonic()
         if not progress and now_s < self._next_beat_s:
@@ -110,9 +117,24 @@ class Recorder:
         self._next_beat_s = now_s + HEARTBEAT_S
         try:
             self._ledger.beat(self._clock.now(), progress)
-        except LedgerError as error:
+        except Exception as error:  # noqa: BLE001 - a wall, as above
             log.debug("heartbeat_missed", error=str(error))
         else:
             self._told = {
                 run_id: told for run_id, told in {**self._told, **progress}.items() if run_id in self._controls
             }
+
+
+def _counts(progress: tuple[Any, Any] | None) -> tuple[int, int | None] | None:
+    """What a job said of its progress, as the ledger's columns take it; None for nothing, or for no numbers."""
+    if progress is None:
+        return None
+    done, total = progress
+    try:
+        return (_whole(done), None if total is None else _whole(total))
+    except Exception:  # noqa: BLE001 - a wall: their objects
+        return None
+
+
+def _whole(number: Any) -> int:
+    return max(-MOST, min(int(number), MOST))

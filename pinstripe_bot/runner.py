@@ -7,22 +7,21 @@ import contextvars
 import copy
 import inspect
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 from msgspec.structs import replace
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.errors import RunCancelled
 from pinstripe_bot.failure import describe_error
 from pinstripe_bot.ledger_schema import from_ts
-from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunState
-from pinstripe_bot.output import RunOutput, capture
+from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
+from pinstripe_bot.output import OUTPUT_LIMIT, RunOutput, capture, current_output
 from pinstripe_bot.project import Project
 from pinstripe_bot.services import ProcessServices
 from pinstripe_bot.workspace import Caller, RunControl, Workspace
@@ -45,29 +44,31 @@ class Runner:
 
     def run(self, run: Run, bot: Caller, *, parent: RunControl | None = None) -> tuple[Run, BaseException | None]:
         """Perform a started run; the ended run, and what the job raised. Everything it raises ends here."""
-        control = RunControl(run, parent)
+        # In a context of its own: what a job binds or sets ends with its run, and nothing needs to be unbound.
+        return contextvars.copy_context().run(self._run, run, bot, RunControl(run, parent))
+
+    def _run(self, run: Run, bot: Caller, control: RunControl) -> tuple[Run, BaseException | None]:
         self.controls[run.id] = control
         output = RunOutput()
         try:
-            with _log_context(run):
-                with capture(output):
-                    log.debug("run_started")
-                    ended, error = self._perform(run, control, bot)
-                ended = replace(ended, finished_at=self._clock.now(), output=output.text())
-                _log_end(ended)
-                return ended, error
+            _bind_log_keys(run)
+            with capture(output):
+                log.debug("run_started")
+                ended, error = self._perform(run, control, bot)
+            ended = replace(ended, finished_at=self._clock.now(), output=output.text())
+            _log_end(ended)
+            return ended, error
         finally:
             del self.controls[run.id]
 
     def _perform(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
         try:
-            result = self._work(run, control, bot)
+            result = _as_json(self._work(run, control, bot))
         except BaseException as error:  # noqa: BLE001 - the wall: a job that raises or exits harms no other
-            if control.is_cancelled and isinstance(error, RunCancelled | asyncio.CancelledError):
+            if control.is_cancelled and _is_cancellation(error):
                 return replace(run, state=RunState.INTERRUPTED, reason=Reason.SHUTDOWN), error
-            described = describe_error(error, self._project.root)
-            return replace(run, state=RunState.FAILED, error=described), error
-        return replace(run, state=RunState.SUCCEEDED, result=_as_json(result)), None
+            return replace(run, state=RunState.FAILED, error=_described(error, self._project.root)), error
+        return replace(run, state=RunState.SUCCEEDED, result=result), None
 
     def _work(self, run: Run, control: RunControl, bot: Caller) -> Any:
         definition = self._project.jobs[run.job]
@@ -128,13 +129,16 @@ class Runner:
             loop.close()
 
 
-@contextmanager
-def _log_context(run: Run) -> Iterator[None]:
+def is_inside_run() -> bool:
+    """Whether a run's own code is asking, in its thread, its event loop or a thread of `asyncio.to_thread`."""
+    return current_output.get() is not None
+
+
+def _bind_log_keys(run: Run) -> None:
     # Bound here, in the worker: a pool thread does not inherit its caller's context.
-    with bound_contextvars(
+    bind_contextvars(
         job=run.job, schedule=run.schedule, run_id=run.id, due_at=run.due_at.isoformat(), attempt=run.attempt
-    ):
-        yield
+    )
 
 
 def _log_end(run: Run) -> None:
@@ -160,14 +164,35 @@ def _ms(duration: timedelta | None) -> float:
     return round((duration or timedelta(0)).total_seconds() * 1000, 1)
 
 
+def _is_cancellation(error: BaseException) -> bool:
+    """Whether this is nothing but a run's answer to being told to end; a TaskGroup wraps it in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_cancellation(inner) for inner in error.exceptions)
+    return isinstance(error, RunCancelled | asyncio.CancelledError)
+
+
+def _described(error: BaseException, root: Path) -> RunError:
+    """What the ledger keeps of an error: text that every database takes, of an error that may be unable to speak."""
+    try:
+        told = describe_error(error, root)
+    except BaseException as mute:  # noqa: BLE001 - a wall: their __str__
+        told = RunError(type(error).__name__, f"its message cannot be told: {type(mute).__name__}", "", "")
+    return RunError(*(_storable(text) for text in (told.type, told.message, told.place, told.traceback)))
+
+
+def _storable(text: str) -> str:
+    """Without halves of characters, and the last 64 KiB only."""
+    return text.encode("utf-8", "backslashreplace")[-OUTPUT_LIMIT:].decode("utf-8", "ignore")
+
+
 def _as_json(result: Any) -> Any:
     """A job's result as plain JSON values, or a note of why it is not kept."""
     if result is None:
         return None
     try:
         encoded = msgspec.json.encode(result)
-    except (TypeError, ValueError, RecursionError) as error:
-        return {"not_kept": f"a {type(result).__name__} cannot be written as JSON: {error}"}
+    except Exception as error:  # noqa: BLE001 - a wall: their value, whose own code may run here
+        return {"not_kept": f"a {type(result).__name__} cannot be written as JSON: {type(error).__name__}"}
     if len(encoded) > RESULT_LIMIT:
         return {"not_kept": f"{len(encoded)} bytes of JSON; {RESULT_LIMIT} are kept"}
     return msgspec.json.decode(encoded)

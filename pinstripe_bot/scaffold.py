@@ -17,7 +17,7 @@ from pinstripe_bot import BackgroundJob
 class {class_name}(BackgroundJob):
     @classmethod
     def meta(cls):
-        cls.schedule({schedule!r})
+        cls.schedule("{schedule}")
 
     def run(self):
         self.logger.info("{event}", due_at=self.due_at.isoformat())

@@ -11,7 +11,7 @@ from typing import Any
 
 from pinstripe_bot.config import Config
 from pinstripe_bot.database import DatabasePool
-from pinstripe_bot.errors import DatabaseError, InvalidJob
+from pinstripe_bot.errors import BrokenFile, DatabaseError, WorkspaceError
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
 
@@ -28,25 +28,47 @@ class ServiceDefinition:
     place: Place
 
     def build(self, subject: Any, stack: contextlib.ExitStack) -> Any:
-        """Call `create(subject)`; a generator is entered on `stack`, which closes it with the run's exception."""
-        if inspect.isgeneratorfunction(self.create):
-            return stack.enter_context(contextlib.contextmanager(self.create)(subject))
-        return self.create(subject)
+        """Call `create(subject)`; a generator is closed by `stack`, and sees the run's exception."""
+        if not inspect.isgeneratorfunction(self.create):
+            return self.create(subject)
+        manager = contextlib.contextmanager(self.create)(subject)
+        instance = manager.__enter__()
+
+        def close(*failure: Any) -> None:  # returns nothing: a service that swallows the error hides no failed run
+            manager.__exit__(*failure)
+
+        stack.push(close)
+        return instance
 
 
 def define_service(name: str, loaded: LoadedFile) -> ServiceDefinition:
-    """Check a service file. Raises InvalidJob with what is wrong."""
+    """Check a service file. Raises BrokenFile with what is wrong."""
     create = getattr(loaded.module, "create", None)
     scope = getattr(loaded.module, "scope", "run")
+    place = loaded.place_of("create", "scope")
+    problem = _wrong_with(create) or _wrong_scope(scope)
+    if problem is not None:
+        raise BrokenFile(place.path, place.line, problem)
+    assert create is not None
+    return ServiceDefinition(name, create, scope == "process", place)
+
+
+def _wrong_with(create: Any) -> str | None:
     if not inspect.isfunction(create):
-        raise InvalidJob("a service file has a function `create`: write `def create(workspace)`")
+        return "a service file has a function `create`: write `def create(workspace)`"
     if inspect.iscoroutinefunction(create) or inspect.isasyncgenfunction(create):
-        raise InvalidJob(
-            "create() is async: write it as a plain function, which may return an object with async methods"
-        )
-    if scope not in SCOPES:
-        raise InvalidJob(f'scope = {scope!r} is not accepted: write "run" or "process"')
-    return ServiceDefinition(name, create, scope == "process", loaded.place_of("create"))
+        return "create() is async: write it as a plain function, which may return an object with async methods"
+    if inspect.isgeneratorfunction(inspect.unwrap(create)) and not inspect.isgeneratorfunction(create):
+        return "create() is decorated, as with @contextmanager, and contains `yield`: remove the decorator"
+    try:
+        inspect.signature(create).bind(None)
+    except TypeError:
+        return "create() takes one argument: write `def create(workspace)`"
+    return None
+
+
+def _wrong_scope(scope: Any) -> str | None:
+    return None if scope in SCOPES else f'scope = {scope!r} is not accepted: write "run" or "process"'
 
 
 class ProcessServices:
@@ -62,7 +84,8 @@ class ProcessServices:
         self._pool = pool
         self._instances: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
-        self._lock = threading.RLock()  # a shared service may not ask for another one, but its code may import
+        self._lock = threading.RLock()
+        self._is_closed = False
 
     def database_pool(self) -> DatabasePool:
         """The pool of the project's database. Raises DatabaseError where the settings name none."""
@@ -73,6 +96,8 @@ class ProcessServices:
     def get(self, definition: ServiceDefinition) -> Any:
         """The one instance of a shared service."""
         with self._lock:
+            if self._is_closed:
+                raise WorkspaceError(f"the bot has stopped: {definition.name!r} cannot be used any more")
             if definition.name not in self._instances:
                 self._instances[definition.name] = definition.build(self._config, self._stack)
             return self._instances[definition.name]
@@ -80,7 +105,7 @@ class ProcessServices:
     def close(self) -> None:
         """Close the shared services, newest first, then the database's pool."""
         with self._lock:
-            self._instances.clear()
+            self._is_closed = True
             try:
                 self._stack.close()
             finally:

@@ -29,7 +29,7 @@ class Timetable(Generic[PlanT]):
         """Take (schedule, the UTC second up to which it is decided) for each schedule, in the order of declaration."""
         self.quarantined: dict[PlanT, Exception] = {}
         self._heap: list[tuple[int, int, _Entry[PlanT]]] = []
-        self._due: dict[PlanT, tuple[int, _Entry[PlanT]]] = {}
+        self._due: dict[PlanT, tuple[int, int, _Entry[PlanT]]] = {}
         for order, (schedule, after_ts) in enumerate(marks):
             self._add(order, _Entry(schedule, after_ts))
         heapq.heapify(self._heap)
@@ -54,19 +54,22 @@ class Timetable(Generic[PlanT]):
         return self._heap[0][0] if self._heap else None
 
     def due(self, until_ts: int) -> list[Due[PlanT]]:
-        """One window per schedule that has come due by `until_ts`, in order of first due instant, then declaration."""
+        """One window per schedule that has come due by `until_ts`, in order of first due instant, then declaration.
+
+        Where `until_ts` is less than before, a schedule that was offered may not be due yet: it waits.
+        """
         heap = self._heap
         while heap and heap[0][0] <= until_ts:
-            _, order, entry = heapq.heappop(heap)
-            self._due[entry.schedule] = (order, entry)
-        return [Due(entry.schedule, entry.after_ts, until_ts) for _, entry in self._due.values()]
+            first = heapq.heappop(heap)
+            self._due[first[2].schedule] = first
+        return [Due(entry.schedule, entry.after_ts, until_ts) for ts, _, entry in self._due.values() if ts <= until_ts]
 
     def advance(self, dues: Sequence[Due[PlanT]]) -> None:
         """Record that these windows are decided, and plan what comes after them."""
         for due in dues:
             if due.schedule not in self._due:
                 continue  # dropped meanwhile
-            order, entry = self._due.pop(due.schedule)
+            _, order, entry = self._due.pop(due.schedule)
             entry.after_ts = due.until_ts
             next_ts = self._next_ts(entry)
             if next_ts is not None:

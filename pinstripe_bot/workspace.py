@@ -15,9 +15,8 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.config import Config
 from pinstripe_bot.database import Database
 from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
-from pinstripe_bot.job import dasherize
+from pinstripe_bot.job import BackgroundJob
 from pinstripe_bot.occurrence import Run
-from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.services import ProcessServices, ServiceDefinition
 
 
@@ -73,8 +72,8 @@ class ProjectSurroundings(Protocol):
     @property
     def config(self) -> Config: ...
 
-    @property
-    def services(self) -> Mapping[str, ServiceDefinition]: ...
+    def service(self, name: str) -> ServiceDefinition:
+        """The service of this name, in any case. Raises UnknownService with the close names."""
 
 
 class Caller(Protocol):
@@ -108,6 +107,7 @@ class Workspace:
         self.bot = bot
         self.run = run
         self.params: dict[str, Any] = {}
+        self.logger: Any = structlog.get_logger("pinstripe.job")  # the run's keys are bound already
         self.control = control or RunControl()
         self._shared = shared
         self._window = window
@@ -122,9 +122,11 @@ class Workspace:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        self._is_open = False
-        return self._stack.__exit__(kind, error, trace)
+    ) -> None:
+        try:
+            self._stack.__exit__(kind, error, trace)
+        finally:
+            self._is_open = False  # not before: what closes may still want another service
 
     # Facts of the run
 
@@ -190,7 +192,7 @@ class Workspace:
         """Say how far the run is; shown in the terminal and kept in the ledger."""
         self.control.progress = (done, total)
 
-    def run_background_job(self, name: str, **params: Any) -> Run:
+    def run_background_job(self, name: str, /, **params: Any) -> Run:
         """Run another job now, on this thread, in a workspace of its own, and return its finished Run.
 
         Raises RunFailed, from the job's own error, if it did not succeed; an overlap returns it as skipped.
@@ -203,13 +205,13 @@ class Workspace:
             )
         return self._call(name, params)
 
-    async def run_background_job_async(self, name: str, **params: Any) -> Run:
+    async def run_background_job_async(self, name: str, /, **params: Any) -> Run:
         """As `run_background_job`, for an async job: the event loop goes on meanwhile."""
         return await asyncio.to_thread(self._call, name, params)
 
     def _call(self, name: str, params: Mapping[str, Any]) -> Run:
         database = self._services.get("database")
-        if database is not None and database.in_transaction and database.is_sqlite:
+        if database is not None and database.in_transaction and self._shared.database_pool().is_sqlite:
             raise WouldWait(
                 f"run_background_job({name!r}) was called inside a transaction: on SQLite the called job would wait"
                 " for this one: call it after the transaction"
@@ -217,11 +219,6 @@ class Workspace:
         return self.bot.run_inside(self, name, params)
 
     # Services
-
-    @property
-    def logger(self) -> Any:
-        """A structlog logger; the run's keys are bound already."""
-        return self._service("logger", lambda: structlog.get_logger("pinstripe.job"))
 
     @property
     def database(self) -> Database:
@@ -239,12 +236,9 @@ class Workspace:
             raise RunCancelled("the end of this run is already recorded: it may not change the database any more")
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        known = self.project.services
-        definition = known.get(dasherize(name).replace("-", "_"))
-        if definition is None:
-            raise UnknownService(f"there is no service {name!r}: {did_you_mean(name, {*known, *RESERVED})}")
+        if name.startswith("_") or name in RESERVED:
+            return object.__getattribute__(self, name)  # one of ours raised AttributeError: let it say why
+        definition = self.project.service(name)
         if definition.is_per_process:
             return self._shared.get(definition)
         return self._service(definition.name, lambda: self._build(definition))
@@ -267,12 +261,19 @@ class Workspace:
         return self._services[name]
 
 
-RESERVED = frozenset(name for name in vars(Workspace) if not name.startswith("_")) | {
-    "project",
-    "clock",
-    "bot",
-    "run",
-    "params",
-    "control",
-}
+RESERVED = frozenset(
+    name
+    for name in (
+        *vars(Workspace),
+        *vars(BackgroundJob),
+        "project",
+        "clock",
+        "bot",
+        "run",
+        "params",
+        "logger",
+        "control",
+    )
+    if not name.startswith("_")
+) | {"workspace"}
 """Names that a service cannot have."""

@@ -1,21 +1,32 @@
-"""Fixtures for all tests: real databases."""
+"""Fixtures for all tests: real databases, and projects of real files."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import textwrap
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from bots import write_jobs
 from sqlalchemy import make_url
 
+from pinstripe_bot.bot import Bot
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.database import Database, DatabasePool
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.project import Project
+from pinstripe_bot.testing import TravelClock
+
+WriteProject = Callable[..., Path]
+LoadProject = Callable[..., Project]
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +102,82 @@ def sqlite_pool(tmp_path: Path) -> Iterator[DatabasePool]:
 def database(pool: DatabasePool) -> Iterator[Database]:
     with pool.open("test") as database:
         yield database
+
+
+@pytest.fixture
+def write_project(tmp_path: Path) -> Iterator[WriteProject]:
+    """Writes {path: text} into a folder of tmp_path and returns it; what was imported is forgotten at the end."""
+    entries, finders, modules = list(sys.path), list(sys.meta_path), set(sys.modules)
+
+    def write(files: Mapping[str, str | bytes], name: str = "project") -> Path:
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        for path, text in files.items():
+            file = root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(text if isinstance(text, bytes) else textwrap.dedent(text).encode())
+        return root
+
+    yield write
+    sys.path[:], sys.meta_path[:] = entries, finders
+    for module in sys.modules.keys() - modules:
+        file = getattr(sys.modules[module], "__file__", None) or "".join(getattr(sys.modules[module], "__path__", ""))
+        if module.startswith("_pinstripe_") or file.startswith(f"{tmp_path}{os.sep}"):
+            del sys.modules[module]
+
+
+@pytest.fixture
+def load_project(write_project: WriteProject) -> LoadProject:
+    """Writes a project and loads it, in UTC and untouched by the environment."""
+
+    def load(files: Mapping[str, str | bytes], name: str = "project") -> Project:
+        return Project.load(write_project(files, name), environ={"TZ": "UTC"})
+
+    return load
+
+
+@pytest.fixture
+def clock() -> TravelClock:
+    """2026-01-01 00:00:00 UTC, until the test travels."""
+    return TravelClock()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of an empty project."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def make_bot(root: Path, clock: TravelClock) -> Iterator[Callable[..., Bot]]:
+    """Write these job files into the project and give a bot of it, planned; each is stopped after the test.
+
+    `settings` are flags by dotted key; its ledger gives up on a lock of another process after 50 ms.
+    """
+    made: list[Bot] = []
+
+    def make(settings: dict[str, Any] | None = None, *, planned: bool = True, **files: str) -> Bot:
+        write_jobs(root, **files)
+        project = Project.load(root, environ={}, overrides={"workers": 2, **(settings or {})})
+        ledger = Ledger(root / ".pinstripe" / "ledger.db", busy_timeout_s=0.05)
+        bot = Bot(project, clock=clock, ledger=ledger)
+        made.append(bot)
+        if planned:
+            bot.plan()
+        return bot
+
+    yield make
+    for bot in made:
+        bot.cut_short()
+        bot.stop()
+
+
+@pytest.fixture
+def ledger(root: Path, clock: TravelClock) -> Iterator[Ledger]:
+    """An open ledger that no bot uses."""
+    ledger = Ledger(root / ".pinstripe" / "ledger.db", busy_timeout_s=0.05)
+    ledger.open("shop", clock.now())
+    yield ledger
+    ledger.close(clock.now())

@@ -11,6 +11,7 @@ import importlib.resources
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -109,8 +110,7 @@ def shifts(tzinfo: ZoneInfo, first_year: int, last_year: int) -> list[int]:
     start_ts = int(datetime(first_year, 1, 1, tzinfo=UTC).timestamp())
     until_ts = int(datetime(last_year + 1, 1, 1, tzinfo=UTC).timestamp())
     probes = [(ts, offset_at(tzinfo, ts)) for ts in range(start_ts, until_ts, step)]
-    pairs = zip(probes, probes[1:], strict=False)
-    return [_shift_between(tzinfo, ts, later) for (ts, old), (later, new) in pairs if old != new]
+    return [_shift_between(tzinfo, ts, later) for (ts, old), (later, new) in pairwise(probes) if old != new]
 
 
 def _shift_between(tzinfo: ZoneInfo, ts: int, later: int) -> int:
@@ -126,5 +126,9 @@ def _shift_between(tzinfo: ZoneInfo, ts: int, later: int) -> int:
 
 def _next_wall_minute(tzinfo: ZoneInfo, ts: int) -> int:
     """The first instant, `ts` or later, at which a minute starts on the wall."""
-    candidate = ts + -(ts + offset_at(tzinfo, ts)) % 60
-    return candidate + -(candidate + offset_at(tzinfo, candidate)) % 60
+    offset = offset_at(tzinfo, ts)
+    candidate = ts + -(ts + offset) % 60
+    if offset_at(tzinfo, candidate) == offset:
+        return candidate
+    seconds = range(ts, ts + 180)  # before 1972 the offset may change within a minute
+    return next(second for second in seconds if (second + offset_at(tzinfo, second)) % 60 == 0)

@@ -177,7 +177,9 @@ def test_an_instant_may_come_in_any_zone_and_leaves_in_utc() -> None:
 
 @pytest.mark.parametrize("ask", [CronExpression.next_after, CronExpression.previous_before, CronExpression.is_due])
 def test_an_instant_without_a_zone_is_refused(ask: Any) -> None:
-    with pytest.raises(InvalidSchedule, match=r"2026-01-01 12:00:00 has no time zone: write datetime\(\.\.\., tzinfo=UTC\)"):
+    with pytest.raises(
+        InvalidSchedule, match=r"2026-01-01 12:00:00 has no time zone: write datetime\(\.\.\., tzinfo=UTC\)"
+    ):
         ask(parse("@daily"), NOON.replace(tzinfo=None), "UTC")
 
 
@@ -217,7 +219,7 @@ def test_the_ends_of_the_calendar_are_refused_in_words(expression: str, name: st
     cron = parse(expression)
     is_end = moment.year == 9999
 
-    with pytest.raises(InvalidSchedule, match="outside the years 1 to 9999|does not come due"):
+    with pytest.raises(InvalidSchedule, match=r"outside the years 1 to 9999|does not come due"):
         (cron.next_after if is_end else cron.previous_before)(moment, name)
     assert (cron.previous_before if is_end else cron.next_after)(moment, name).year in (1, 2, 9998, 9999)
 

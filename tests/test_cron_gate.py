@@ -15,7 +15,7 @@ REFUSALS = {
     "0 0 * *": "the number of its fields is 4, write five",
     "0 0 0 * * * * *": "the number of its fields is 8, write five",
     "0 0 0 1 1 * 2026": "it has seven fields and a year is not known here, write five, or six with the seconds first.",
-    "0 0 1 1 * 2026": "'2026' is no day of week, write a number from 0 to 7 or one of sun, mon, tue, wed, thu, fri, sat.",
+    "0 0 1 1 * 2026": "'2026' is no day of week, write a number from 0 to 7 or one of sun, mon, tue, wed, thu,",
     "TZ=Europe/Berlin 0 0 * * *": "a zone is not part of it, write timezone='Europe/Berlin', say, next to it.",
     "CRON_TZ=UTC 0 0 * * *": "a zone is not part of it",
     # words
@@ -106,7 +106,7 @@ REFUSALS = {
     "0 0 * L *": "'l' is no month",
     "15W * * * *": "'15w' is no minute",
     # both day fields
-    "0 0 13 * 5#2": "'5#2' as day of week cannot be joined with '13' as day of month, write '*' there, or two schedules.",
+    "0 0 13 * 5#2": "'5#2' as day of week cannot be joined with '13' as day of month, write '*' there, or two",
     "0 0 L * 5#2": "'5#2' as day of week cannot be joined with 'l' as day of month",
     "0 0 */2 * L5": "'l5' as day of week cannot be joined with '*/2' as day of month",
     "0 0 1-31 * L5": "'l5' as day of week cannot be joined with '1-31' as day of month",

@@ -147,8 +147,8 @@ def test_the_wall_rule_is_what_the_wall_shows(five: str, shift: tuple[str, int],
 
 
 @pytest.mark.parametrize("name", ODD_ZONES[:-1])
-def test_every_fourth_shift_of_an_odd_zone(name: str) -> None:
-    for shift_ts in all_shifts(name)[::4] or all_shifts(name):
+def test_every_eighth_shift_of_an_odd_zone(name: str) -> None:
+    for shift_ts in all_shifts(name)[::8]:
         loop = ticks(packaged_zone(name), shift_ts - DAY_S, shift_ts + DAY_S)
         for expression in FIXED_AND_INTERVAL:
             expected = due_by_debian(Crontab(expression), loop)
@@ -158,7 +158,7 @@ def test_every_fourth_shift_of_an_odd_zone(name: str) -> None:
             assert found == expected, (expression, shift_ts)
 
 
-@pytest.mark.parametrize("name", zone_names()[::3])
+@pytest.mark.parametrize("name", zone_names()[::5])
 def test_the_latest_shift_of_many_zones(name: str) -> None:
     for shift_ts in all_shifts(name)[-1:]:
         loop = ticks(packaged_zone(name), shift_ts - DAY_S, shift_ts + DAY_S)
@@ -169,12 +169,11 @@ def test_the_latest_shift_of_many_zones(name: str) -> None:
 
 
 @calmly
-@given(expressions(), st.sampled_from(ODD_ZONES), st.datetimes(datetime(1975, 1, 1), datetime(2060, 1, 1)))
-def test_cronsim_agrees_where_its_rules_are_debians(expression: str, name: str, start: datetime) -> None:
+@given(expressions(), st.sampled_from(ODD_ZONES), st.integers(5 * 365 * DAY_S, 90 * 365 * DAY_S))
+def test_cronsim_agrees_where_its_rules_are_debians(expression: str, name: str, ts: int) -> None:
     # It starts from a naive time, has no limit for a gap, and leaves Debian's rules for two times in one gap.
     assume(name not in ("Antarctica/Vostok", "Pacific/Apia", "Pacific/Kwajalein", "Africa/Monrovia"))
-    start = start.replace(tzinfo=UTC, microsecond=0)
-    ts = int(start.timestamp())
+    start = EPOCH + timedelta(seconds=ts)
     assume(offset_at(packaged_zone(name), ts - DAY_S) == offset_at(packaged_zone(name), ts + DAY_S))
     theirs: list[datetime] = []
     for due in CronSim(expression, start.astimezone(packaged_zone(name))):

@@ -49,15 +49,29 @@ class Gate:
         self.calls -= 1
 
 
-def test_each_statement_commits_by_itself(database: Database, accounts):
-    database.accounts.where(id=1).update(balance=1)
-    seen_at_once = accounts()
-    with pytest.raises(RuntimeError), database:
-        database.accounts.where(id=2).update(balance=2)
-        raise RuntimeError
+class Mistake(Exception):
+    """What a job raises."""
 
-    assert seen_at_once == {1: 1, 2: 0}
-    assert accounts() == {1: 1, 2: 2}
+
+def empty_and_fail(database: Database) -> None:
+    """Delete all accounts in a transaction that fails."""
+    with database.transaction():
+        database.accounts.delete()
+        raise Mistake
+
+
+def run_and_fail(pool: DatabasePool, *, atomic: bool) -> None:
+    """A run that deletes all accounts and fails."""
+    with pool.open("run", atomic=atomic) as database:
+        database.accounts.delete()
+        raise Mistake
+
+
+def test_each_statement_commits_by_itself(pool: DatabasePool, accounts):
+    with pytest.raises(Mistake):
+        run_and_fail(pool, atomic=False)
+
+    assert accounts() == {}
 
 
 def test_a_transaction_is_seen_by_others_only_at_its_end(database: Database, accounts):
@@ -71,9 +85,8 @@ def test_a_transaction_is_seen_by_others_only_at_its_end(database: Database, acc
 
 
 def test_an_error_rolls_a_transaction_back(database: Database, accounts):
-    with pytest.raises(ZeroDivisionError), database.transaction():
-        database.accounts.delete()
-        _ = 1 / 0
+    with pytest.raises(Mistake):
+        empty_and_fail(database)
 
     assert accounts() == {1: 100, 2: 0}
     assert not database.in_transaction
@@ -82,9 +95,8 @@ def test_an_error_rolls_a_transaction_back(database: Database, accounts):
 def test_a_transaction_in_a_transaction_can_fail_alone(database: Database, accounts):
     with database.transaction():
         database.accounts.where(id=1).update(balance=99)
-        with pytest.raises(ZeroDivisionError), database.transaction():
-            database.accounts.delete()
-            _ = 1 / 0
+        with pytest.raises(Mistake):
+            empty_and_fail(database)
         with database.transaction():
             database.accounts.where(id=2).update(balance=1)
 
@@ -92,10 +104,14 @@ def test_a_transaction_in_a_transaction_can_fail_alone(database: Database, accou
 
 
 def test_an_error_outside_undoes_a_finished_inner_transaction(database: Database, accounts):
-    with pytest.raises(ZeroDivisionError), database.transaction():
+    def job() -> None:
         with database.transaction():
-            database.accounts.delete()
-        _ = 1 / 0
+            with database.transaction():
+                database.accounts.delete()
+            raise Mistake
+
+    with pytest.raises(Mistake):
+        job()
 
     assert accounts() == {1: 100, 2: 0}
 
@@ -131,9 +147,8 @@ def test_a_table_made_in_a_transaction_is_there_at_once(database: Database):
 def test_an_atomic_run_is_one_transaction(pool: DatabasePool, accounts):
     with pool.open("run", atomic=True) as database:
         database.accounts.where(id=1).update(balance=1)
-        with pytest.raises(ZeroDivisionError), database.transaction():
-            database.accounts.delete()
-            _ = 1 / 0
+        with pytest.raises(Mistake):
+            empty_and_fail(database)
         during = accounts()
 
     assert during == {1: 100, 2: 0}
@@ -141,9 +156,8 @@ def test_an_atomic_run_is_one_transaction(pool: DatabasePool, accounts):
 
 
 def test_an_atomic_run_that_fails_leaves_nothing(pool: DatabasePool, accounts):
-    with pytest.raises(ZeroDivisionError), pool.open("run", atomic=True) as database:
-        database.accounts.delete()
-        _ = 1 / 0
+    with pytest.raises(Mistake):
+        run_and_fail(pool, atomic=True)
 
     assert accounts() == {1: 100, 2: 0}
 
@@ -172,7 +186,10 @@ def test_a_commit_that_fails_fails_the_run(pool: DatabasePool, atomic: bool):
             text("CREATE TABLE children (id integer REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)")
         )
 
-    with pytest.raises(DatabaseError, match="(?i)foreign key"), pool.open("run", atomic=atomic) as database:
+    with (
+        pytest.raises(DatabaseError, match=r"refused a statement: .*(?i:foreign key)"),
+        pool.open("run", atomic=atomic) as database,
+    ):
         database.children.insert(id=1)
 
     assert pool.open("reader").children.count() == 0
@@ -235,10 +252,14 @@ def test_a_closed_database_refuses_everything(pool: DatabasePool, accounts, atom
 def test_what_a_thread_began_is_not_committed_after_the_end(pool: DatabasePool, accounts):
     database = pool.open("run")
 
-    with pytest.raises(DatabaseError, match="workspace is closed"), database.transaction():
-        database.accounts.delete()
-        with ThreadPoolExecutor() as other:
-            other.submit(database.close).result()
+    def job() -> None:
+        with database.transaction():
+            database.accounts.delete()
+            with ThreadPoolExecutor() as other:
+                other.submit(database.close).result()
+
+    with pytest.raises(DatabaseError, match="workspace is closed"):
+        job()
 
     assert accounts() == {1: 100, 2: 0}
 
@@ -263,9 +284,9 @@ def test_threads_share_an_atomic_run(pool: DatabasePool, accounts):
 
 def test_a_nested_transaction_of_an_atomic_run_takes_in_no_other_thread(pool: DatabasePool, accounts):
     with pool.open("run", atomic=True) as database, ThreadPoolExecutor() as other, database.transaction():
-        with pytest.raises(DatabaseError, match="another thread or coroutine of this atomic run"):
-            other.submit(database.accounts.delete).result()
+        refused = other.submit(database.accounts.delete).exception()
 
+    assert "another thread or coroutine of this atomic run" in str(refused)
     assert accounts() == {1: 100, 2: 0}
 
 
@@ -380,7 +401,7 @@ def test_execute_gives_rows_that_outlive_their_connection(database: Database, ac
 
 def test_execute_takes_no_bare_string(database: Database):
     with pytest.raises(DatabaseError, match=r"write sqlalchemy\.text\('SELECT 1'\)"):
-        database.execute("SELECT 1")  # type: ignore[arg-type]
+        database.execute("SELECT 1")
 
 
 def test_a_statement_that_bears_no_transaction_runs_alone(pool: DatabasePool):

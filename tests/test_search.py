@@ -1,4 +1,4 @@
-"""What happens where a zone shifts its clocks. Authority: cron(8) of Debian, "Daylight Saving Time and other time changes"."""
+"""What happens where a zone shifts its clocks. Source: cron(8) of Debian, "Daylight Saving Time"."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_the_start_of_a_fold_belongs_to_the_first_time() -> None:
 
 def test_an_interval_follows_real_time_through_a_gap() -> None:
     assert dues("0 */2 * * *", "Europe/Berlin", "2025-03-30")[:3] == [
+        "30 00:00:00 +0100",
         "30 04:00:00 +0200",
         "30 06:00:00 +0200",
-        "30 08:00:00 +0200",
     ]
 
 
@@ -89,6 +89,7 @@ def test_seconds_that_begin_with_a_star_do_not_make_an_interval() -> None:
 
 def test_a_gap_at_midnight_moves_the_day_start() -> None:
     assert dues("0 0 * * *", "America/Sao_Paulo", "2018-11-03", "2018-11-05") == [
+        "03 00:00:00 -0300",
         "04 01:00:00 -0200",
         "05 00:00:00 -0200",
     ]
@@ -104,7 +105,7 @@ def test_a_fold_over_midnight_does_not_repeat_the_evening_before() -> None:
 
 
 def test_a_fold_after_midnight_does_not_repeat_midnight() -> None:
-    assert dues("0 0 * * *", "America/Havana", "2025-11-01", "2025-11-02") == ["02 00:00:00 -0400"]
+    assert dues("0 0 * * *", "America/Havana", "2025-11-02") == ["02 00:00:00 -0400"]
 
 
 def test_a_shift_of_half_an_hour_moves_what_it_skips() -> None:

@@ -5,6 +5,7 @@ import zoneinfo
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_segments_lie_side_by_side_from_the_beginning_to_the_end_of_time() -> No
 
     assert segments[0].start_ts == -FOREVER_TS
     assert segments[-1].end_ts == FOREVER_TS
-    assert all(one.end_ts == other.start_ts for one, other in zip(segments, segments[1:], strict=False))
+    assert all(one.end_ts == other.start_ts for one, other in pairwise(segments))
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ COMMANDS = {
     "start-server": ("serving", "Serve the project over HTTP and run its bot."),
     "start-bot": ("serving", "Run the project's bot alone, without HTTP."),
     "run-background-job": ("running", "Run one job now, in the foreground."),
-    "list-background-jobs": ("listing", "List all jobs, when they are due next, and how they last ended."),
+    "list-background-jobs": ("listing", "List the jobs, when they are due next, how they ended."),
     "next": ("due", "Show when a job or a cron expression is due next."),
     "check": ("listing", "List everything that is wrong in the project."),
-    "show-config": ("listing", "Show each setting, its value, and where it comes from."),
+    "show-config": ("listing", "Show each setting, its value and its origin."),
     "generate-background-job": ("generating", "Write the file of a new job."),
     "generate-project": ("generating", "Write the folder of a new project."),
 }
@@ -50,7 +50,8 @@ class LazyGroup(click.Group):
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             from pinstripe_bot.options import did_you_mean
 
-            ctx.fail(f"there is no command {args[0]!r}: {did_you_mean(args[0], COMMANDS)}")
+            likely = [name for name in COMMANDS if name.startswith(args[0])] or COMMANDS
+            ctx.fail(f"there is no command {args[0]!r}: {did_you_mean(args[0], likely)}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

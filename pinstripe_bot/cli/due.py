@@ -52,7 +52,10 @@ def next(
     dst: str | None,
     as_json: bool,
 ) -> None:
-    """Show when the job NAME, or a cron expression, is due next: in UTC, in its zone, and in words."""
+    """Show when a job or a cron expression is due next.
+
+    In UTC, in its zone and in words, with a note where the clocks change.
+    """
     asked = _asked(invocation, subject, timezone, dst)
     now = SystemClock().now()
     shown = {one: list(islice(one.after(read_instant(start, one.zone.name) if start else now), count)) for one in asked}
@@ -62,7 +65,7 @@ def next(
     for one, instants in shown.items():
         click.echo(_title(one))
         rows = [(show_instant(at.due_at), show_instant(at.local), at.note) for at in instants]
-        print_table(["UTC", one.zone.name, "clocks"], rows)
+        print_table(["UTC", one.zone.name, "clocks"], rows, wraps="clocks")
 
 
 def _asked(invocation: Invocation, subject: str, timezone: str | None, dst: str | None) -> list[_Asked]:

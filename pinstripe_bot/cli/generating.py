@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from pinstripe_bot.zones import zone
 @click.argument("name")
 @click.option("--schedule", default="*/5 * * * *", show_default=True, help="Its cron expression.")
 def generate_background_job(invocation: Invocation, name: str, schedule: str) -> None:
-    """Write the file of a new job NAME, such as cleanup or reports/monthly, and show when it is due."""
+    """Write the file of a new job.
+
+    NAME is the job's, such as cleanup, or reports/monthly for a subfolder. Shows when it will be due.
+    """
     root = invocation.root()
     config = load_config(root).config
     expression = cron.parse(schedule)
@@ -34,6 +38,9 @@ def generate_background_job(invocation: Invocation, name: str, schedule: str) ->
 @project_command()
 @click.argument("name")
 def generate_project(_invocation: Invocation, name: str) -> None:
-    """Write the folder of a new project NAME, with settings, one job and a .gitignore."""
+    """Write the folder of a new project.
+
+    NAME is the folder's; it gets settings, one job and a .gitignore.
+    """
     root = write_project(Path.cwd(), name)
-    click.echo(f"Wrote the project {root.name}. Next:\n  cd {name}\n  pinstripe start-server")
+    click.echo(f"Wrote the project {root.name}. Next:\n  cd {shlex.quote(name)}\n  pinstripe start-server")

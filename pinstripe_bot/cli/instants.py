@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.zones import zone
 
 
 def read_instant(written: str, timezone: str) -> datetime:
-    """An ISO 8601 instant; without an offset it is the wall time of `timezone`. Raises InvalidParams."""
+    """An ISO 8601 instant, in UTC; written without an offset it is wall time of `timezone`. Raises InvalidParams."""
     try:
         instant = datetime.fromisoformat(written)
     except ValueError as error:
         raise InvalidParams(
             f"{written!r} is not an instant: write it as 2026-03-29T02:30 or 2026-03-29T00:30:00Z"
         ) from error
-    return instant if instant.tzinfo else instant.replace(tzinfo=zone(timezone).tzinfo)
+    return (instant if instant.tzinfo else instant.replace(tzinfo=zone(timezone).tzinfo)).astimezone(UTC)
 
 
 def show_instant(instant: datetime) -> str:

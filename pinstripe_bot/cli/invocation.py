@@ -76,5 +76,7 @@ def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> Non
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--log-format` and `--log-level`."""
     formats, levels = click.Choice(["auto", "console", "json"]), click.Choice(["debug", "info", "warning", "error"])
-    command = click.option("--log-level", type=levels, help="What to log from (default: info).")(command)
-    return click.option("--log-format", type=formats, help="How to log (default: auto, by the terminal).")(command)
+    format_help = "console, json, or auto: by the terminal (default: auto)."
+    level_help = "debug, info, warning or error: what to log from (default: info)."
+    command = click.option("--log-level", type=levels, metavar="LEVEL", help=level_help)(command)
+    return click.option("--log-format", type=formats, metavar="FORMAT", help=format_help)(command)

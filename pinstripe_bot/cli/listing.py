@@ -28,7 +28,10 @@ EXIT_PROBLEMS = 1
 @project_command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_background_jobs(invocation: Invocation, as_json: bool) -> None:
-    """List all jobs: schedule, in words, next due instant in UTC and in the schedule's zone, last result."""
+    """List the jobs, when they are due next, how they ended.
+
+    Each schedule is shown as an expression and in words, its next due instant in UTC and in its own zone.
+    """
     project = invocation.load_project()
     last_runs = read_last_runs(ledger_path(project.config.ledger.url, project.root))
     now = SystemClock().now()
@@ -40,8 +43,7 @@ def list_background_jobs(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif rows:
-        columns = ["name", "schedule", "in words", "next due (UTC)", "next due (its zone)", "last result"]
-        print_table(columns, [_cells(row) for row in rows])
+        print_table(["name", "schedule", "next due", "last result"], [_cells(row) for row in rows], wraps="schedule")
     else:
         click.echo(f"No job found in {project.jobs_folder}: `pinstripe generate-background-job NAME` writes one.")
     for problem in project.problems:
@@ -76,19 +78,28 @@ def _last_run(run: Run) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
+    """One row of the table; what belongs together stands on two lines of one cell, so that it fits 80 columns."""
     last = row["last_run"]
     result = f"{last['state']} {last['took']}".strip() if last else ""
     if row["expression"] is None:
-        return [row["name"], "by hand", "", "", "", result]
-    named = row["schedule"] not in (row["expression"], None) and not row["expression"].startswith("@")
-    label = f"{row['expression']} ({row['schedule']})" if named else row["expression"]
-    due = [show_instant(row[key]) if row[key] else "disabled" for key in ("next_due_at", "next_due_local")]
-    return [row["name"], label, row["in_words"], *due, result]
+        return [row["name"], "by hand", "", result]
+    is_named = row["schedule"] != row["expression"] and not row["expression"].startswith("@")
+    label = f"{row['expression']} ({row['schedule']})" if is_named else row["expression"]
+    instants = [show_instant(row[key]) for key in ("next_due_at", "next_due_local") if row[key]] or ["disabled"]
+    return [row["name"], _lines(label, row["in_words"]), _lines(*instants), result]
+
+
+def _lines(*texts: str) -> str:
+    """The texts one below the other; equal ones, such as an instant in UTC and in UTC, once."""
+    return "\n".join(dict.fromkeys(text for text in texts if text))
 
 
 @project_command()
 def check(invocation: Invocation) -> None:
-    """List everything that is wrong in the project; exit 1 if there is anything."""
+    """List everything that is wrong in the project.
+
+    Exits with 1 if there is anything, so that a pipeline may ask before a deploy.
+    """
     try:
         project = invocation.load_project()
     except PinstripeError as error:
@@ -113,9 +124,12 @@ def _count(number: int, noun: str) -> str:
 @project_command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_config(invocation: Invocation, as_json: bool) -> None:
-    """Show each setting, its value, and where it comes from; secrets are redacted."""
+    """Show each setting, its value and its origin.
+
+    Secrets are redacted.
+    """
     rows = describe(load_config(invocation.root()))
     if as_json:
         print_json([{"key": row.key, "value": row.value, "origin": row.origin} for row in rows])
     else:
-        print_table(["setting", "value", "from"], [(row.key, row.value, row.origin) for row in rows])
+        print_table(["setting", "value", "from"], [(row.key, row.value, row.origin) for row in rows], wraps="value")

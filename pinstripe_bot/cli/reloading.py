@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -24,7 +25,8 @@ def run_again_on_change(root: Path) -> None:
     child = _Child()
     with StopSignals(child.forward, child.forward, child.forward) as signals:
         child.signals = signals
-        for changes in watchfiles.watch(root, stop_event=child, watch_filter=_matters, raise_interrupt=False):
+        matters = partial(_matters, root)
+        for changes in watchfiles.watch(root, stop_event=child, watch_filter=matters, raise_interrupt=False):
             names = ", ".join(sorted({Path(path).name for _, path in changes})[:3])
             click.echo(f"pinstripe: {names} changed: starting again", err=True)
             child.restart()
@@ -46,6 +48,8 @@ class _Child:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait()
         self._process = self._start()
+        if self.is_set():  # a signal that came in between has reached nobody
+            self.forward()
 
     def wait(self) -> int:
         code = self._process.wait()
@@ -61,7 +65,8 @@ class _Child:
         return self.signals is not None and self.signals.number is not None
 
 
-def _matters(_change: object, path: str) -> bool:
+def _matters(root: Path, _change: object, path: str) -> bool:
     """Whether a change concerns code or settings."""
-    is_hidden = any(part.startswith(".") or part == "__pycache__" for part in Path(path).parts)
+    parts = Path(path).relative_to(root).parts
+    is_hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
     return not is_hidden and Path(path).suffix in {".py", ".toml"}

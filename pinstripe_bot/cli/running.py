@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, log_options, project_command
+from pinstripe_bot.cli.progress import ProgressBar
 from pinstripe_bot.cli.signals import StopSignals
 from pinstripe_bot.config import wants_colors
 from pinstripe_bot.errors import InvalidParams
@@ -44,38 +43,41 @@ def run_background_job(
     log_format: str | None,
     log_level: str | None,
 ) -> None:
-    """Run the job NAME once, now, in the foreground, through the same ledger and runner as the bot."""
+    """Run one job now, in the foreground.
+
+    It takes the same road through the ledger and the runner as a run of the bot. NAME is the job's, in any case.
+    """
     if (job is None) == (name is None):
         raise click.UsageError("name one job: `run-background-job NAME`, or with --name NAME")
     project = invocation.load_project(logs__format=log_format, logs__level=log_level)
-    configure_logs(project.config.logs.format, project.config.logs.level, colors=wants_colors())
+    bar, logs = ProgressBar(), project.config.logs
+    configure_logs(logs.format, logs.level, colors=wants_colors(), stream=bar.log_stream)
     definition = project.job(job or name or "")
     bot = Bot(project)
     due_at = None if at is None else read_instant(at, project.config.timezone)
     given = _read_params(params)
     try:
-        run, exit_code = _watch(bot, lambda: bot.run_background_job(definition.name, given, at=due_at, force=force))
+        run, exit_code = _watch(bot, bar, lambda: bot.run_background_job(definition.name, given, at=due_at, force=force))
     finally:
         bot.stop()
     click.echo(_sentence(run))
     sys.exit(exit_code)
 
 
-def _watch(bot: Bot, work: Callable[[], Run]) -> tuple[Run, int]:
+def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, int]:
     """Do the work in a thread; show its progress, and cancel it at the first stop signal: (run, exit code)."""
     outcome = _Outcome(work)
     bot.open(kind="command")
-    with print_capture(), StopSignals(lambda: None, lambda: None) as signals, _progress() as progress:
-        bar = progress.add_task("", visible=False)
+    with print_capture(), StopSignals(lambda: None, lambda: None) as signals, bar:
         thread = threading.Thread(target=outcome.find, name="pinstripe-command")
         thread.start()
         is_cancelled = False
         while not outcome.is_known.wait(0.1):
-            if signals.number is not None and not is_cancelled:
+            if signals.number is not None and not is_cancelled and bot.dispatcher.busy:
                 is_cancelled = True
                 bot.dispatcher.cancel_running()
             for done, total in bot.dispatcher.progress():
-                progress.update(bar, completed=done, total=total, visible=True)
+                bar.show(done, total)
         thread.join()
     run = outcome.run()
     codes = {RunState.FAILED: EXIT_FAILED, RunState.SKIPPED: EXIT_OVERLAP, RunState.INTERRUPTED: signals.exit_code}
@@ -103,10 +105,6 @@ class _Outcome:
             assert self._error is not None
             raise self._error
         return self._run
-
-
-def _progress() -> Progress:
-    return Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _read_params(written: Sequence[str]) -> dict[str, Any]:

@@ -47,7 +47,10 @@ def bot_options(command: Any) -> Any:
 def start_server(
     invocation: Invocation, host: str | None, without_bot: bool, reloads: bool, require_all: bool, **flags: Any
 ) -> None:
-    """Serve the project over HTTP and run its bot, until SIGTERM or Ctrl-C."""
+    """Serve the project over HTTP and run its bot.
+
+    Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
+    """
     if reloads:
         from pinstripe_bot.cli.reloading import run_again_on_change
 
@@ -65,7 +68,10 @@ def start_server(
 @bot_options
 @log_options
 def start_bot(invocation: Invocation, require_all: bool, **flags: Any) -> None:
-    """Run the project's bot alone, without HTTP, until SIGTERM or Ctrl-C."""
+    """Run the project's bot alone, without HTTP.
+
+    Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
+    """
     _run(Bot(_load(invocation, require_all=require_all, **flags)), None)
 
 

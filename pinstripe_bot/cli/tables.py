@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import click
 import cron_descriptor
 import msgspec
 from rich import box
@@ -15,20 +16,28 @@ from rich.table import Table
 WIDTH_WITHOUT_TERMINAL = 200
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A plain table on stdout, as wide as the terminal."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps: str) -> None:
+    """A plain table on stdout, as wide as the terminal; in a narrow one the column `wraps` gets more lines.
+
+    A column in which no row has anything is left out.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    shown = [index for index, _ in enumerate(columns) if any(row[index] for row in rows)]
+    for index in shown:
+        is_wrapped = columns[index] == wraps
+        table.add_column(columns[index], no_wrap=not is_wrapped, overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
-    Console(width=width, markup=False, highlight=False).print(table)
+        table.add_row(*(row[index] for index in shown))
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, markup=False, highlight=False)
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def print_json(value: Any) -> None:
     """The value as indented JSON on stdout."""
-    print(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())  # noqa: T201
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))
 
 
 def in_words(expression: str) -> str:

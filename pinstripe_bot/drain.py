@@ -1,0 +1,54 @@
+"""The drain: how the running jobs come to their end when the bot stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from msgspec.structs import replace
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.occurrence import Reason, RunState
+
+CUT_OFF_GRACE_S = 2.0
+"""How long cancelled runs get to tidy up before they are recorded as interrupted."""
+
+LOOK_S = 0.1
+"""How often a waiting drain looks at the flag of a signal handler, which cannot wake it."""
+
+log = structlog.get_logger("pinstripe")
+
+
+def drain(
+    dispatcher: Dispatcher, clock: Clock, timeout: timedelta, *, is_cut_short: Callable[[], bool], is_watched: bool
+) -> int:
+    """Start nothing more, let running jobs end for `timeout`, or until `is_cut_short`, then cut them off.
+
+    Closes the dispatcher and returns how many runs were cut off. Only a bot that somebody watches says much of it.
+    """
+    say = log.info if is_watched else log.debug
+    dispatcher.stop_starting()
+    say("bot_stopping", running=dispatcher.busy, shutdown_timeout_s=timeout.total_seconds())
+    deadline_s = clock.monotonic() + timeout.total_seconds()
+    while not dispatcher.wait_until_idle(LOOK_S):
+        if is_cut_short() or clock.monotonic() >= deadline_s:
+            _cut_off(dispatcher, clock)
+            break
+    dispatcher.close()
+    say("bot_stopped", cut_off=dispatcher.cut_off)
+    return dispatcher.cut_off
+
+
+def _cut_off(dispatcher: Dispatcher, clock: Clock) -> None:
+    """Cancel what runs; record what does not end as interrupted."""
+    log.warning("runs_cancelled", runs=dispatcher.busy)
+    dispatcher.cancel_running()
+    if dispatcher.wait_until_idle(CUT_OFF_GRACE_S):
+        return
+    ended = {"state": RunState.INTERRUPTED, "reason": Reason.SHUTDOWN, "finished_at": clock.now()}
+    abandoned = [replace(run, **ended) for run in dispatcher.abandon_running()]
+    for run in abandoned:
+        log.warning("run_interrupted", job=run.job, run_id=run.id, reason=str(run.reason))
+    dispatcher.record(abandoned)

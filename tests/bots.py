@@ -1,0 +1,110 @@
+"""What the tests of the running rooms share: projects of a few lines, a look into the ledger, a crash."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.occurrence import Due, Run
+from pinstripe_bot.schedule import Schedule
+
+EVERY_MINUTE = "* * * * *"
+
+PATIENCE_S = 10.0
+"""How long a test waits for an event that has to come."""
+
+
+def job(body: str = "return None", *schedules: str, takes: str = "", head: str = "") -> str:
+    """The file of a function job; each of `schedules` is what stands in its `@background_job(...)`."""
+    keyword = "async def" if "await " in body else "def"
+    decorators = "\n".join(f"@background_job({schedule})" for schedule in schedules or [repr(EVERY_MINUTE)])
+    return "\n".join(
+        [
+            "import asyncio, sys, threading, time",
+            "from pinstripe_bot import background_job",
+            "begun, go, calls = threading.Event(), threading.Event(), []",
+            dedent(head),
+            decorators,
+            f"{keyword} work(workspace{', *, ' + takes if takes else ''}):",
+            indent(dedent(body).strip(), "    "),
+        ]
+    )
+
+
+WAITING = f"begun.set(); assert go.wait({PATIENCE_S})"
+"""The body of a job that runs until its `go` is set; it does not listen when it is told to end."""
+
+
+def write_jobs(root: Path, **files: str) -> None:
+    """Write job files into the project in `root`; an empty text removes one."""
+    folder = root / "lib/background_jobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        path = folder / f"{name}.py"
+        if text:
+            path.write_text(text)
+        else:
+            path.unlink()
+
+
+def names_in(bot: Bot, name: str) -> dict[str, Any]:
+    """The global names of a job's file: its `begun`, `go` and `calls`."""
+    names: dict[str, Any] = bot.project.jobs[name].author.__globals__
+    return names
+
+
+def rows(path: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What a query finds in the ledger."""
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query, values).fetchall()
+    finally:
+        connection.close()
+
+
+def decisions(bot: Bot) -> list[tuple[str, str, str | None, int]]:
+    """(schedule, decision, reason, count) of all occurrences, in order of their due instants."""
+    query = "SELECT schedule, decision, reason, count FROM occurrences ORDER BY due_at, id"
+    return rows(bot.ledger.path, query)
+
+
+def states(bot: Bot) -> list[tuple[str, str | None]]:
+    """(state, reason) of all runs, oldest first."""
+    return rows(bot.ledger.path, "SELECT state, reason FROM runs ORDER BY id")
+
+
+def claim_only(bot: Bot) -> list[Run]:
+    """The first half of a tick: what is due is claimed, and nothing dispatched."""
+    now = bot.clock.now()
+    dues: list[Due[Schedule]] = bot.timetable.due(int(now.timestamp()))
+    claim = bot.ledger.claim(dues, now)
+    bot.timetable.advance(dues)
+    return claim.runs
+
+
+def crash(ledger: Ledger) -> None:
+    """Let go of a bot's lock as the kernel does when its process is killed; nothing is written."""
+    lock = ledger._lock
+    assert lock is not None
+    assert lock._descriptor is not None
+    os.close(lock._descriptor)
+    lock._descriptor = None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program holds the ledger's write lock."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bots import claim_only, crash, job, rows, states
+from msgspec.structs import replace
+
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.occurrence import RunState
+from pinstripe_bot.testing import TravelClock
+
+MakeBot = Callable[..., Bot]
+
+
+def test_what_a_dead_bot_left_queued_is_taken_over_and_runs(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job())
+    clock.travel(minutes=1)
+    claim_only(dead)
+    crash(dead.ledger)
+
+    bot = make_bot()
+
+    bot.dispatcher.wait_until_idle()
+    assert states(bot) == [("succeeded", None)]
+
+
+def test_what_a_dead_bot_had_started_is_interrupted(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job())
+    clock.travel(minutes=1)
+    dead.ledger.start(claim_only(dead), clock.now())
+    crash(dead.ledger)
+
+    bot = make_bot()
+
+    bot.dispatcher.wait_until_idle()
+    assert states(bot) == [("interrupted", "bot_died")]
+
+
+def test_an_interrupted_run_says_when_it_was_found(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job())
+    clock.travel(minutes=1)
+    dead.ledger.start(claim_only(dead), clock.now())
+    crash(dead.ledger)
+    clock.travel(hours=1)
+
+    bot = make_bot()
+
+    (run,) = bot.ledger.history()
+    assert run.finished_at == clock.now()
+
+
+def test_the_runs_of_a_live_bot_stay_its_own(make_bot: MakeBot, clock: TravelClock) -> None:
+    alive = make_bot(sweep=job(), other=job())
+    clock.travel(minutes=1)
+    queued, _ = claim_only(alive)
+    alive.ledger.start([queued], clock.now())
+
+    bot = make_bot()
+
+    owners = rows(bot.ledger.path, "SELECT DISTINCT owner FROM runs")
+    assert owners == [(alive.ledger.bot,)]
+    assert states(bot) == [("running", None), ("queued", None)]
+
+
+def test_after_a_restart_of_the_machine_a_queued_run_counts_as_started(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job())
+    clock.travel(minutes=1)
+    claim_only(dead)
+    crash(dead.ledger)
+    with dead.ledger._store.writing() as connection:
+        connection.exec_driver_sql("UPDATE bots SET boot_id = 'the boot before'")
+
+    bot = make_bot()
+
+    bot.dispatcher.wait_until_idle()
+    assert states(bot) == [("interrupted", "bot_died")]
+
+
+def test_after_a_restart_of_the_machine_a_released_run_is_taken_over(make_bot: MakeBot, clock: TravelClock) -> None:
+    stopped = make_bot(sweep=job())
+    clock.travel(minutes=1)
+    stopped.ledger.release(claim_only(stopped))
+    with stopped.ledger._store.writing() as connection:
+        connection.exec_driver_sql("UPDATE bots SET boot_id = 'the boot before'")
+    stopped.stop()
+
+    bot = make_bot()
+
+    bot.dispatcher.wait_until_idle()
+    assert states(bot) == [("succeeded", None)]
+
+
+def test_a_dead_bot_is_signed_out(make_bot: MakeBot) -> None:
+    dead = make_bot(sweep=job())
+    crash(dead.ledger)
+
+    bot = make_bot()
+
+    signed_out = rows(bot.ledger.path, "SELECT id FROM bots WHERE stopped_at IS NOT NULL")
+    assert signed_out == [(dead.ledger.bot,)]
+
+
+def test_a_command_takes_nothing_over_but_a_dead_run_is_in_nobodys_way(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job(), other=job())
+    clock.travel(minutes=1)
+    started, _ = sorted(claim_only(dead), key=lambda run: run.job, reverse=True)
+    dead.ledger.start([started], clock.now())
+    crash(dead.ledger)
+    command = make_bot(planned=False)
+    command.open(kind="command")
+
+    run = command.run_background_job("sweep")
+
+    assert run.state == "succeeded"
+    assert sorted(states(command)) == [("interrupted", "bot_died"), ("queued", None), ("succeeded", None)]
+
+
+def test_two_bots_that_start_at_once_take_a_run_over_once(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job("calls.append(1)"))
+    clock.travel(minutes=1)
+    claim_only(dead)
+    crash(dead.ledger)
+    bots = [make_bot(planned=False), make_bot(planned=False)]
+
+    for bot in bots:
+        bot.plan()
+
+    for bot in bots:
+        bot.dispatcher.wait_until_idle()
+    assert states(dead) == [("succeeded", None)]
+
+
+def test_a_bot_that_was_taken_for_dead_can_start_and_record_nothing(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job(), other=job())
+    clock.travel(minutes=1)
+    claimed = claim_only(dead)
+    started = dead.ledger.start(claimed[:1], clock.now())
+    crash(dead.ledger)
+    make_bot().dispatcher.wait_until_idle()
+
+    again = dead.ledger.start(claimed[1:], clock.now())
+    recorded = dead.ledger.finish([replace(run, state=RunState.SUCCEEDED, finished_at=clock.now()) for run in started])
+
+    assert (again, recorded) == ([], set())

@@ -19,6 +19,7 @@ from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_store import ledger_path
 from pinstripe_bot.loop_handle import LoopHandle
 from pinstripe_bot.occurrence import Run
+from pinstripe_bot.poller import Poller
 from pinstripe_bot.project import Project
 from pinstripe_bot.recovery import bury_dead_bots, recover
 from pinstripe_bot.reports import report_claim, report_ledger, report_quarantine
@@ -78,6 +79,7 @@ class Bot:
             self._shared = ProcessServices(config, self.project.services, pool)
             self._runner = Runner(self.project, self._shared, self.clock)
             self.dispatcher = Dispatcher(self._runner, self.ledger, self.clock, self, workers=config.workers)
+            self._poller = Poller(self._take_over)
             self._by_hand = ByHand(self.project, self.ledger, self._runner, self.dispatcher, self.clock)
             self._is_open = True
             if self._is_stopping:  # a signal came before there was a dispatcher to tell
@@ -95,7 +97,15 @@ class Bot:
         self._is_planned = True
         self.dispatcher.start()
         self.dispatcher.dispatch(recover(self.project, self.ledger, now))
+        self._poller.start()
         log.info("bot_started", jobs=len(self.project.jobs), schedules=len(planned), workers=self.dispatcher.workers)
+
+    def _take_over(self) -> None:
+        """Do for the runs of a bot that has died or stopped since what `plan` did for earlier ones."""
+        if not self._is_stopping and self.ledger.has_orphans(leave=self.project.broken_jobs):
+            now = self.clock.now()
+            bury_dead_bots(self.ledger, now)
+            self.dispatcher.dispatch(recover(self.project, self.ledger, now))
 
     # The loop
 
@@ -163,9 +173,10 @@ class Bot:
         self.ledger_error = report_ledger(self.ledger_error, None)
         self.timetable.drop(claim.superseded)
         self.timetable.quarantine(claim.failed)
-        self.timetable.advance(dues)  # only now: a claim that failed is offered again
+        failed = self.timetable.advance(dues)  # only now: a claim that failed is offered again
         self.dispatcher.dispatch(claim.runs)
         report_claim(claim)
+        report_quarantine(failed)
 
     # Runs that nobody scheduled
 
@@ -260,6 +271,7 @@ class Bot:
         with self._changing:
             if not self._is_open:
                 return 0
+            self._poller.close()
             try:
                 return drain(
                     self.dispatcher,

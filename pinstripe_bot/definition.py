@@ -171,8 +171,8 @@ class Definer:
         written: dict[str, Any] = {}
         bases = [base for base in reversed(inspect.getmro(author)) if base not in (object, BackgroundJob)]
         for owner, name, value in ((base, *item) for base in bases for item in vars(base).items()):
-            if name.startswith("_") or name in ("meta", "run", "schedule"):
-                continue
+            if name.startswith("_") or name.isupper() or name in ("meta", "run", "schedule"):
+                continue  # in capitals: a constant of the author's own
             if name in OPTIONS or name in PLANNED:
                 written[name] = value
             elif not callable(value) and not hasattr(value, "__get__") and close_option(name):

@@ -223,6 +223,11 @@ class Ledger:
             connection.execute(update(bots).where(bots.c.id == self.bot).values(heartbeat_at=to_column(now)))
             ledger_runs.note_progress(connection, progress)
 
+    def has_orphans(self, *, leave: Collection[str]) -> bool:
+        """Whether another bot has died or released runs, but for those of the jobs in `leave`; only a look."""
+        with self._store.reading() as connection:
+            return ledger_sweep.has_orphans(connection, self._locks, bot=self.bot, leave=leave)
+
     def bury(self, now: datetime) -> list[Run]:
         """Release what dead bots have left queued; record what they had started as interrupted, and return it."""
         with self._store.writing() as connection:

@@ -27,6 +27,15 @@ INTERRUPT = text(
 )
 
 
+def has_orphans(connection: Connection, locks: Path, *, bot: str, leave: Collection[str]) -> bool:
+    """Whether `bury` or `adopt` would find anything: a look that writes nothing."""
+    unsigned = connection.scalars(select(bots.c.id).where(bots.c.stopped_at.is_(None)))
+    if any(other != bot and not is_alive(locks, other) for other in unsigned):
+        return True
+    released = connection.scalars(select(runs.c.job).where(OPEN, runs.c.owner.is_(None)).distinct())
+    return any(job not in leave for job in released)
+
+
 def bury(connection: Connection, locks: Path, *, bot: str, now: datetime) -> list[Run]:
     """Release what dead bots have left queued; record what they had started as interrupted, and return it.
 

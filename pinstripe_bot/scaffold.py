@@ -57,7 +57,6 @@ def write_job(folder: Path, name: str, schedule: str) -> Path:
         schedule=schedule,
         event=f"{path.stem}_ran",
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     _write_new(path, text)
     return path
 
@@ -80,10 +79,6 @@ def write_project(parent: Path, name: str) -> Path:
     root = parent / name
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise InvalidProject(f"{root} exists and is not empty: choose another name")
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidProject(f"{root} cannot be made ({error.strerror}): choose another place") from error
     _write_new(root / "pinstripe.toml", SETTINGS)
     _write_new(root / ".gitignore", GITIGNORE)
     write_job(root / "lib" / "background_jobs", "heartbeat", "*/10 * * * * *")
@@ -92,7 +87,8 @@ def write_project(parent: Path, name: str) -> Path:
 
 def _write_new(path: Path, text: str) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise InvalidProject(f"{path} cannot be written ({error.strerror}): nothing was changed there") from error
+        raise InvalidProject(f"{path} cannot be written ({error.strerror}): choose another place") from error

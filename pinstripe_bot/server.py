@@ -68,6 +68,8 @@ class Server:
     def _serve(self) -> None:
         try:
             self._server.run(sockets=self._sockets)
+        except SystemExit:  # how uvicorn ends where the application does not start: `start` says so
+            return
         finally:
             self._server.has_started.set()
 

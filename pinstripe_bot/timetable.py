@@ -64,16 +64,20 @@ class Timetable(Generic[PlanT]):
             self._due[first[2].schedule] = first
         return [Due(entry.schedule, entry.after_ts, until_ts) for ts, _, entry in self._due.values() if ts <= until_ts]
 
-    def advance(self, dues: Sequence[Due[PlanT]]) -> None:
-        """Record that these windows are decided, and plan what comes after them."""
+    def advance(self, dues: Sequence[Due[PlanT]]) -> dict[PlanT, Exception]:
+        """Record that these windows are decided, and plan what comes after them; what is quarantined by that."""
+        failed = {}
         for due in dues:
             if due.schedule not in self._due:
                 continue  # dropped meanwhile
             _, order, entry = self._due.pop(due.schedule)
             entry.after_ts = due.until_ts
             next_ts = self._next_ts(entry)
-            if next_ts is not None:
+            if next_ts is None:
+                failed[due.schedule] = self.quarantined[due.schedule]
+            else:
                 heapq.heappush(self._heap, (next_ts, order, entry))
+        return failed
 
     def drop(self, schedules: Iterable[PlanT]) -> None:
         """Stop planning these due schedules, because another bot plans another form of them."""

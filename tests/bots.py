@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent, indent
-from typing import Any
+from threading import Condition
+from typing import Any, NoReturn
+
+import structlog
+from structlog.typing import EventDict
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger import Ledger
@@ -108,3 +112,37 @@ def locked(path: Path) -> Iterator[None]:
     finally:
         connection.execute("ROLLBACK")
         connection.close()
+
+
+class Ears:
+    """Hears what is logged while it is entered, from every thread."""
+
+    def __init__(self) -> None:
+        self.heard: list[EventDict] = []
+        self._said = Condition()
+
+    def __enter__(self) -> Ears:
+        self._processors = structlog.get_config()["processors"]
+        self._before = list(self._processors)
+        self._processors[:] = [structlog.contextvars.merge_contextvars, self._hear]
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._processors[:] = self._before
+
+    def _hear(self, _logger: object, _method: str, event: EventDict) -> NoReturn:
+        with self._said:
+            self.heard.append(event)
+            self._said.notify_all()
+        raise structlog.DropEvent
+
+    def names(self, *wanted: str) -> list[str]:
+        """The events so far, in order; of these names only, if any are given."""
+        with self._said:
+            return [event["event"] for event in self.heard if not wanted or event["event"] in wanted]
+
+    def wait_for(self, name: str) -> EventDict:
+        """The first event of this name, as soon as it has been logged."""
+        with self._said:
+            assert self._said.wait_for(lambda: any(event["event"] == name for event in self.heard), PATIENCE_S), name
+            return next(event for event in self.heard if event["event"] == name)

@@ -414,13 +414,14 @@ def test_an_attribute_that_is_nearly_an_option_is_told_with_its_line(problems):
     text = """
 class Cleanup(BackgroundJob):
     LIMIT = 5
+    TIMEOUT = 30
     catchup = "none"
 
     def run(self): ...
 """
 
     expected = "the attribute 'catchup' looks like the option 'catch_up': write that, or rename it"
-    assert problems(text) == [(4, expected)]
+    assert problems(text) == [(5, expected)]
 
 
 def test_an_option_of_a_later_version_is_told_with_its_line(problems):

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import click
@@ -238,6 +239,7 @@ class Event:
     keys: set[str] = field(default_factory=set)
 
 
+@cache
 def logged_events() -> dict[str, Event]:
     """Every event that the package logs."""
     found: dict[str, Event] = {}

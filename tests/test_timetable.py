@@ -122,9 +122,9 @@ def test_a_schedule_that_raises_later_is_quarantined_with_its_error():
     broken = Broken(60, breaks_after_ts=60)
     timetable = Timetable([(broken, 0)])
 
-    timetable.advance(timetable.due(60))
+    failed = timetable.advance(timetable.due(60))
 
-    assert list(timetable.quarantined) == [broken]
+    assert list(failed) == list(timetable.quarantined) == [broken]
     assert len(timetable) == 0
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "start-server": ("serving", "Serve the project over HTTP and run its bot."),
     "start-bot": ("serving", "Run the project's bot alone, without HTTP."),
     "run-background-job": ("running", "Run one job now, in the foreground."),
-    "list-background-jobs": ("listing", "List the jobs, when they are due next, how they ended."),
+    "list-background-jobs": ("listing", "List the jobs: when due next, how they ended."),
     "next": ("due", "Show when a job or a cron expression is due next."),
     "check": ("listing", "List everything that is wrong in the project."),
     "show-config": ("listing", "Show each setting, its value and its origin."),
@@ -50,8 +50,9 @@ class LazyGroup(click.Group):
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             from pinstripe_bot.options import did_you_mean
 
-            likely = [name for name in COMMANDS if name.startswith(args[0])] or COMMANDS
-            ctx.fail(f"there is no command {args[0]!r}: {did_you_mean(args[0], likely)}")
+            likely = [repr(name) for name in COMMANDS if name.startswith(args[0])]
+            hint = f"did you mean {' or '.join(likely)}?" if likely else did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"there is no command {args[0]!r}: {hint}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -62,8 +62,8 @@ def next(
     if as_json:
         print_json([_as_json(one, instants) for one, instants in shown.items()])
         return
-    for one, instants in shown.items():
-        click.echo(_title(one))
+    for number, (one, instants) in enumerate(shown.items()):
+        click.echo(f"\n{_title(one)}" if number else _title(one))
         rows = [(show_instant(at.due_at), show_instant(at.local), at.note) for at in instants]
         print_table(["UTC", one.zone.name, "clocks"], rows, wraps="clocks")
 

@@ -29,8 +29,8 @@ def show_duration(duration: timedelta | None) -> str:
     if duration is None:
         return ""
     seconds = duration.total_seconds()
-    if seconds < 1:
+    if round(seconds * 1000) < 1000:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if round(seconds * 10) < 600:
         return f"{seconds:.1f} s"
-    return f"{int(seconds // 60)} m {int(seconds % 60):02d} s"
+    return f"{round(seconds) // 60} m {round(seconds) % 60:02d} s"

@@ -15,7 +15,7 @@ from pinstripe_bot.cli.tables import in_words, print_json, print_table
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import describe, load_config
 from pinstripe_bot.definition import JobDefinition
-from pinstripe_bot.errors import PinstripeError
+from pinstripe_bot.errors import InvalidConfig
 from pinstripe_bot.ledger import read_last_runs
 from pinstripe_bot.ledger_store import ledger_path
 from pinstripe_bot.occurrence import Run
@@ -28,7 +28,7 @@ EXIT_PROBLEMS = 1
 @project_command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_background_jobs(invocation: Invocation, as_json: bool) -> None:
-    """List the jobs, when they are due next, how they ended.
+    """List the jobs: when due next, how they ended.
 
     Each schedule is shown as an expression and in words, its next due instant in UTC and in its own zone.
     """
@@ -102,7 +102,7 @@ def check(invocation: Invocation) -> None:
     """
     try:
         project = invocation.load_project()
-    except PinstripeError as error:
+    except InvalidConfig as error:
         click.echo(str(error))
         sys.exit(EXIT_PROBLEMS)
     problems = find_problems(project)

@@ -12,14 +12,12 @@ from rich.text import Text
 
 
 class ProgressBar:
-    """While entered, a bar that appears with the first progress; on no terminal it is never seen."""
+    """A bar that appears with the first progress; where there is no terminal it never does."""
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         # Not redirected: what a job prints belongs to its run.
-        self._progress = Progress(
-            console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
-        )
+        self._progress = Progress(console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
         self._bar = self._progress.add_task("", visible=False)
 
     @property

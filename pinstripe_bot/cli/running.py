@@ -53,11 +53,14 @@ def run_background_job(
     bar, logs = ProgressBar(), project.config.logs
     configure_logs(logs.format, logs.level, colors=wants_colors(), stream=bar.log_stream)
     definition = project.job(job or name or "")
-    bot = Bot(project)
     due_at = None if at is None else read_instant(at, project.config.timezone)
     given = _read_params(params)
+    definition.manual_params(given)  # what does not fit is refused before there is a ledger
+    bot = Bot(project)
     try:
-        run, exit_code = _watch(bot, bar, lambda: bot.run_background_job(definition.name, given, at=due_at, force=force))
+        run, exit_code = _watch(
+            bot, bar, lambda: bot.run_background_job(definition.name, given, at=due_at, force=force)
+        )
     finally:
         bot.stop()
     click.echo(_sentence(run))
@@ -119,7 +122,7 @@ def _read_params(written: Sequence[str]) -> dict[str, Any]:
 
 def _sentence(run: Run) -> str:
     if run.state is RunState.SKIPPED:
-        return f"{run.job} skipped: the same job with the same parameters is running (--force runs it all the same)"
+        return f"{run.job} skipped: the same job with the same parameters is queued or running (--force runs it)"
     milliseconds = 0 if run.duration is None else round(run.duration.total_seconds() * 1000)
     because = f": {run.error.type}: {run.error.message} ({run.error.place})" if run.error else ""
     return f"{run.job} {run.state} in {milliseconds} ms{because}"

@@ -21,7 +21,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, wraps:
 
     A column in which no row has anything is left out.
     """
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
     shown = [index for index, _ in enumerate(columns) if any(row[index] for row in rows)]
     for index in shown:
         is_wrapped = columns[index] == wraps

@@ -13,6 +13,7 @@ class Slow(BackgroundJob):
         cls.schedule("*/10 * * * * *")
 
     def run(self):
+        print("counting the stock")
         for second in range(SECONDS):
             self.checkpoint()  # ends the run here if it was told to end
             self.progress(second, SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -18,19 +18,18 @@ from pinstripe_bot.errors import LedgerUnavailable, WouldWait
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_store import ledger_path
 from pinstripe_bot.loop_handle import LoopHandle
-from pinstripe_bot.occurrence import Run
+from pinstripe_bot.occurrence import Due, Run
 from pinstripe_bot.poller import Poller
 from pinstripe_bot.project import Project
-from pinstripe_bot.recovery import bury_dead_bots, recover
+from pinstripe_bot.recovery import bury_dead_bots, forget_removed_jobs, recover, recover_orphans
 from pinstripe_bot.reports import report_claim, report_ledger, report_quarantine
 from pinstripe_bot.runner import Runner, is_inside_run
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.services import ProcessServices
-from pinstripe_bot.timetable import Timetable
+from pinstripe_bot.timetable import Timetable, in_parts
 from pinstripe_bot.workspace import Workspace
 
 STUCK_AFTER_S = 30.0
-
 SECOND = timedelta(seconds=1)
 
 Result = TypeVar("Result")
@@ -57,11 +56,9 @@ class Bot:
         self._is_planned = False
         self._is_stopping = False  # plain flags: a signal handler sets them
         self._is_cut_short = False
-        self._handle: LoopHandle | None = None
+        self._handle: LoopHandle  # of the newest loop
         self._stopped = threading.Event()  # set while there is no loop
         self._stopped.set()
-
-    # Opening
 
     def open(self, *, kind: str = "bot") -> None:
         """Sign in to the ledger and build what runs need; harmless when called twice."""
@@ -96,16 +93,14 @@ class Bot:
         report_quarantine(self.timetable.quarantined)
         self._is_planned = True
         self.dispatcher.start()
+        forget_removed_jobs(self.project, self.ledger, now)
         self.dispatcher.dispatch(recover(self.project, self.ledger, now))
-        self._poller.start()
         log.info("bot_started", jobs=len(self.project.jobs), schedules=len(planned), workers=self.dispatcher.workers)
 
     def _take_over(self) -> None:
-        """Do for the runs of a bot that has died or stopped since what `plan` did for earlier ones."""
-        if not self._is_stopping and self.ledger.has_orphans(leave=self.project.broken_jobs):
-            now = self.clock.now()
-            bury_dead_bots(self.ledger, now)
-            self.dispatcher.dispatch(recover(self.project, self.ledger, now))
+        """Do for a bot that has died or stopped since what `plan` did for earlier ones."""
+        if not self._is_stopping:
+            self.dispatcher.dispatch(recover_orphans(self.project, self.ledger, self.clock.now()))
 
     # The loop
 
@@ -117,9 +112,8 @@ class Bot:
         if self._is_stopping and not is_inside_run():
             self._stopped.wait()
         with self._changing:
-            if self.looping is None or self._handle is None:
-                self._begin(threading.Thread(target=self._loop, name="pinstripe-bot", daemon=True)).thread.start()
-            assert self._handle is not None
+            if self.looping is None:
+                self._begin(threading.Thread(target=self._loop, name="pinstripe-bot", daemon=True)).start()
             return self._handle
 
     def run(self) -> int:
@@ -130,17 +124,17 @@ class Bot:
             self._begin(threading.current_thread())
         return self._loop()
 
-    def _begin(self, thread: threading.Thread) -> LoopHandle:
+    def _begin(self, thread: threading.Thread) -> threading.Thread:
         """Plan, here, so that an error reaches the caller; `thread` is to loop."""
         try:
             self.plan()
         except BaseException:
             self._close()
             raise
+        self._poller.start()
         self._stopped.clear()
-        self.looping = thread
-        self._handle = LoopHandle(self, thread)
-        return self._handle
+        self.looping, self._handle = thread, LoopHandle(self, thread)
+        return thread
 
     def _loop(self) -> int:
         try:
@@ -165,11 +159,17 @@ class Bot:
         dues = self.timetable.due(int(now.timestamp()))
         if not dues:
             return
+        for part in in_parts(dues):
+            if not self._claim(part, now):
+                return
+
+    def _claim(self, dues: Sequence[Due[Schedule]], now: datetime) -> bool:
+        """Decide these windows and dispatch their runs; false if the ledger does not answer."""
         try:
             claim = self.ledger.claim(dues, now)
         except LedgerUnavailable as error:
             self.ledger_error = report_ledger(self.ledger_error, str(error))
-            return
+            return False
         self.ledger_error = report_ledger(self.ledger_error, None)
         self.timetable.drop(claim.superseded)
         self.timetable.quarantine(claim.failed)
@@ -177,6 +177,7 @@ class Bot:
         self.dispatcher.dispatch(claim.runs)
         report_claim(claim)
         report_quarantine(failed)
+        return True
 
     # Runs that nobody scheduled
 
@@ -273,13 +274,8 @@ class Bot:
                 return 0
             self._poller.close()
             try:
-                return drain(
-                    self.dispatcher,
-                    self.clock,
-                    self.project.config.shutdown_timeout,
-                    is_cut_short=lambda: self._is_cut_short,
-                    is_watched=self._is_planned,
-                )
+                timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
+                return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_planned)
             finally:
                 self._close_services()
                 self._close_ledger()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
+from itertools import islice
 
 import structlog
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.errors import LedgerUnavailable, WouldWait
+from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.recorder import Recorder
+from pinstripe_bot.reports import report_ended
 from pinstripe_bot.runner import Runner, is_inside_run
 from pinstripe_bot.workspace import Caller
 
@@ -40,8 +43,7 @@ class Dispatcher:
         self._bot = bot
         self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded)
         self._waiting: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._started: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._idle: queue.SimpleQueue[None] = queue.SimpleQueue()  # one token per worker that waits
+        self._handoff = Handoff(workers)
         self._changed = threading.Condition()
         self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
         self._watched: dict[int, Run | None] = {}  # somebody waits for these; their ended form, once recorded
@@ -141,16 +143,14 @@ class Dispatcher:
             if not self._is_closed:
                 self._is_closed = True
                 self._waiting.put(None)
-                self._idle.put(None)  # the starter may be waiting for a worker that stays busy
-                self._changed.notify_all()  # or for the ledger
+                self._handoff.close()
+                self._changed.notify_all()  # the starter may be waiting for the ledger
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write the last outcomes and end the threads; a worker that is still busy is left to itself."""
         self.stop_starting()
         if not self._threads:
             return
-        for _ in range(self.workers):
-            self._started.put(None)
         self._recorder.close(timeout_s)
         self._settle(self.open_runs)  # nobody will hear of them any more
         if not self.busy:
@@ -169,34 +169,21 @@ class Dispatcher:
         except LedgerUnavailable:
             self.start()
             self._recorder.record(ended)
+        else:
+            report_ended([ended])
 
     def _start_waiting(self) -> None:
-        """The starter's loop: as many waiting runs as there are idle workers, started as one group."""
+        """The starter's loop: as many waiting runs as there are free workers, started as one group."""
         while (run := self._waiting.get()) is not None:
-            if not self.is_closing:
-                self._idle.get()
-            if self.is_closing:
+            places = self._handoff.reserve(1 + self._waiting.qsize())
+            if places == 0 or self.is_closing:
                 self._release([run, *iter(self._next_waiting, None)])
-            else:
-                self._start([run, *self._more_for_idle_workers()])
-
-    def _more_for_idle_workers(self) -> list[Run]:
-        """Waiting runs for the workers that are idle now or will be in a moment: in a herd a commit costs most."""
-        more: list[Run] = []
-        while len(more) < self.workers - 1 and not self._waiting.empty() and self._has_idle_worker(GATHER_S):
-            run = self._next_waiting()
-            if run is None:
-                break
-            more.append(run)
-        return more
-
-    def _has_idle_worker(self, timeout_s: float) -> bool:
-        """Take the token of an idle worker, if there is one within `timeout_s`."""
-        try:
-            self._idle.get(timeout=timeout_s)
-        except queue.Empty:
-            return False
-        return True
+                continue
+            group = [run, *islice(iter(self._next_waiting, None), places - 1)]
+            started = self._start(group)
+            self._handoff.give_back(places - len(started))
+            if not self._handoff.put(started):
+                self._release(started)
 
     def _next_waiting(self) -> Run | None:
         """The next run, or None where there is none, or only the sign to close."""
@@ -208,14 +195,13 @@ class Dispatcher:
             self._waiting.put(None)  # the loop has to see it too
         return run
 
-    def _start(self, group: list[Run]) -> None:
+    def _start(self, group: list[Run]) -> list[Run]:
+        """The runs of `group` that are marked as started; of the others somebody else takes care."""
         started = self._mark_started(group)
-        for run in started:
-            self._started.put(run)
-        for _ in range(len(group) - len(started)):
-            self._idle.put(None)
-        started_ids = {run.id for run in started}
-        self._settle([run for run in group if run.id not in started_ids])
+        if len(started) < len(group):
+            ids = {run.id for run in started}
+            self._settle([run for run in group if run.id not in ids])
+        return started
 
     def _mark_started(self, group: list[Run]) -> list[Run]:
         """The runs of `group` that may start; asks again every second while the ledger does not answer."""
@@ -235,16 +221,13 @@ class Dispatcher:
     def _work(self) -> None:
         """A worker's loop."""
         self._runner.keep_loop()
-        while True:
-            self._idle.put(None)
-            run = self._started.get()
-            if run is None:
-                self._runner.close_loop()
-                return
+        while (run := self._handoff.take()) is not None:
             if self.is_closing:
                 self._release([run])
             else:
                 self._recorder.record(self._runner.run(run, self._bot)[0])  # its error, and all it holds, is let go
+            del run  # an idle worker keeps nothing of it
+        self._runner.close_loop()
 
     def _release(self, unstarted: Sequence[Run]) -> None:
         try:

@@ -22,7 +22,7 @@ log = structlog.get_logger("pinstripe")
 
 
 def drain(
-    dispatcher: Dispatcher, clock: Clock, timeout: timedelta, *, is_cut_short: Callable[[], bool], is_watched: bool
+    dispatcher: Dispatcher, clock: Clock, timeout: timedelta, is_cut_short: Callable[[], bool], *, is_watched: bool
 ) -> int:
     """Start nothing more, let running jobs end for `timeout`, or until `is_cut_short`, then cut them off.
 
@@ -48,7 +48,4 @@ def _cut_off(dispatcher: Dispatcher, clock: Clock) -> None:
     if dispatcher.wait_until_idle(CUT_OFF_GRACE_S):
         return
     ended = {"state": RunState.INTERRUPTED, "reason": Reason.SHUTDOWN, "finished_at": clock.now()}
-    abandoned = [replace(run, **ended) for run in dispatcher.abandon_running()]
-    for run in abandoned:
-        log.warning("run_interrupted", job=run.job, run_id=run.id, reason=str(run.reason))
-    dispatcher.record(abandoned)
+    dispatcher.record([replace(run, **ended) for run in dispatcher.abandon_running()])

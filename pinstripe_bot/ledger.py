@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -223,20 +223,20 @@ class Ledger:
             connection.execute(update(bots).where(bots.c.id == self.bot).values(heartbeat_at=to_column(now)))
             ledger_runs.note_progress(connection, progress)
 
-    def has_orphans(self, *, leave: Collection[str]) -> bool:
-        """Whether another bot has died or released runs, but for those of the jobs in `leave`; only a look."""
+    def has_orphans(self, *, jobs: Collection[str]) -> bool:
+        """Whether another bot has died, or has released runs of these jobs; only a look."""
         with self._store.reading() as connection:
-            return ledger_sweep.has_orphans(connection, self._locks, bot=self.bot, leave=leave)
+            return ledger_sweep.has_orphans(connection, self._locks, bot=self.bot, jobs=jobs)
 
     def bury(self, now: datetime) -> list[Run]:
         """Release what dead bots have left queued; record what they had started as interrupted, and return it."""
         with self._store.writing() as connection:
             return ledger_sweep.bury(connection, self._locks, bot=self.bot, now=now)
 
-    def adopt(self, *, leave: Collection[str]) -> list[Run]:
-        """Take over every released run, but for the jobs in `leave`; oldest due first."""
+    def adopt(self, wants: Callable[[str], bool]) -> list[Run]:
+        """Take over every released run of a job of which `wants` says so; oldest due first."""
         with self._store.writing() as connection:
-            return ledger_sweep.adopt(connection, bot=self.bot, leave=leave)
+            return ledger_sweep.adopt(connection, bot=self.bot, wants=wants)
 
     def history(self, job: str | None = None, *, limit: int = 100) -> list[Run]:
         """The newest runs, newest first; of one job, or of all."""

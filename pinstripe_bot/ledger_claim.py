@@ -7,46 +7,40 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
-from pinstripe_bot.ledger_schema import SECOND, from_column, from_ts, to_json
+from pinstripe_bot.ledger_schema import SECOND, from_column, from_ts, rows_of, to_json
 from pinstripe_bot.occurrence import Decision, Due, Occurrence, Reason, Run, RunState
 from pinstripe_bot.policies import Overlap, Verdict
 from pinstripe_bot.schedule import Schedule
 
-INSERT_OCCURRENCES = text(
-    """
+INSERT_OCCURRENCES = """
     INSERT INTO occurrences (job, schedule, key, due_at, decision, reason, until_at, count, claimed_at, bot)
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), '', json_extract(value, '$[2]'),
            json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-           json_extract(value, '$[6]'), :now, :bot
-    FROM json_each(:rows) WHERE true
+           json_extract(value, '$[6]'), ?, ?
+    FROM json_each(?) WHERE true
     ON CONFLICT (job, schedule, key, due_at) DO NOTHING
-    RETURNING id, job, schedule, due_at
-    """
-)
+"""
 
-INSERT_RUNS = text(
-    """
+OCCURRENCES_SINCE = "SELECT json_group_array(json_array(id, job, schedule, due_at)) FROM occurrences WHERE id > ?"
+
+INSERT_RUNS = """
     INSERT INTO runs (occurrence_id, job, schedule, due_at, state, params, params_key, available_at, owner, claimed_at)
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
-           json_extract(value, '$[3]'), 'queued', json_extract(value, '$[4]'), json_extract(value, '$[5]'),
-           :now, :bot, :now
-    FROM json_each(:rows) WHERE true
-    RETURNING id, occurrence_id
-    """
-)
+           json_extract(value, '$[3]'), 'queued', json_extract(value, '$[4]'), json_extract(value, '$[5]'), ?, ?, ?
+    FROM json_each(?)
+"""
 
-DECIDED_AHEAD = text(
-    """
-    SELECT occurrences.job, occurrences.schedule, occurrences.due_at
-    FROM json_each(:windows) AS due
+RUNS_SINCE = "SELECT json_group_array(json_array(occurrence_id, id)) FROM runs WHERE id > ?"
+
+DECIDED_AHEAD = """
+    SELECT json_group_array(json_array(occurrences.job, occurrences.schedule, occurrences.due_at))
+    FROM json_each(?) AS due
     JOIN occurrences
       ON occurrences.job = json_extract(due.value, '$[0]')
      AND occurrences.schedule = json_extract(due.value, '$[1]') AND occurrences.key = ''
      AND occurrences.due_at > json_extract(due.value, '$[2]')
      AND occurrences.due_at <= json_extract(due.value, '$[3]')
-    ORDER BY occurrences.due_at
-    """
-)
+"""
 
 DECIDED_AT = text(
     """
@@ -56,12 +50,10 @@ DECIDED_AT = text(
     """
 )
 
-OPEN_RUNS = text(
-    """
-    SELECT DISTINCT job, params_key FROM runs
-    WHERE state IN ('queued', 'running') AND job IN (SELECT value FROM json_each(:jobs))
-    """
-)
+OPEN_RUNS = """
+    SELECT json_group_array(json_array(job, params_key)) FROM runs
+    WHERE state IN ('queued', 'running') AND job IN (SELECT value FROM json_each(?))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +92,7 @@ def decided_ahead(connection: Connection, windows: Sequence[Due[Schedule]]) -> d
     by_key = {(due.schedule.job, due.schedule.name): due.schedule for due in windows}
     rows = [(due.schedule.job, due.schedule.name, due.after_ts * SECOND, due.until_ts * SECOND) for due in windows]
     decided: dict[Schedule, list[int]] = {}
-    for job, schedule, due_at in connection.execute(DECIDED_AHEAD, {"windows": to_json(rows)}):
+    for job, schedule, due_at in sorted(rows_of(connection, DECIDED_AHEAD, (to_json(rows),))):
         decided.setdefault(by_key[job, schedule], []).append(due_at // SECOND)
     return decided
 
@@ -114,8 +106,7 @@ def is_decided(connection: Connection, candidate: Candidate) -> bool:
 
 def open_runs(connection: Connection, jobs: Iterable[str]) -> set[tuple[str, str]]:
     """(job, hash of parameters) of all runs that are queued or running."""
-    rows = connection.execute(OPEN_RUNS, {"jobs": to_json(sorted(jobs))})
-    return {(job, key) for job, key in rows}
+    return {(job, key) for job, key in rows_of(connection, OPEN_RUNS, (to_json(sorted(jobs)),))}
 
 
 def record(
@@ -129,8 +120,11 @@ def record(
     settled = _compare(candidates, open_runs(connection, {candidate.schedule.job for candidate in candidates}))
     if not settled:
         return [], []
+    last_id = connection.exec_driver_sql("SELECT coalesce(max(id), 0) FROM occurrences").scalar_one()
     rows = to_json([_occurrence_row(candidate) for candidate in settled])
-    inserted = connection.execute(INSERT_OCCURRENCES, {"rows": rows, "now": now_at, "bot": bot})
+    connection.exec_driver_sql(INSERT_OCCURRENCES, (now_at, bot, rows))
+    # Whatever is newer than `last_id` is ours: this transaction holds the one write lock.
+    inserted = rows_of(connection, OCCURRENCES_SINCE, (last_id,))
     written = {(job, schedule, due_at): row_id for row_id, job, schedule, due_at in inserted}
     ours = [candidate for candidate in settled if candidate.key in written]
     to_run = {written[candidate.key]: candidate for candidate in ours if candidate.is_to_run}
@@ -171,8 +165,9 @@ def _queue(connection: Connection, to_run: Mapping[int, Candidate], *, bot: str,
             for occurrence, candidate in to_run.items()
         ]
     )
-    inserted = connection.execute(INSERT_RUNS, {"rows": rows, "now": now_at, "bot": bot})
-    ids = {occurrence: run_id for run_id, occurrence in inserted}
+    last_id = connection.exec_driver_sql("SELECT coalesce(max(id), 0) FROM runs").scalar_one()
+    connection.exec_driver_sql(INSERT_RUNS, (now_at, bot, now_at, rows))
+    ids = dict(rows_of(connection, RUNS_SINCE, (last_id,)))
     claimed_at = from_column(now_at)
     assert claimed_at is not None
     return [

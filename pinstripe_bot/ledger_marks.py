@@ -6,8 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from pinstripe_bot.ledger_schema import SECOND, schedules, to_json
+from pinstripe_bot.ledger_schema import SECOND, rows_of, schedules, to_json
 from pinstripe_bot.schedule import Schedule
+
+MARKS = """
+    SELECT json_group_array(json_array(id, fingerprint, planned_to)) FROM schedules
+    WHERE id IN (SELECT value FROM json_each(?))
+"""
+
+MOVE = """
+    UPDATE schedules SET planned_to = json_extract(mark.value, '$[1]')
+    FROM json_each(?) AS mark WHERE schedules.id = json_extract(mark.value, '$[0]')
+"""
 
 
 class Marks:
@@ -66,21 +76,16 @@ class Marks:
     def read(self, connection: Connection, planned: Iterable[Schedule]) -> dict[Schedule, int]:
         """{schedule: mark}, UTC seconds, without those whose stored form is no longer ours."""
         by_id = {self._ids[schedule]: schedule for schedule in planned}
-        rows = connection.exec_driver_sql(
-            "SELECT id, fingerprint, planned_to FROM schedules WHERE id IN (SELECT value FROM json_each(?))",
-            (to_json(list(by_id)),),
-        )
         return {
             by_id[row_id]: planned_to // SECOND
-            for row_id, fingerprint, planned_to in rows
+            for row_id, fingerprint, planned_to in rows_of(connection, MARKS, (to_json(list(by_id)),))
             if fingerprint == by_id[row_id].fingerprint
         }
 
     def move(self, connection: Connection, marks: dict[Schedule, int]) -> None:
         """Record that everything up to {schedule: UTC second} is decided."""
-        rows = [(until_ts * SECOND, self._ids[schedule]) for schedule, until_ts in marks.items()]
-        if rows:
-            connection.exec_driver_sql("UPDATE schedules SET planned_to = ? WHERE id = ?", rows)
+        rows = [(self._ids[schedule], until_ts * SECOND) for schedule, until_ts in marks.items()]
+        connection.exec_driver_sql(MOVE, (to_json(rows),))
 
 
 def _row(schedule: Schedule, now_at: int) -> dict[str, object]:

@@ -7,29 +7,32 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from pinstripe_bot.ledger_schema import to_column, to_json, values_of_outcome
+from pinstripe_bot.ledger_schema import rows_of, to_column, to_json, values_of_outcome
 from pinstripe_bot.occurrence import Run, RunState
 
-# Plain SQL, not text(): of the statements here this one runs in small groups, where text() costs as much as SQLite.
-START = """
-    UPDATE runs SET state = 'running', started_at = ?
+STARTABLE = """
+    SELECT json_group_array(id) FROM runs
     WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND owner = ?
-    RETURNING id
 """
 
-END = text(
-    """
+START = "UPDATE runs SET state = 'running', started_at = ? WHERE id IN (SELECT value FROM json_each(?))"
+
+IN_STATE = """
+    SELECT json_group_array(runs.id) FROM json_each(?) AS outcome
+    JOIN runs ON runs.id = json_extract(outcome.value, '$.id')
+     AND runs.attempt = json_extract(outcome.value, '$.attempt') AND runs.state = ?
+"""
+
+END = """
     UPDATE runs
     SET state = json_extract(outcome.value, '$.state'), reason = json_extract(outcome.value, '$.reason'),
         finished_at = json_extract(outcome.value, '$.finished_at'),
         error = json_extract(outcome.value, '$.error'), result = json_extract(outcome.value, '$.result'),
         output = json_extract(outcome.value, '$.output')
-    FROM json_each(:rows) AS outcome
-    WHERE runs.id = json_extract(outcome.value, '$.id') AND runs.state = :was
+    FROM json_each(?) AS outcome
+    WHERE runs.id = json_extract(outcome.value, '$.id') AND runs.state = ?
       AND runs.attempt = json_extract(outcome.value, '$.attempt')
-    RETURNING runs.id
-    """
-)
+"""
 
 RELEASE = text(
     """
@@ -43,15 +46,19 @@ PROGRESS = "UPDATE runs SET progress_done = ?, progress_total = ? WHERE id = ? A
 
 def start(connection: Connection, group: Sequence[Run], *, bot: str, now: datetime) -> set[int]:
     """Mark queued runs of `bot` as running; the ids of those that were still its own."""
-    ids = to_json([run.id for run in group])
-    return {row_id for (row_id,) in connection.exec_driver_sql(START, (to_column(now), ids, bot))}
+    # Asked before, not after: a run that was started a moment ago looks as if it had just been started.
+    startable = rows_of(connection, STARTABLE, (to_json([run.id for run in group]), bot))
+    connection.exec_driver_sql(START, (to_column(now), to_json(startable)))
+    return set(startable)
 
 
 def end(connection: Connection, ended: Sequence[Run], *, was: RunState) -> set[int]:
     """Write how runs ended that are in state `was`; the ids of those written. Of two ends of a run the first counts."""
     first = {run.id: run for run in reversed(ended)}
-    rows = to_json([values_of_outcome(run) for run in first.values()])
-    return {row_id for (row_id,) in connection.execute(END, {"rows": rows, "was": was})}
+    parameters = (to_json([values_of_outcome(run) for run in first.values()]), was)
+    written = set(rows_of(connection, IN_STATE, parameters))
+    connection.exec_driver_sql(END, parameters)
+    return written
 
 
 def release(connection: Connection, unstarted: Sequence[Run], *, bot: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -147,6 +148,16 @@ def from_ts(instant_ts: int) -> datetime:
 def to_json(value: Any) -> str:
     """A value as a JSON column or a list of rows for `json_each` holds it."""
     return msgspec.json.encode(value).decode()
+
+
+def rows_of(connection: Connection, query: str, parameters: tuple[object, ...]) -> list[Any]:
+    """The rows of a query that gives them as one JSON array.
+
+    SQLite lets other threads run at each step of a query, and coming back costs more than a row: so one step.
+    """
+    found = connection.exec_driver_sql(query, parameters).scalar_one()
+    rows: list[Any] = msgspec.json.decode(found)
+    return rows
 
 
 def run_of(row: RowMapping) -> Run:

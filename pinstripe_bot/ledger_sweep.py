@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -27,13 +27,13 @@ INTERRUPT = text(
 )
 
 
-def has_orphans(connection: Connection, locks: Path, *, bot: str, leave: Collection[str]) -> bool:
+def has_orphans(connection: Connection, locks: Path, *, bot: str, jobs: Collection[str]) -> bool:
     """Whether `bury` or `adopt` would find anything: a look that writes nothing."""
     unsigned = connection.scalars(select(bots.c.id).where(bots.c.stopped_at.is_(None)))
     if any(other != bot and not is_alive(locks, other) for other in unsigned):
         return True
     released = connection.scalars(select(runs.c.job).where(OPEN, runs.c.owner.is_(None)).distinct())
-    return any(job not in leave for job in released)
+    return any(job in jobs for job in released)
 
 
 def bury(connection: Connection, locks: Path, *, bot: str, now: datetime) -> list[Run]:
@@ -54,12 +54,12 @@ def bury(connection: Connection, locks: Path, *, bot: str, now: datetime) -> lis
     return [replace(run, **ended) for run in interrupted]
 
 
-def adopt(connection: Connection, *, bot: str, leave: Collection[str]) -> list[Run]:
-    """Give `bot` every released run, but for the jobs in `leave`; oldest due first."""
+def adopt(connection: Connection, *, bot: str, wants: Callable[[str], bool]) -> list[Run]:
+    """Give `bot` every released run of the jobs that it wants; oldest due first."""
     rows = connection.execute(
         select(runs).where(OPEN, runs.c.owner.is_(None)).order_by(runs.c.due_at, runs.c.id)
     ).mappings()
-    adopted = [run_of(row) for row in rows if row["job"] not in leave]
+    adopted = [run_of(row) for row in rows if wants(row["job"])]
     connection.execute(ADOPT, {"ids": to_json([run.id for run in adopted]), "bot": bot})
     return adopted
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, Literal, NoReturn, TextIO, cast
 
 import structlog
@@ -78,6 +82,22 @@ def _keep_for_run(logger: Any, method: str, event: EventDict) -> EventDict:
     return event
 
 
+_gathered: ContextVar[list[tuple[_LineWriter, str]] | None] = ContextVar("gathered", default=None)
+
+
+@contextmanager
+def in_one_write() -> Iterator[None]:
+    """Hold back what is logged in the block, and write it at the end with one call: a herd ends with many lines."""
+    gathered: list[tuple[_LineWriter, str]] = []
+    token = _gathered.set(gathered)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+        for writer, lines in groupby(gathered, key=itemgetter(0)):
+            writer.write("".join(line for _, line in lines))
+
+
 class _LineWriter:
     """The last processor: writes each event as one line with one call, so that lines of threads never mix."""
 
@@ -93,13 +113,21 @@ class _LineWriter:
         raise structlog.DropEvent
 
     def _write(self, line: str) -> None:
+        gathered = _gathered.get()
+        if gathered is not None:
+            gathered.append((self, line))
+        else:
+            self.write(line)
+
+    def write(self, lines: str) -> None:
+        """Write whole lines, at once."""
         if self._stream is None:
             return
         try:
             if self._buffer is None:
-                self._stream.write(line)
+                self._stream.write(lines)
             else:
-                self._buffer.write(line.encode(self._encoding, "backslashreplace"))
+                self._buffer.write(lines.encode(self._encoding, "backslashreplace"))
             self._stream.flush()
         except (OSError, ValueError):
             return  # nobody reads the log any more, or it was closed: no reason to fail a job

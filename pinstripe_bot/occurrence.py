@@ -52,6 +52,10 @@ class RunState(StrEnum):
 class Plan(Protocol):
     """What the timetable asks of a schedule; instants are UTC seconds."""
 
+    @property
+    def job(self) -> str:
+        """The job that it belongs to."""
+
     def next_after_ts(self, after_ts: int) -> int:
         """The first due instant strictly after `after_ts`."""
 

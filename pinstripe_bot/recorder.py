@@ -12,6 +12,7 @@ import structlog
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run
+from pinstripe_bot.reports import report_ended
 from pinstripe_bot.workspace import RunControl
 
 RETRY_S = 1.0
@@ -66,7 +67,9 @@ class Recorder:
     def _loop(self) -> None:
         unwritten: list[Run] = []
         while unwritten or not self._is_closing or not self._ended.empty():
+            known = len(unwritten)
             self._collect(unwritten)
+            report_ended(unwritten[known:])
             if unwritten and self._write(unwritten):
                 if len(unwritten) > 1:  # a crowd: let more gather, since each write waits for the disk
                     self._given_up.wait(GATHER_S)

@@ -7,7 +7,7 @@ import contextvars
 import copy
 import inspect
 import threading
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,6 @@ class Runner:
                 log.debug("run_started")
                 ended, error = self._perform(run, control, bot)
             ended = replace(ended, finished_at=self._clock.now(), output=output.text())
-            _log_end(ended)
             return ended, error
         finally:
             del self.controls[run.id]
@@ -139,29 +138,6 @@ def _bind_log_keys(run: Run) -> None:
     bind_contextvars(
         job=run.job, schedule=run.schedule, run_id=run.id, due_at=run.due_at.isoformat(), attempt=run.attempt
     )
-
-
-def _log_end(run: Run) -> None:
-    """The one event that ends a run."""
-    facts: dict[str, Any] = {"duration_ms": _ms(run.duration), "lateness_ms": _ms(run.lateness)}
-    if run.reason is not None:
-        facts["reason"] = str(run.reason)
-    if run.error is None:
-        log.info(f"run_{run.state}", **facts)
-        return
-    error = run.error
-    log.error(
-        "run_failed",
-        **facts,
-        error_type=error.type,
-        error=error.message,
-        place=error.place,
-        traceback=error.traceback,
-    )
-
-
-def _ms(duration: timedelta | None) -> float:
-    return round((duration or timedelta(0)).total_seconds() * 1000, 1)
 
 
 def _is_cancellation(error: BaseException) -> bool:

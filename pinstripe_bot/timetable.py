@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Generic
 
 from pinstripe_bot.occurrence import Due, PlanT
@@ -88,3 +89,23 @@ class Timetable(Generic[PlanT]):
         """Stop planning these due schedules, because they raised these errors."""
         self.quarantined.update(failed)
         self.drop(failed)
+
+
+PART = 500
+"""Windows that one transaction decides: in a herd, the first part runs while the next one is claimed."""
+
+
+def in_parts(dues: list[Due[PlanT]]) -> Iterator[list[Due[PlanT]]]:
+    """The same windows in groups of about PART; those of one job are never parted, since they are compared."""
+    if len(dues) <= PART:
+        yield dues
+        return
+    dues = sorted(dues, key=lambda due: due.schedule.job)
+    part: list[Due[PlanT]] = []
+    for _, group in groupby(dues, key=lambda due: due.schedule.job):
+        part += group
+        if len(part) >= PART:
+            yield part
+            part = []
+    if part:
+        yield part

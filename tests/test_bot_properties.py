@@ -175,7 +175,7 @@ class TwoBots(RuleBasedStateMachine):
 
 
 TestTwoBots = TwoBots.TestCase
-TestTwoBots.settings = settings(max_examples=25, stateful_step_count=15, deadline=None, derandomize=True)
+TestTwoBots.settings = settings(max_examples=18, stateful_step_count=15, deadline=None, derandomize=True)
 
 
 def test_the_model_knows_the_instants_of_its_expressions() -> None:

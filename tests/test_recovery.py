@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bots import Ears, claim_only, crash, job, names_in, rows, states
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.recovery import recover_orphans
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
@@ -73,6 +74,42 @@ def test_a_run_whose_schedule_is_gone_runs_all_the_same(make_bot: MakeBot, clock
 
     bot.dispatcher.wait_until_idle()
     assert states(bot) == [("succeeded", None)]
+
+
+def test_a_bot_takes_over_what_another_one_left_that_died_beside_it(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot, dead = make_bot(sweep=job("return 1")), make_bot()
+    clock.travel(minutes=1)
+    claim_only(dead)
+    crash(dead.ledger)
+
+    startable = recover_orphans(bot.project, bot.ledger, clock.now())
+
+    bot.dispatcher.perform(startable)
+    assert states(bot) == [("succeeded", None)]
+
+
+def test_a_live_bot_beside_it_loses_nothing(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot, other = make_bot(sweep=job("return 1")), make_bot()
+    clock.travel(minutes=1)
+    claim_only(other)
+
+    assert recover_orphans(bot.project, bot.ledger, clock.now()) == []
+
+
+def test_a_bot_of_an_older_release_leaves_the_runs_of_new_jobs_alone(make_bot: MakeBot, clock: TravelClock) -> None:
+    old = make_bot(sweep=job("return 1", "'0 0 1 1 *'"))
+    new = make_bot(added=job("return 'new'"))
+    clock.travel(minutes=1)
+    claim_only(new)
+    crash(new.ledger)
+
+    startable = recover_orphans(old.project, old.ledger, clock.now())
+
+    assert startable == []
+    assert states(old) == [("queued", None)]
+    following = make_bot()
+    following.dispatcher.wait_until_idle()
+    assert states(following) == [("succeeded", None)]
 
 
 def test_what_is_taken_over_runs_oldest_first(make_bot: MakeBot, clock: TravelClock) -> None:

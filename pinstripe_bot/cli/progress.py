@@ -15,7 +15,7 @@ class ProgressBar:
     """A bar that appears with the first progress; where there is no terminal it never does."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self._console = Console(file=sys.stderr, force_terminal=sys.stderr.isatty(), highlight=False, soft_wrap=True)
         # Not redirected: what a job prints belongs to its run.
         self._progress = Progress(console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
         self._bar = self._progress.add_task("", visible=False)

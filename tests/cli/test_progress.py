@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import sys
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -17,16 +17,13 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stderr", stream)
+@pytest.fixture(autouse=True)
+def ordinary_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    return stream
 
 
-def test_the_bar_appears_with_the_first_progress(terminal: Terminal) -> None:
-    with ProgressBar() as bar:
+def test_the_bar_appears_with_the_first_progress() -> None:
+    with redirect_stderr(Terminal()) as terminal, ProgressBar() as bar:
         before = terminal.getvalue()
         bar.show(1, 2)
 
@@ -34,8 +31,8 @@ def test_the_bar_appears_with_the_first_progress(terminal: Terminal) -> None:
     assert "50%" in terminal.getvalue()
 
 
-def test_log_lines_pass_above_the_bar(terminal: Terminal) -> None:
-    with ProgressBar() as bar:
+def test_log_lines_pass_above_the_bar() -> None:
+    with redirect_stderr(Terminal()) as terminal, ProgressBar() as bar:
         bar.show(1, 2)
         assert bar.log_stream is not None
         bar.log_stream.write("a line of the log\n")
@@ -44,11 +41,11 @@ def test_log_lines_pass_above_the_bar(terminal: Terminal) -> None:
     assert erased_first.endswith("\x1b[2K")
 
 
-def test_without_a_terminal_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
+@pytest.mark.parametrize("forced", ["", "1"])
+def test_without_a_terminal_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch, forced: str) -> None:
+    monkeypatch.setenv("FORCE_COLOR", forced)
 
-    with ProgressBar() as bar:
+    with redirect_stderr(io.StringIO()) as stream, ProgressBar() as bar:
         bar.show(1, 2)
 
     assert bar.log_stream is None

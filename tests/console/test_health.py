@@ -142,7 +142,7 @@ def clock() -> LoopClock:
 
 @pytest.fixture
 def bot(make_bot: Callable[..., Bot]) -> Bot:
-    return make_bot(sweep=job())
+    return make_bot(planned=False, sweep=job())
 
 
 @pytest.fixture

@@ -160,14 +160,30 @@ def test_two_bots_on_one_ledger_run_every_instant_once(
     check_that_every_instant_is_decided(tmp_path)
 
 
+FORKING = """
+import os, signal, time
+from pinstripe_bot import background_job
+
+
+@background_job("* * * * * *")
+def work(workspace):
+    note = workspace.project.root / "child"
+    if note.exists():
+        return
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)  # should nobody kill it
+        signal.pause()
+    note.write_text(str(child))
+    workspace.logger.info("forked")
+    time.sleep(60)
+"""
+
+
 def test_a_process_that_a_job_forked_does_not_keep_a_dead_bot_alive(tmp_path: Path, start_bot: StartBot) -> None:
     folder = tmp_path / "lib" / "background_jobs"
     folder.mkdir(parents=True)
-    forking = "import os, signal\nfrom pinstripe_bot import background_job\n\n@background_job('* * * * * *')\n"
-    forking += "def work(workspace):\n    child = os.fork()\n    if child == 0:\n        signal.pause()\n"
-    forking += "    (workspace.project.root / 'child').write_text(str(child))\n"
-    forking += "    workspace.logger.info('forked')\n    workspace.checkpoint()\n    import time; time.sleep(60)\n"
-    folder.joinpath("forking.py").write_text(forking)
+    folder.joinpath("forking.py").write_text(FORKING)
     first = start_bot()
     first.wait_for("forked")
     first.process.kill()

@@ -13,7 +13,7 @@ from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock, SystemClock
 from pinstripe_bot.database import DatabasePool
 from pinstripe_bot.dispatcher import Dispatcher
-from pinstripe_bot.drain import drain
+from pinstripe_bot.drain import drain, sign_out
 from pinstripe_bot.errors import LedgerUnavailable, WouldWait
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_store import ledger_path
@@ -73,7 +73,7 @@ class Bot:
             is_new = self.ledger.open(self.project.name, now, kind=kind)
             say = log.info if is_new or kind == "bot" else log.debug
             say("ledger_created" if is_new else "ledger_opened", path=str(self.ledger.path), covers="this machine only")
-            self._shared = ProcessServices(config, self.project.services, pool)
+            self._shared = ProcessServices(config, pool)
             self._runner = Runner(self.project, self._shared, self.clock)
             self.dispatcher = Dispatcher(self._runner, self.ledger, self.clock, self, workers=config.workers)
             self._poller = Poller(self._take_over)
@@ -277,23 +277,10 @@ class Bot:
                 timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
                 return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_planned)
             finally:
-                self._close_services()
-                self._close_ledger()
+                sign_out(self._shared, self.ledger, self.clock.now())
                 self._is_open = self._is_planned = self._is_stopping = self._is_cut_short = False
                 self.looping = self.last_tick_s = None
                 self._stopped.set()
-
-    def _close_services(self) -> None:
-        try:
-            self._shared.close()
-        except (Exception, SystemExit):  # a wall: their code
-            log.exception("service_close_failed")
-
-    def _close_ledger(self) -> None:
-        try:
-            self.ledger.close(self.clock.now())
-        except LedgerUnavailable as error:
-            log.error("ledger_lost", error=str(error))
 
 
 def run_in_new_workspace(project: Project, function: Callable[[Workspace], Result]) -> Result:

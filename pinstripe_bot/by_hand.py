@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -66,7 +66,7 @@ class ByHand:
             id=0,
             job=job.name,
             schedule=MANUAL,
-            due_at=(at or now).replace(microsecond=0),
+            due_at=(at or now).astimezone(UTC).replace(microsecond=0),
             state=RunState.QUEUED,
             claimed_at=now,
             params=job.manual_params(params),

@@ -63,8 +63,13 @@ class Dispatcher:
 
     @property
     def busy(self) -> int:
-        """How many workers perform a run now."""
+        """How many runs are performed now."""
         return len(self._runner.controls)
+
+    @property
+    def running(self) -> list[Run]:
+        """The runs that are performed now."""
+        return [control.run for control in list(self._runner.controls.values()) if control.run is not None]
 
     def start(self) -> None:
         """Start the threads; harmless when called twice."""

@@ -1,16 +1,19 @@
-"""The drain: how the running jobs come to their end when the bot stops."""
+"""The drain: how the running jobs, and then the bot, come to their end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.errors import LedgerUnavailable
+from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Reason, RunState
+from pinstripe_bot.services import ProcessServices
 
 CUT_OFF_GRACE_S = 2.0
 """How long cancelled runs get to tidy up before they are recorded as interrupted."""
@@ -30,7 +33,9 @@ def drain(
     """
     say = log.info if is_watched else log.debug
     dispatcher.stop_starting()
-    say("bot_stopping", running=dispatcher.busy, shutdown_timeout_s=timeout.total_seconds())
+    running = dispatcher.running
+    jobs = sorted({run.job for run in running})
+    say("bot_stopping", running=len(running), jobs=jobs, shutdown_timeout_s=timeout.total_seconds())
     deadline_s = clock.monotonic() + timeout.total_seconds()
     while not dispatcher.wait_until_idle(LOOK_S):
         if is_cut_short() or clock.monotonic() >= deadline_s:
@@ -49,3 +54,15 @@ def _cut_off(dispatcher: Dispatcher, clock: Clock) -> None:
         return
     ended = {"state": RunState.INTERRUPTED, "reason": Reason.SHUTDOWN, "finished_at": clock.now()}
     dispatcher.record([replace(run, **ended) for run in dispatcher.abandon_running()])
+
+
+def sign_out(shared: ProcessServices, ledger: Ledger, now: datetime) -> None:
+    """Close the shared services and the ledger; an error of one keeps nobody from stopping."""
+    try:
+        shared.close()
+    except (Exception, SystemExit):  # a wall: their code
+        log.exception("service_close_failed")
+    try:
+        ledger.close(now)
+    except LedgerUnavailable as error:
+        log.error("ledger_lost", error=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,8 @@ from types import TracebackType
 from pinstripe_bot.occurrence import RunError
 
 _OURS = Path(__file__).parent
+_PRIVATE_MODULE = re.compile(r"\b_pinstripe_[0-9a-f]{12}\.")
+"""Under what the loader imports a project's files; nothing that an author has to read."""
 _NOT_THE_AUTHORS = (_OURS, Path(os.__file__).parent)
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _ON_THE_WAY = (_OURS, Path(asyncio.__file__).parent)
@@ -25,7 +28,7 @@ def describe_error(error: BaseException, root: Path) -> RunError:
         type=type(error).__name__,
         message=str(told),
         place=_place(trace, root),
-        traceback="".join(told.format()).rstrip("\n"),
+        traceback=_PRIVATE_MODULE.sub("", "".join(told.format()).rstrip("\n")),
     )
 
 

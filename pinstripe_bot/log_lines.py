@@ -37,6 +37,10 @@ def _shown(value: Any) -> str:
         return f"<{type(value).__name__}: {type(error).__name__} in repr>"
 
 
+_NEAR_S: Final = 12 * 3600
+_USUAL: Final = {"attempt": (None, "", 1)}
+"""What says nothing to people: a first attempt."""
+
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_shown)
 _UNENCODABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 
@@ -67,12 +71,25 @@ def console_line(*, colors: bool) -> Callable[[Mapping[str, Any]], str]:
         clock = strftime("%H:%M:%S", localtime(event["timestamp"]))
         level = levels.get(event["level"], event["level"])
         name = f"{_printable(str(event['event'])):<{_EVENT_WIDTH}}"
-        keys = [*(key for key in KEYS if event.get(key) not in (None, "")), *_others(event)]
-        pairs = [f"{cyan}{_printable(key)}{reset}={_value(event[key])}" for key in keys]
+        keys = [*(key for key in KEYS if event.get(key) not in _USUAL.get(key, (None, ""))), *_others(event)]
+        pairs = [f"{cyan}{_printable(key)}{reset}={_value(_for_people(key, event))}" for key in keys]
         line = " ".join([f"{dim}{clock}{reset} {level} {bold}{name}{reset}", *pairs])
         return "\n".join([line.rstrip(), *_blocks(event)])
 
     return render
+
+
+def _for_people(key: str, event: Mapping[str, Any]) -> Any:
+    """A due instant near the event as the local clock shows it, as in front of the line; anything else as it is."""
+    value = event[key]
+    if key != "due_at" or not isinstance(value, str):
+        return value
+    try:
+        due_ts = datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return value
+    is_near = abs(event["timestamp"] - due_ts) < _NEAR_S
+    return strftime("%H:%M:%S", localtime(due_ts)) if is_near else value
 
 
 def plain_line(event: Mapping[str, Any]) -> str:

@@ -120,10 +120,13 @@ def _convert(value: Any, wanted: Any) -> Any:
         return parse_duration(value)
     try:
         return msgspec.convert(value, wanted, strict=False, dec_hook=_construct)
-    except msgspec.ValidationError:
+    except msgspec.ValidationError as error:
         if not isinstance(value, str):
             raise
-        return msgspec.json.decode(value, type=wanted, strict=False, dec_hook=_construct)  # `--param ids=[1,2]`
+        try:
+            return msgspec.json.decode(value, type=wanted, strict=False, dec_hook=_construct)  # `--param ids=[1,2]`
+        except msgspec.MsgspecError:
+            raise error from None  # it is no JSON: what is wrong with the text itself says more
 
 
 def _is_duration(wanted: Any) -> bool:

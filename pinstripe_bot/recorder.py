@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 
 from pinstripe_bot.clock import Clock
+from pinstripe_bot.control import RunControl
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.reports import report_ended
-from pinstripe_bot.workspace import RunControl
 
 RETRY_S = 1.0
 HEARTBEAT_S = 5.0

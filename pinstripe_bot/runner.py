@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from structlog.contextvars import bind_contextvars
 
 from pinstripe_bot.clock import Clock
+from pinstripe_bot.control import RunControl
 from pinstripe_bot.errors import RunCancelled
 from pinstripe_bot.failure import describe_error
 from pinstripe_bot.ledger_schema import from_ts
@@ -24,7 +25,7 @@ from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
 from pinstripe_bot.output import OUTPUT_LIMIT, RunOutput, capture, current_output
 from pinstripe_bot.project import Project
 from pinstripe_bot.services import ProcessServices
-from pinstripe_bot.workspace import Caller, RunControl, Workspace
+from pinstripe_bot.workspace import Caller, Workspace
 
 RESULT_LIMIT = 64 * 1024
 """Bytes of JSON that the ledger keeps of what a job returns."""

@@ -19,6 +19,9 @@ from pinstripe_bot.project import Project
 
 PORTS_TO_TRY = 100
 
+GRACE_S = 2
+"""How long open requests get once the bot has stopped: with its 25 s it stays below the 30 s of Kubernetes."""
+
 log = structlog.get_logger("pinstripe")
 
 
@@ -33,9 +36,8 @@ class Server:
         application = build_application(health, project.name, load_application(project.config.server.app))
         is_default = project.settings.origins["server.host"] == "default"
         self._sockets = bind(project.config.server.addresses, may_move=is_default)
-        seconds = max(int(project.config.shutdown_timeout.total_seconds()), 1)
         self._server = _Announcing(
-            uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=seconds)
+            uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
         )
         self._thread = threading.Thread(target=self._serve, name="pinstripe-server", daemon=True)
 

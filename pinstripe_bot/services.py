@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,9 +78,8 @@ class ProcessServices:
     never a workspace: it must not know a run or a tenant.
     """
 
-    def __init__(self, config: Config, definitions: Mapping[str, ServiceDefinition], pool: DatabasePool | None) -> None:
+    def __init__(self, config: Config, pool: DatabasePool | None) -> None:
         self._config = config
-        self._definitions = definitions
         self._pool = pool
         self._instances: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()

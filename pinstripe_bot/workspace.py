@@ -13,57 +13,12 @@ import structlog
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.config import Config
+from pinstripe_bot.control import RunControl
 from pinstripe_bot.database import Database
 from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
 from pinstripe_bot.job import BackgroundJob
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.services import ProcessServices, ServiceDefinition
-
-
-class RunControl:
-    """What the outside may tell a run, and the run the outside; written and read by several threads.
-
-    `is_cancelled`: somebody asked it to end. `has_ended`: its end is already recorded, so that nothing of it
-    may be committed any more. `progress`: (done, total) as the job last said.
-    """
-
-    def __init__(self, run: Run | None = None, parent: RunControl | None = None) -> None:
-        self.run = run
-        self.has_ended = False
-        self.progress: tuple[int, int | None] | None = None
-        self._parent = parent
-        self._is_cancelled = False
-        self._cancel_task: Callable[[], None] | None = None
-
-    @property
-    def is_cancelled(self) -> bool:
-        return self._is_cancelled or (self._parent is not None and self._parent.is_cancelled)
-
-    def cancel(self) -> None:
-        """Ask the run to end: an async one is cancelled at its next await, any other sees it in `checkpoint`."""
-        self._is_cancelled = True
-        if self._cancel_task is not None:
-            self._cancel_task()
-
-    def check(self) -> None:
-        """Raise RunCancelled if the run was told to end."""
-        if self.is_cancelled or self.has_ended:
-            raise RunCancelled("this run was told to end")
-
-    async def listening(self, work: Any) -> Any:
-        """Await `work` as a task that `cancel` cancels, from any thread."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-
-        def cancel_task() -> None:
-            loop.call_soon_threadsafe(task.cancel)
-
-        self._cancel_task = cancel_task
-        try:
-            self.check()  # told to end before there was a task to cancel
-            return await work
-        finally:
-            self._cancel_task = None
 
 
 class ProjectSurroundings(Protocol):
@@ -203,20 +158,21 @@ class Workspace:
                 "run_background_job() would block the event loop:"
                 f" write `await self.run_background_job_async({name!r})`"
             )
-        return self._call(name, params)
+        self._refuse_in_transaction(name)
+        return self.bot.run_inside(self, name, params)
 
     async def run_background_job_async(self, name: str, /, **params: Any) -> Run:
         """As `run_background_job`, for an async job: the event loop goes on meanwhile."""
-        return await asyncio.to_thread(self._call, name, params)
+        self._refuse_in_transaction(name)  # here: a transaction belongs to this coroutine, not to the other thread
+        return await asyncio.to_thread(self.bot.run_inside, self, name, params)
 
-    def _call(self, name: str, params: Mapping[str, Any]) -> Run:
+    def _refuse_in_transaction(self, name: str) -> None:
         database = self._services.get("database")
         if database is not None and database.in_transaction and self._shared.database_pool().is_sqlite:
             raise WouldWait(
                 f"run_background_job({name!r}) was called inside a transaction: on SQLite the called job would wait"
                 " for this one: call it after the transaction"
             )
-        return self.bot.run_inside(self, name, params)
 
     # Services
 

@@ -232,7 +232,6 @@ def test_a_call_inside_a_transaction_on_sqlite_is_refused(make_bot: MakeBot, dat
     assert bot.ledger.history("callee") == []
 
 
-@pytest.mark.xfail(reason="Workspace._call asks in a thread that is not the transaction's", strict=False)
 def test_an_async_call_inside_a_transaction_on_sqlite_is_refused(make_bot: MakeBot, database: str) -> None:
     body = f"with workspace.database.transaction():\n    {CALLING_ASYNC.splitlines()[0]}"
     bot = make_bot({"database.url": database}, caller=job(body), callee=job())

@@ -20,10 +20,11 @@ _ORDER = """
     redaction.py settings.py
     sources.py config.py log_lines.py output.py logs.py
     database_types.py database_connections.py database_table.py database.py
-    loader.py services.py workspace.py project.py
+    loader.py services.py control.py workspace.py project.py
     ledger_schema.py ledger_store.py bot_lock.py
     ledger_marks.py ledger_claim.py ledger_runs.py ledger_sweep.py ledger.py
-    failure.py runner.py recorder.py dispatcher.py by_hand.py recovery.py drain.py reports.py loop_handle.py bot.py
+    failure.py runner.py reports.py recorder.py handoff.py dispatcher.py by_hand.py recovery.py drain.py poller.py
+    loop_handle.py bot.py
     console/__init__.py console/health.py console/application.py server.py scaffold.py testing.py
     cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py
     cli/due.py cli/generating.py cli/listing.py cli/running.py cli/reloading.py cli/serving.py cli/__init__.py

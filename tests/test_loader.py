@@ -252,9 +252,11 @@ def test_an_error_of_ours_is_told_without_its_type(broken):
 
 
 def test_a_broken_file_leaves_no_module_behind(broken):
+    before = set(sys.modules)
+
     broken({"cleanup.py": "1 / 0"})
 
-    assert not [name for name in sys.modules if name.endswith(".background_jobs.cleanup")]
+    assert not [name for name in set(sys.modules) - before if name.endswith(".background_jobs.cleanup")]
 
 
 def test_a_file_that_cannot_be_read_is_broken(write_project):

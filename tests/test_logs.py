@@ -194,10 +194,10 @@ def test_an_exception_becomes_a_traceback_in_json(stream: io.StringIO) -> None:
 def test_a_traceback_that_is_given_stands_below_its_line_on_the_console(stream: io.StringIO) -> None:
     configure_logs("console", stream=stream)
 
-    structlog.get_logger().error("run_failed", traceback="Traceback:\n  ValueError: no such shop\n", attempt=1)
+    structlog.get_logger().error("run_failed", traceback="Traceback:\n  ValueError: no such shop\n", attempt=2)
 
     first, *others = stream.getvalue().splitlines()
-    assert first.endswith("run_failed               attempt=1")
+    assert first.endswith("run_failed               attempt=2")
     assert others == ["Traceback:", "  ValueError: no such shop"]
 
 

@@ -7,10 +7,10 @@ from bots import PATIENCE_S, Ears, claim_only, job, locked, rows, states
 from msgspec.structs import replace
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.control import RunControl
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.recorder import Recorder
 from pinstripe_bot.testing import TravelClock
-from pinstripe_bot.workspace import RunControl
 
 MakeBot = Callable[..., Bot]
 

@@ -54,7 +54,7 @@ def project(load_project) -> Project:
 
 @pytest.fixture
 def shared(project) -> Iterator[ProcessServices]:
-    shared = ProcessServices(project.config, project.services, None)
+    shared = ProcessServices(project.config, None)
     yield shared
     shared.close()
 
@@ -183,7 +183,7 @@ def test_services_per_process_are_closed_at_shutdown_the_newest_first(load_proje
     text = "scope = 'process'\ndef create(config):\n    yield\n    config.app['log'].append(__name__[-5:])"
     files = {"lib/services/first.py": text, "lib/services/other.py": text}
     project = load_project({"pinstripe.toml": "[app]\nlog = []", **files})
-    shared = ProcessServices(project.config, project.services, None)
+    shared = ProcessServices(project.config, None)
     shared.get(project.service("other"))
     shared.get(project.service("first"))
 
@@ -212,7 +212,7 @@ def test_a_service_per_process_that_cannot_be_closed_does_not_keep_the_database_
     text = "scope = 'process'\ndef create(config):\n    yield\n    raise OSError('line is busy')"
     project = load_project({"lib/services/phone.py": text})
     pool = DatabasePool(f"sqlite:///{tmp_path}/shop.db", monotonic=SystemClock().monotonic)
-    shared = ProcessServices(project.config, project.services, pool)
+    shared = ProcessServices(project.config, pool)
     shared.get(project.service("phone"))
 
     with pytest.raises(OSError, match="line is busy"):
@@ -222,7 +222,7 @@ def test_a_service_per_process_that_cannot_be_closed_does_not_keep_the_database_
 
 
 def test_a_project_without_a_database_says_how_to_get_one():
-    shared = ProcessServices(Config(), {}, None)
+    shared = ProcessServices(Config(), None)
 
     with pytest.raises(DatabaseError, match=r"this project has no database: set `url = .*` under \[database\]"):
         shared.database_pool()

@@ -12,13 +12,14 @@ from sqlalchemy import text as sql
 
 from pinstripe_bot.bot import run_in_new_workspace
 from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.control import RunControl
 from pinstripe_bot.database import DatabasePool
 from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.project import Project
 from pinstripe_bot.services import ProcessServices
 from pinstripe_bot.testing import TravelClock
-from pinstripe_bot.workspace import RunControl, Workspace
+from pinstripe_bot.workspace import Workspace
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -65,7 +66,7 @@ def open_workspace(tmp_path) -> Iterator[Callable[..., Workspace]]:
     opened: list[ProcessServices] = []
 
     def open_workspace(project: Project, **facts: Any) -> Workspace:
-        opened.append(opened[0] if opened else ProcessServices(project.config, project.services, pool))
+        opened.append(opened[0] if opened else ProcessServices(project.config, pool))
         facts = {"clock": TravelClock(NOON), "bot": Callee(), "run": RUN, **facts}
         return Workspace(project=project, shared=opened[0], **facts)
 

@@ -23,7 +23,8 @@ def run_again_on_change(root: Path) -> None:
     except ModuleNotFoundError as error:
         raise InvalidProject("--reload needs watchfiles: pip install 'pinstripe-bot[reload]'") from error
     child = _Child()
-    with StopSignals(child.forward, child.forward, child.forward) as signals:
+    hand_on = ("handing the signal on", child.forward)
+    with StopSignals(hand_on, hand_on, hand_on) as signals:
         child.signals = signals
         matters = partial(_matters, root)
         for changes in watchfiles.watch(root, stop_event=child, watch_filter=matters, raise_interrupt=False):

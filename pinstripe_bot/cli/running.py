@@ -71,7 +71,7 @@ def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, in
     """Do the work in a thread; show its progress, and cancel it at the first stop signal: (run, exit code)."""
     outcome = _Outcome(work)
     bot.open(kind="command")
-    with print_capture(), StopSignals(lambda: None, lambda: None) as signals, bar:
+    with print_capture(), StopSignals(("cancelling the job; once more exits at once", lambda: None)) as signals, bar:
         thread = threading.Thread(target=outcome.find, name="pinstripe-command")
         thread.start()
         is_cancelled = False

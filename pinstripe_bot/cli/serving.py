@@ -22,6 +22,9 @@ from pinstripe_bot.output import print_capture
 from pinstripe_bot.project import Project
 from pinstripe_bot.server import Server
 
+STOPPING = "stopping: what runs may end; once more cancels it, a third time exits at once"
+CANCELLING = "cancelling what runs; once more exits at once"
+
 log = structlog.get_logger("pinstripe")
 
 
@@ -102,7 +105,7 @@ def _run(bot: Bot, server: Server | None) -> None:
     """Run the bot in this thread and the server beside it; end the process with the exit code of the drain."""
     with ExitStack() as stack:
         stack.enter_context(print_capture())
-        signals = stack.enter_context(StopSignals(bot.request_stop, bot.cut_short))
+        signals = stack.enter_context(StopSignals((STOPPING, bot.request_stop), (CANCELLING, bot.cut_short)))
         if server is not None:
             stack.callback(server.stop)
             server.start()
@@ -113,7 +116,7 @@ def _run(bot: Bot, server: Server | None) -> None:
 def _serve_alone(project: Project) -> None:
     clock = SystemClock()
     server = Server(project, AlwaysWell())
-    with StopSignals(clock.wake) as signals:
+    with StopSignals(("stopping", clock.wake)) as signals:
         server.start()
         while signals.number is None:
             clock.sleep_until(clock.now() + timedelta(hours=1))

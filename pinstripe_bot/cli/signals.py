@@ -14,11 +14,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopSignals:
     """While entered, answers the stop signals with `steps`: one for each signal that comes.
 
-    A step runs in the signal handler: it may set flags and write to a pipe, and takes no lock. After the last
-    step the next signal ends the process at once.
+    A step is what a person at the terminal is told, and what is done. It runs in the signal handler: it may set
+    flags and write to a pipe, and takes no lock. After the last step the next signal ends the process at once.
     """
 
-    def __init__(self, *steps: Callable[[], None]) -> None:
+    def __init__(self, *steps: tuple[str, Callable[[], None]]) -> None:
         self.number: int | None = None  # of the first signal that came
         self._steps = list(steps)
         self._before: dict[signal.Signals, Any] = {}
@@ -44,4 +44,7 @@ class StopSignals:
         if not self._steps:
             os.write(2, b"exiting at once: the next start records the runs as interrupted\n")
             os._exit(128 + number)
-        self._steps.pop(0)()
+        told, act = self._steps.pop(0)
+        if os.isatty(2):
+            os.write(2, f"\r{told}\n".encode())
+        act()

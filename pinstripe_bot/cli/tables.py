@@ -45,6 +45,6 @@ def in_words(expression: str) -> str:
     options = cron_descriptor.Options()
     options.use_24hour_time_format = True
     try:
-        return str(cron_descriptor.ExpressionDescriptor(expression, options).get_description())
+        return str(cron_descriptor.ExpressionDescriptor(expression.upper(), options).get_description())
     except cron_descriptor.FormatError:
         return ""

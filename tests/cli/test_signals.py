@@ -13,7 +13,8 @@ from pinstripe_bot.cli.signals import SIGNALS, StopSignals
 def test_each_signal_takes_one_step(number: signal.Signals, code: int) -> None:
     steps: list[str] = []
 
-    with StopSignals(lambda: steps.append("stop"), lambda: steps.append("cancel")) as signals:
+    stop, cancel = ("stopping", lambda: steps.append("stop")), ("cancelling", lambda: steps.append("cancel"))
+    with StopSignals(stop, cancel) as signals:
         signal.raise_signal(number)
         after_one = list(steps)
         signal.raise_signal(signal.SIGINT)
@@ -33,7 +34,7 @@ def test_without_a_signal_there_is_no_number() -> None:
 def test_the_handlers_from_before_are_put_back() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
 
-    with StopSignals(lambda: None):
+    with StopSignals(("stopping", lambda: None)):
         inside = [signal.getsignal(number) for number in SIGNALS]
 
     assert inside != before

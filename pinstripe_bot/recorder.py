@@ -69,7 +69,7 @@ class Recorder:
         while unwritten or not self._is_closing or not self._ended.empty():
             known = len(unwritten)
             self._collect(unwritten)
-            report_ended(unwritten[known:])
+            self._report(unwritten[known:])
             if unwritten and self._write(unwritten):
                 if len(unwritten) > 1:  # a crowd: let more gather, since each write waits for the disk
                     self._given_up.wait(GATHER_S)
@@ -90,10 +90,16 @@ class Recorder:
         except queue.Empty:
             return
 
+    def _report(self, ended: Sequence[Run]) -> None:
+        try:
+            report_ended(ended)
+        except Exception as error:  # noqa: BLE001 - a wall: without this thread no outcome is ever recorded
+            log.error("report_failed", runs=len(ended), error=str(error))
+
     def _write(self, unwritten: list[Run]) -> bool:
         try:
             recorded = self._ledger.finish(unwritten)
-        except Exception as error:  # noqa: BLE001 - a wall: without this thread no outcome is ever recorded
+        except Exception as error:  # noqa: BLE001 - a wall, as above
             if not self.is_behind:
                 log.error("outcomes_kept", runs=len(unwritten), error=str(error))
             self.is_behind = True

@@ -9,7 +9,7 @@ import pytest
 from pinstripe_bot.cli.reloading import _matters
 
 
-@pytest.mark.parametrize("root", ["/work/shop", "/home/ada/.cache/shop"])
+@pytest.mark.parametrize("root", ["/srv/shop", "/home/ada/.cache/shop"])
 @pytest.mark.parametrize(
     ("path", "matters"),
     [

@@ -40,7 +40,9 @@ types: $(READY) ## Check the types
 
 bench: $(READY) ## Measure: each script prints ratios of one run
 	@$(BIN)/python -m pip install --quiet --group bench
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@failed=; for script in benchmarks/*.py; do \
+		echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; \
+	done; [ -z "$$failed" ] || { echo "a target is missed in:$$failed"; exit 1; }
 
 clean: ## Remove what the other targets have made
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

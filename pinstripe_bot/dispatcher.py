@@ -20,14 +20,12 @@ from pinstripe_bot.runner import Runner, is_inside_run
 from pinstripe_bot.workspace import Caller
 
 RETRY_S = 1.0
-GATHER_S = 0.001
-"""How long a group that is about to start waits for one more worker, while runs wait for workers."""
 
 log = structlog.get_logger("pinstripe")
 
 
 class Dispatcher:
-    """Claimed runs wait in one queue; a starter thread marks as many as there are idle workers, as one group.
+    """Claimed runs wait in one queue; a starter thread marks as many as there are free workers, as one group.
 
     Each started run goes to a worker thread, and its outcome to the recorder. Threads start on first use.
     `is_closing` may be set anywhere, also in a signal handler: no run begins after it.

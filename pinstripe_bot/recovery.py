@@ -1,4 +1,4 @@
-"""Recovery: what becomes of the runs that earlier bots have left behind."""
+"""Recovery: what becomes of the runs that other bots have left behind."""
 
 from __future__ import annotations
 

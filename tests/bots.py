@@ -94,7 +94,13 @@ def claim_only(bot: Bot) -> list[Run]:
 
 
 def crash(ledger: Ledger) -> None:
-    """Let go of a bot's lock as the kernel does when its process is killed; nothing is written."""
+    """Let go of a bot's lock and files as the kernel does when its process is killed; nothing is written."""
+    let_go(ledger)
+    ledger._store.close()
+
+
+def let_go(ledger: Ledger) -> None:
+    """Let go of a bot's lock alone: the others take it for dead, and it lives on."""
     lock = ledger._lock
     assert lock is not None
     assert lock._descriptor is not None

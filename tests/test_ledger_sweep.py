@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bots import claim_only, crash, job, rows, states
+from bots import claim_only, crash, job, let_go, rows, states
 from msgspec.structs import replace
 
 from pinstripe_bot.bot import Bot
@@ -66,9 +66,9 @@ def test_after_a_restart_of_the_machine_a_queued_run_counts_as_started(make_bot:
     dead = make_bot(sweep=job())
     clock.travel(minutes=1)
     claim_only(dead)
-    crash(dead.ledger)
     with dead.ledger._store.writing() as connection:
         connection.exec_driver_sql("UPDATE bots SET boot_id = 'the boot before'")
+    crash(dead.ledger)
 
     bot = make_bot()
 
@@ -135,7 +135,7 @@ def test_a_bot_that_was_taken_for_dead_can_start_and_record_nothing(make_bot: Ma
     clock.travel(minutes=1)
     claimed = claim_only(dead)
     started = dead.ledger.start(claimed[:1], clock.now())
-    crash(dead.ledger)
+    let_go(dead.ledger)
     make_bot().dispatcher.wait_until_idle()
 
     again = dead.ledger.start(claimed[1:], clock.now())

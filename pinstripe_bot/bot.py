@@ -30,6 +30,7 @@ from pinstripe_bot.timetable import Timetable, in_parts
 from pinstripe_bot.workspace import Workspace
 
 STUCK_AFTER_S = 30.0
+HELD_AFTER = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 
 Result = TypeVar("Result")
@@ -233,6 +234,9 @@ class Bot:
             reasons.append(self.ledger_error)
         if self.dispatcher.is_behind:
             reasons.append("outcomes wait for the ledger")
+        held = self.dispatcher.held_since(self.clock.now() - HELD_AFTER)
+        if len(held) >= self.dispatcher.workers:
+            reasons.append(f"all workers are held for more than a minute, by {', '.join(held)}")
         return reasons
 
     # Stopping

@@ -140,7 +140,9 @@ class Definer:
             return collect_schedules(author)
         except PinstripeError as error:
             self.problems.append((self._place_of("meta"), str(error)))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a wall: their meta(), any error
+        except KeyboardInterrupt:
+            raise  # a person's, not theirs
+        except BaseException as error:  # noqa: BLE001 - a wall: their meta(), any error
             self.problems.append((self.file.place_of_error(error), f"meta() raised {type(error).__name__}: {error}"))
         return []
 

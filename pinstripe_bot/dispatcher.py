@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import islice
 
 import structlog
@@ -68,6 +69,10 @@ class Dispatcher:
     def running(self) -> list[Run]:
         """The runs that are performed now."""
         return [control.run for control in list(self._runner.controls.values()) if control.run is not None]
+
+    def held_since(self, instant: datetime) -> list[str]:
+        """The jobs of the runs that have been running since `instant`: one name for each worker they hold."""
+        return sorted(run.job for run in self.running if run.started_at is not None and run.started_at <= instant)
 
     def start(self) -> None:
         """Start the threads; harmless when called twice."""

@@ -60,7 +60,7 @@ def sign_out(shared: ProcessServices, ledger: Ledger, now: datetime) -> None:
     """Close the shared services and the ledger; an error of one keeps nobody from stopping."""
     try:
         shared.close()
-    except (Exception, SystemExit):  # a wall: their code
+    except BaseException:  # a wall: their code
         log.exception("service_close_failed")
     try:
         ledger.close(now)

@@ -106,7 +106,9 @@ class Loader:
         sys.modules[name] = module  # before it runs: dataclasses and annotations look their module up
         try:
             spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:  # a wall: their file, any error
+        except KeyboardInterrupt:
+            raise  # a person's, not the file's
+        except BaseException as error:  # a wall: their file, any error
             sys.modules.pop(name, None)
             raise self._broken(path, error) from error
         if earlier is not None:  # `reports.py` beside a folder `reports`

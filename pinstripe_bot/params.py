@@ -61,8 +61,9 @@ class Params:
 
         Raises InvalidParams for a name or a value that does not fit, or one that is missing.
         """
+        cast = self.cast_some(given)  # first: a misspelt name says more than the one that is missing for it
         self.require(given)
-        return self.cast_some(given)
+        return cast
 
     def require(self, given: Mapping[str, Any]) -> None:
         """Raise InvalidParams if a required parameter is missing."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from pinstripe_bot.cron import CronExpression
 from pinstripe_bot.durations import format_duration
+from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.zones import LARGEST_SHIFT_S, Zone
 
 
@@ -25,15 +26,23 @@ def upcoming(
 ) -> Iterator[Upcoming]:
     """The due instants strictly after `after`, oldest first; ends where nothing comes due in fifty years."""
     last_ts = int(after.timestamp() // 1) - offset_s
-    while True:
-        wall_ts = cron.next_after_ts(last_ts, zone, dst)
+    wall_ts: int | None = cron.next_after_ts(last_ts, zone, dst)
+    before_ts = None  # the due instant before, once there is one
+    while wall_ts is not None:
         due_at = datetime.fromtimestamp(wall_ts + offset_s, UTC)
-        yield Upcoming(due_at, due_at.astimezone(zone.tzinfo), _note(cron, zone, dst, last_ts, wall_ts))
-        last_ts = wall_ts
+        yield Upcoming(due_at, due_at.astimezone(zone.tzinfo), _note(cron, zone, dst, before_ts, wall_ts))
+        before_ts, wall_ts = wall_ts, _next_ts(cron, zone, dst, wall_ts)
 
 
-def _note(cron: CronExpression, zone: Zone, dst: str, last_ts: int, due_ts: int) -> str:
-    """What a shift of the clocks near `due_ts` means; `last_ts` is the instant before it."""
+def _next_ts(cron: CronExpression, zone: Zone, dst: str, after_ts: int) -> int | None:
+    try:
+        return cron.next_after_ts(after_ts, zone, dst)
+    except InvalidSchedule:
+        return None
+
+
+def _note(cron: CronExpression, zone: Zone, dst: str, before_ts: int | None, due_ts: int) -> str:
+    """What a shift of the clocks near `due_ts` means; `before_ts` is the due instant before it."""
     index, segment = zone.place(due_ts)
     before = zone.segment(index - 1) if index else segment
     shift_s = segment.offset - before.offset
@@ -49,9 +58,10 @@ def _note(cron: CronExpression, zone: Zone, dst: str, last_ts: int, due_ts: int)
         return f"this wall time comes twice: {which}"
     if shift_s < 0 and wall_s < segment.start_ts + before.offset:
         return "this wall time comes twice: the second of the two"
-    if index and last_ts < segment.start_ts:
-        way = "forward" if shift_s > 0 else "back"
-        return f"clocks went {way} {format_duration(timedelta(seconds=abs(shift_s)))} since the last one"
+    since_s = 0 if before_ts is None else segment.offset - zone.offset_at(before_ts)
+    if since_s:
+        way = "forward" if since_s > 0 else "back"
+        return f"clocks went {way} {format_duration(timedelta(seconds=abs(since_s)))} since the last one"
     return ""
 
 

@@ -290,3 +290,13 @@ def test_a_place_outside_of_the_project_is_shown_whole(load):
     loaded = load({"cleanup.py": ""})
 
     assert str(loaded.place_at(Path("/opt/shared/_base.py"), 7)) == "/opt/shared/_base.py:7"
+
+
+@pytest.mark.parametrize(
+    "statement", ["raise BaseException('no')", "raise SystemExit(3)", "import asyncio; raise asyncio.CancelledError"]
+)
+def test_whatever_a_file_raises_is_told_and_hides_no_other(broken, statement):
+    _, line, message = broken({"cleanup.py": statement})
+
+    assert line == 1
+    assert message

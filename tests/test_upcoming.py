@@ -93,7 +93,6 @@ def test_a_time_far_from_the_shift_says_that_there_was_one(day: str, note: str) 
         ("Asia/Beirut", "30 0 * * *", "2026-03-28", "29 01:00 EEST", "clocks go forward from 00:00 to 01:00"),
         ("Australia/Lord_Howe", "45 1 * * *", "2026-04-04", "05 01:45 +11", "this wall time comes twice: runs the"),
         ("Antarctica/Troll", "30 2 * * *", "2026-10-25", "25 02:30 +02", "this wall time comes twice: runs the"),
-        ("Pacific/Apia", "0 9 * * *", "2011-12-30", "31 09:00 +14", "clocks went forward 1d since the last one"),
         ("Africa/Monrovia", "0 0 * * *", "1972-01-07", "07 00:45 GMT", "clocks go forward from 00:00 to 00:44"),
     ],
 )
@@ -124,3 +123,21 @@ def test_spread_moves_the_instants_and_no_note() -> None:
 @pytest.mark.parametrize("name", ["UTC", "Etc/GMT+5", "Asia/Kolkata"])
 def test_a_zone_without_shifts_has_no_notes(name: str) -> None:
     assert {note for _, note in notes("0 */6 * * *", name, "2026-01-01", 2000)} == {""}
+
+
+def test_two_shifts_between_two_instants_cancel_each_other():
+    yearly = upcoming(cron.parse("0 0 1 1 *"), zone("Europe/Berlin"), datetime(2026, 6, 1, tzinfo=UTC))
+
+    assert [at.note for at in islice(yearly, 3)] == ["", "", ""]
+
+
+def test_the_last_instants_of_time_are_shown_and_then_it_ends():
+    leap_days = upcoming(cron.parse("0 0 29 2 *"), zone("UTC"), datetime(9990, 1, 1, tzinfo=UTC))
+
+    assert [at.due_at.year for at in leap_days] == [9992, 9996]
+
+
+def test_a_day_that_the_calendar_skipped_is_a_shift_of_a_day():
+    found = notes("0 9 * * *", "Pacific/Apia", "2011-12-29", 2)
+
+    assert found == [("29 09:00 -10", ""), ("31 09:00 +14", "clocks went forward 1d since the last one")]

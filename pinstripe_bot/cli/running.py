@@ -74,17 +74,16 @@ def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, in
     with print_capture(), StopSignals(("cancelling the job; once more exits at once", lambda: None)) as signals, bar:
         thread = threading.Thread(target=outcome.find, name="pinstripe-command")
         thread.start()
-        is_cancelled = False
         while not outcome.is_known.wait(0.1):
-            if signals.number is not None and not is_cancelled and bot.dispatcher.busy:
-                is_cancelled = True
-                bot.dispatcher.cancel_running()
+            if signals.number is not None:
+                bot.cut_short()
+                bot.stop()  # a job that does not listen is recorded as interrupted, and left behind
             for done, total in bot.dispatcher.progress():
                 bar.show(done, total)
         thread.join()
     run = outcome.run()
     codes = {RunState.FAILED: EXIT_FAILED, RunState.SKIPPED: EXIT_OVERLAP, RunState.INTERRUPTED: signals.exit_code}
-    return run, codes.get(run.state, 0)
+    return run, codes.get(run.state, signals.exit_code if run.state.is_open else 0)
 
 
 class _Outcome:
@@ -124,5 +123,6 @@ def _sentence(run: Run) -> str:
     if run.state is RunState.SKIPPED:
         return f"{run.job} skipped: the same job with the same parameters is queued or running (--force runs it)"
     milliseconds = 0 if run.duration is None else round(run.duration.total_seconds() * 1000)
-    because = f": {run.error.type}: {run.error.message} ({run.error.place})" if run.error else ""
+    told = [run.error.type, run.error.message] if run.error else []
+    because = f": {': '.join(text for text in told if text)} ({run.error.place})" if run.error else ""
     return f"{run.job} {run.state} in {milliseconds} ms{because}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, insert, select, update
 
 from pinstripe_bot.ledger_schema import SECOND, rows_of, schedules, to_json
 from pinstripe_bot.schedule import Schedule
@@ -98,5 +98,5 @@ def _row(schedule: Schedule, now_at: int) -> dict[str, object]:
     }
 
 
-def _update_row(values: dict[str, object]):  # type: ignore[no-untyped-def]
+def _update_row(values: dict[str, object]) -> Update:
     return update(schedules).where(schedules.c.id == bindparam("row")).values(values)

@@ -50,10 +50,6 @@ class Timetable(Generic[PlanT]):
             self.quarantined[entry.schedule] = error
             return None
 
-    def next_due_ts(self) -> int | None:
-        """The earliest due instant that is not yet offered, or None if nothing is planned."""
-        return self._heap[0][0] if self._heap else None
-
     def due(self, until_ts: int) -> list[Due[PlanT]]:
         """One window per schedule that has come due by `until_ts`, in order of first due instant, then declaration.
 

@@ -91,17 +91,6 @@ def test_a_withdrawn_offer_comes_again_with_its_instant():
     assert timetable.due(1021) == [Due(minutely, 1000, 1021)]
 
 
-def test_the_next_due_instant_is_the_earliest_that_is_not_offered():
-    timetable = Timetable([(Every(3600), 0), (Every(60), 0)])
-    timetable.due(60)
-
-    assert timetable.next_due_ts() == 3600
-
-
-def test_an_empty_timetable_has_no_next_due_instant():
-    assert Timetable().next_due_ts() is None
-
-
 def test_its_length_counts_planned_and_offered_schedules():
     timetable = Timetable([(Every(3600), 0), (Every(60), 0)])
     timetable.due(60)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -21,7 +23,7 @@ def build_application(health: Health, project: str, own: ASGIApp | None) -> ASGI
     return _Beside(Starlette(routes=[ours]), own)
 
 
-def _greet(project: str):  # type: ignore[no-untyped-def]
+def _greet(project: str) -> Callable[[Request], Awaitable[Response]]:
     async def greet(_request: Request) -> Response:
         return PlainTextResponse(
             f"Pinstripe serves the project {project}. Its health: {PREFIX}/livez and {PREFIX}/readyz.\n"

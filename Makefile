@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types bench clean
+.PHONY: help setup run test soak check format lint types bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ run: $(READY) ## Run the example shop: its server, and its bot with a handful of
 
 test: $(READY) ## Run all tests
 	@$(BIN)/python -m pytest -q
+
+soak: $(READY) ## Run the system tests in their long form; it takes a while
+	@PINSTRIPE_SOAK=1 $(BIN)/python -m pytest -q -s tests/system
 
 check: format lint types ## Check format, lint and types
 

@@ -109,7 +109,7 @@ def our_round() -> Round:
         bot.dispatcher.wait_until_idle()
         ended_ts = time.time()
         bot.stop()
-        lost, doubled = _compare_with_ledger(bot.ledger.path, due_ts, len(begun))
+        lost, doubled = _compare_with_ledger(bot.ledger.store.path, due_ts, len(begun))
         return Round.of(begun, due_ts, ended_ts, lost=lost, doubled=doubled)
 
 

@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pinstripe_bot.bot import Bot, run_in_new_workspace
+    from pinstripe_bot.bot import Bot
     from pinstripe_bot.clock import Clock, SystemClock
     from pinstripe_bot.cron import CronExpression
     from pinstripe_bot.database import Database
+    from pinstripe_bot.enqueueing import enqueue
     from pinstripe_bot.errors import (
         InvalidSchedule,
         LedgerUnavailable,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pinstripe_bot.loop_handle import LoopHandle
     from pinstripe_bot.occurrence import Occurrence, Run, RunState
     from pinstripe_bot.project import Project
+    from pinstripe_bot.scripting import run_in_new_workspace
     from pinstripe_bot.workspace import Workspace
 
 __version__ = "0.1.0"
@@ -49,7 +51,8 @@ _ROOMS = {
     "UnknownJob": "errors",
     "Workspace": "workspace",
     "background_job": "job",
-    "run_in_new_workspace": "bot",
+    "enqueue": "enqueueing",
+    "run_in_new_workspace": "scripting",
 }
 
 __all__ = [
@@ -72,6 +75,7 @@ __all__ = [
     "UnknownJob",
     "Workspace",
     "background_job",
+    "enqueue",
     "run_in_new_workspace",
 ]
 

@@ -1,39 +1,37 @@
-"""The bot: the blocking one-second loop, and the one place that builds what it needs."""
+"""The bot: the blocking one-second loop over ledger, timetable and dispatcher."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 
 import structlog
 
-from pinstripe_bot.by_hand import ByHand
+from pinstripe_bot.assembly import assemble
 from pinstripe_bot.clock import Clock, SystemClock
-from pinstripe_bot.database import DatabasePool
-from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.database import Database
 from pinstripe_bot.drain import drain, sign_out
+from pinstripe_bot.enqueueing import Delay
 from pinstripe_bot.errors import LedgerUnavailable, WouldWait
+from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_store import ledger_path
 from pinstripe_bot.loop_handle import LoopHandle
 from pinstripe_bot.occurrence import Due, Run
 from pinstripe_bot.poller import Poller
 from pinstripe_bot.project import Project
-from pinstripe_bot.recovery import bury_dead_bots, forget_removed_jobs, recover, recover_orphans
-from pinstripe_bot.reports import report_claim, report_ledger, report_quarantine
-from pinstripe_bot.runner import Runner, is_inside_run
+from pinstripe_bot.readiness import Readiness
+from pinstripe_bot.reports import report_claim, report_edited, report_opened, report_quarantine
+from pinstripe_bot.runner import is_inside_run
 from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.services import ProcessServices
+from pinstripe_bot.tick_clock import TickClock
 from pinstripe_bot.timetable import Timetable, in_parts
+from pinstripe_bot.watchdog import Watchdog
 from pinstripe_bot.workspace import Workspace
 
-STUCK_AFTER_S = 30.0
-HELD_AFTER = timedelta(minutes=1)
-SECOND = timedelta(seconds=1)
-
-Result = TypeVar("Result")
+HOOKS_TIMEOUT_S = 5.0
+"""What the hooks still to be called get at the end."""
 
 log = structlog.get_logger("pinstripe")
 
@@ -44,13 +42,16 @@ class Bot:
     In the main thread: `Bot(project).run()`. Beside something else: `bot.start()` and later `bot.stop()`.
     """
 
-    def __init__(self, project: Project, *, clock: Clock | None = None, ledger: Ledger | None = None) -> None:
-        self.project = project
+    def __init__(
+        self, project: Project, *, clock: Clock | None = None, ledger: Ledger | None = None, recover: bool = False
+    ) -> None:
+        self.project, self.recover = project, recover  # a damaged ledger is moved aside, and a new one begins
         self.clock = clock or SystemClock()
-        self.ledger = ledger or Ledger(ledger_path(project.config.ledger.url, project.root))
+        self.ledger = ledger or Ledger.of(project.config, project.root)
         self.timetable: Timetable[Schedule] = Timetable()
-        self.last_tick_s: float | None = None  # monotonic
-        self.ledger_error: str | None = None  # why the last claim failed, if it did
+        self.hooks = Hooks(project.hooks.functions, project.root, self.clock)
+        self.ticks = TickClock(self.clock)
+        self._trouble = self.ledger.trouble
         self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
         self._is_open = False
@@ -68,40 +69,40 @@ class Bot:
         with self._changing:
             if self._is_open:
                 return
-            config, now = self.project.config, self.clock.now()
-            url = config.database.url
-            pool = None if url is None else DatabasePool(url, root=self.project.root, monotonic=self.clock.monotonic)
-            is_new = self.ledger.open(self.project.name, now, kind=kind)
-            say = log.info if is_new or kind == "bot" else log.debug
-            say("ledger_created" if is_new else "ledger_opened", path=str(self.ledger.path), covers="this machine only")
-            self._shared = ProcessServices(config, pool)
-            self._runner = Runner(self.project, self._shared, self.clock)
-            self.dispatcher = Dispatcher(self._runner, self.ledger, self.clock, self, workers=config.workers)
-            self._poller = Poller(self._take_over)
-            self._by_hand = ByHand(self.project, self.ledger, self._runner, self.dispatcher, self.clock)
+            now = self.clock.now()
+            self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self)
+            self.dispatcher, self._intake = self._parts.dispatcher, self._parts.intake
+            opened = self.ledger.open(self.project.name, now, kind=kind, recover=self.recover)
+            report_opened(self.ledger, opened, is_watched=kind == "bot")
+            self._poller = Poller(self._parts.look)
+            self.dispatcher.on_recorded = self._look_for_the_next
+            self._watchdog = Watchdog(self.ticks.stuck_s)
+            self._readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
+            self.hooks.start()
             self._is_open = True
             if self._is_stopping:  # a signal came before there was a dispatcher to tell
                 self.dispatcher.is_closing = True
-            bury_dead_bots(self.ledger, now)
+            self._intake.bury()
 
     def plan(self) -> None:
         """Announce this project's schedules, plan them from their marks on, and take over what dead bots left."""
         self.open()
         planned = [schedule for schedule in self.project.schedules if schedule.enabled]
         now = self.clock.now()
-        marks = self.ledger.register(planned, now, keep=self.project.broken_jobs)
-        self.timetable = Timetable(marks.items())
+        registration = self.ledger.register(planned, now, keep=self.project.broken_jobs)
+        self.timetable = Timetable(registration.marks.items())
+        report_edited(registration)
         report_quarantine(self.timetable.quarantined)
         self._is_planned = True
+        self._parts.start_processes(self.project)
         self.dispatcher.start()
-        forget_removed_jobs(self.project, self.ledger, now)
-        self.dispatcher.dispatch(recover(self.project, self.ledger, now))
+        self._intake.begin()
         log.info("bot_started", jobs=len(self.project.jobs), schedules=len(planned), workers=self.dispatcher.workers)
 
-    def _take_over(self) -> None:
-        """Do for a bot that has died or stopped since what `plan` did for earlier ones."""
-        if not self._is_stopping:
-            self.dispatcher.dispatch(recover_orphans(self.project, self.ledger, self.clock.now()))
+    def _look_for_the_next(self) -> None:
+        """Something has ended: of runs that start one after another, the next one need not wait for a second."""
+        if self._intake.is_taking:
+            self._poller.wake()
 
     # The loop
 
@@ -117,13 +118,16 @@ class Bot:
                 self._begin(threading.Thread(target=self._loop, name="pinstripe-bot", daemon=True)).start()
             return self._handle
 
-    def run(self) -> int:
-        """Run the loop in this thread until `stop`; returns how many runs had to be cut off at its end."""
+    def run(self, *, on_start: Callable[[], None] | None = None, on_stop: Callable[[], None] | None = None) -> int:
+        """Run the loop in this thread until `stop`; returns how many runs had to be cut off at its end.
+
+        `on_start` is called when all is planned, before the first tick; `on_stop` after the last one, before the drain.
+        """
         with self._changing:
             if self.looping is not None:
                 raise WouldWait(f"the bot runs already, in the thread {self.looping.name!r}: join its handle instead")
             self._begin(threading.current_thread())
-        return self._loop()
+        return self._loop(on_start, on_stop)
 
     def _begin(self, thread: threading.Thread) -> threading.Thread:
         """Plan, here, so that an error reaches the caller; `thread` is to loop."""
@@ -133,16 +137,20 @@ class Bot:
             self._close()
             raise
         self._poller.start()
+        self._watchdog.start()
         self._stopped.clear()
         self.looping, self._handle = thread, LoopHandle(self, thread)
         return thread
 
-    def _loop(self) -> int:
+    def _loop(self, on_start: Callable[[], None] | None = None, on_stop: Callable[[], None] | None = None) -> int:
         try:
+            if on_start is not None:
+                on_start()
             while not self._is_stopping:
                 self._tick_safely()
-                # Ask the clock again instead of adding a second: a suspended machine wakes hours later.
-                self.clock.sleep_until(self.clock.now().replace(microsecond=0) + SECOND)
+                self.clock.sleep_to_next_second()
+            if on_stop is not None:
+                on_stop()
         finally:
             cut_off = self._close()
         return cut_off
@@ -155,28 +163,27 @@ class Bot:
 
     def tick(self) -> None:
         """Claim and dispatch whatever has come due since the last tick."""
-        now = self.clock.now()
-        self.last_tick_s = self.clock.monotonic()
+        now = self.ticks.read()
         dues = self.timetable.due(int(now.timestamp()))
-        if not dues:
+        if dues and not all(self._claim(part, now) for part in in_parts(dues)):
             return
-        for part in in_parts(dues):
-            if not self._claim(part, now):
-                return
+        self._trouble.note("claim", None)
+        self.ticks.is_caught_up()
 
     def _claim(self, dues: Sequence[Due[Schedule]], now: datetime) -> bool:
         """Decide these windows and dispatch their runs; false if the ledger does not answer."""
         try:
-            claim = self.ledger.claim(dues, now)
+            claim = self.ledger.claim(dues, now, cause=self.ticks.cause)
         except LedgerUnavailable as error:
-            self.ledger_error = report_ledger(self.ledger_error, str(error))
+            self._trouble.note("claim", str(error))
             return False
-        self.ledger_error = report_ledger(self.ledger_error, None)
         self.timetable.drop(claim.superseded)
         self.timetable.quarantine(claim.failed)
         failed = self.timetable.advance(dues)  # only now: a claim that failed is offered again
         self.dispatcher.dispatch(claim.runs)
-        report_claim(claim)
+        if claim.waiting:
+            self._poller.wake()
+        report_claim(claim, self.hooks)
         report_quarantine(failed)
         return True
 
@@ -189,10 +196,7 @@ class Bot:
         that is claimed ahead does not fire again. Works without a running loop.
         """
         self.open()
-        self.dispatcher.check_may_wait()
-        instant_ts = int(unix_time)
-        due = [one for one in self.project.schedules if one.enabled and one.is_due_ts(instant_ts)]
-        return self.dispatcher.perform(self.ledger.claim_second(due, instant_ts, self.clock.now()))
+        return self._parts.by_hand.run_due(int(unix_time))
 
     def run_background_job(
         self, name: str, params: Mapping[str, Any] | None = None, *, at: datetime | None = None, force: bool = False
@@ -203,41 +207,38 @@ class Bot:
         queued or running the run comes back as skipped, unless `force`. Raises UnknownJob and InvalidParams.
         """
         self.open()
-        return self._by_hand.run(name, params or {}, at=at, force=force)
+        return self._parts.by_hand.run(name, params or {}, at=at, force=force)
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
         """Run a job on behalf of another one, on this thread."""
-        return self._by_hand.run_inside(workspace, name, params)
+        return self._parts.by_hand.run_inside(workspace, name, params)
+
+    def enqueue_inside(self, name: str, params: Mapping[str, Any], *, delay: Delay, joining: Database | None) -> Run:
+        """Put a run into the ledger on behalf of a job, in the transaction that it is `joining`."""
+        return self._parts.by_hand.enqueue(name, params, delay=delay, joining=joining, then=self._poller.wake)
+
+    def may_commit(self, run: Run) -> bool:
+        """Whether what a run has done may be committed: it is still ours."""
+        return self.dispatcher.may_commit(run)
 
     def workspace(self) -> Workspace:
         """A workspace that belongs to no run."""
         self.open()
-        return Workspace(project=self.project, shared=self._shared, clock=self.clock, bot=self)
+        return Workspace(project=self.project, shared=self._parts.shared, clock=self.clock, bot=self)
 
     # Health
 
     def reasons_not_alive(self) -> list[str]:
         """Why this process should be started again: the loop has stood still. Empty while it lives."""
-        if self.looping is None or self.last_tick_s is None:
-            return []
-        age_s = self.clock.monotonic() - self.last_tick_s
-        return [f"the last tick was {age_s:.0f} s ago"] if age_s > STUCK_AFTER_S else []
+        return self._readiness.reasons_not_alive() if self._is_open else []
 
     def reasons_not_ready(self) -> list[str]:
         """Why this bot cannot do its work now. Empty while it can."""
         if self._is_stopping:
             return ["the bot is stopping"]
-        if self.looping is None or self.last_tick_s is None:
+        if self.looping is None or self.ticks.last_tick_s is None:
             return ["the bot has not started"]
-        reasons = self.reasons_not_alive()
-        if self.ledger_error is not None:
-            reasons.append(self.ledger_error)
-        if self.dispatcher.is_behind:
-            reasons.append("outcomes wait for the ledger")
-        held = self.dispatcher.held_since(self.clock.now() - HELD_AFTER)
-        if len(held) >= self.dispatcher.workers:
-            reasons.append(f"all workers are held for more than a minute, by {', '.join(held)}")
-        return reasons
+        return self._readiness.reasons_not_ready()
 
     # Stopping
 
@@ -276,22 +277,16 @@ class Bot:
         with self._changing:
             if not self._is_open:
                 return 0
+            self.ticks.stop()
+            self._watchdog.close()
             self._poller.close()
             try:
                 timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
                 return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_planned)
             finally:
-                sign_out(self._shared, self.ledger, self.clock.now())
+                self.hooks.close(HOOKS_TIMEOUT_S)
+                self._parts.processes.close()
+                sign_out(self._parts.shared, self.ledger, self.clock.now())
                 self._is_open = self._is_planned = self._is_stopping = self._is_cut_short = False
-                self.looping = self.last_tick_s = None
+                self.looping = None
                 self._stopped.set()
-
-
-def run_in_new_workspace(project: Project, function: Callable[[Workspace], Result]) -> Result:
-    """Call `function(workspace)` in a workspace that belongs to no run, and return what it returns."""
-    bot = Bot(project)
-    try:
-        with bot.workspace() as workspace:
-            return function(workspace)
-    finally:
-        bot.stop()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 class BotLock:
-    """`bots/<id>.lock` beside the ledger; the kernel lets go of it however its process ends."""
+    """`bots/<id>.lock` in the project's private folder; the kernel lets go of it however its process ends."""
 
     def __init__(self, folder: Path) -> None:
         self.bot = uuid.uuid4().hex
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / f"{self.bot}.lock"
-        self._descriptor: int | None = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        self.path = folder.resolve() / f"{self.bot}.lock"
+        self._descriptor: int | None = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # A process that a job has forked may outlive us, and would hold our lock with its copy of the descriptor.
         os.register_at_fork(after_in_child=self._close)
@@ -23,7 +23,7 @@ class BotLock:
     def release(self) -> None:
         """Let go and remove the file; harmless when called twice."""
         if self._descriptor is not None:
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
             self._close()
 
     def _close(self) -> None:
@@ -32,19 +32,20 @@ class BotLock:
             self._descriptor = None
 
 
-def is_alive(folder: Path, bot: str) -> bool:
-    """Whether the process of `bot` still holds its lock; the file of a dead one is removed."""
-    path = folder / f"{bot}.lock"
+def is_held(path: Path) -> bool | None:
+    """Whether a process holds this lock; None where there is no such file, which says nothing.
+
+    Another container of this machine has files of its own.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
+    except OSError:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     else:
-        path.unlink(missing_ok=True)
         return False
     finally:
         os.close(descriptor)

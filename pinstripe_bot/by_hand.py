@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
+from pinstripe_bot.database import Database
+from pinstripe_bot.database_connections import database_url
 from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.enqueueing import Delay, wish_of
 from pinstripe_bot.errors import RunFailed
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_queue import is_same_database, join
 from pinstripe_bot.occurrence import MANUAL, Run, RunState
 from pinstripe_bot.params import encode_params, params_key
 from pinstripe_bot.policies import Overlap
@@ -29,6 +33,12 @@ class ByHand:
         self._runner = runner
         self._dispatcher = dispatcher
         self._clock = clock
+
+    def run_due(self, instant_ts: int) -> list[Run]:
+        """Run the jobs whose schedules are due at exactly this second, on worker threads, and wait."""
+        self._dispatcher.check_may_wait()
+        due = [one for one in self._project.schedules if one.enabled and one.is_due_ts(instant_ts)]
+        return self._dispatcher.perform(self._ledger.claim_second(due, instant_ts, self._clock.now()))
 
     def run(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
         """Run on a worker thread and wait; an overlap gives the run as skipped, unless forced."""
@@ -48,15 +58,42 @@ class ByHand:
         if claimed.state is RunState.SKIPPED:
             return claimed
         try:
-            ended, error = self._runner.run(claimed, workspace.bot, parent=workspace.control)
+            ended, error, control = self._runner.run(claimed, workspace.bot, parent=workspace.control)
         finally:
             self._runner.close_foreign_loop()
-        self._dispatcher.record_now(ended)
+        if control.end():
+            self._dispatcher.record_now(ended)
+        else:
+            self._dispatcher.came_back(control)
         workspace.checkpoint()
         if ended.state is not RunState.SUCCEEDED:
             told = f": {ended.error.type}: {ended.error.message}" if ended.error else ""
             raise RunFailed(f"the job {ended.job!r} {ended.state}{told}", ended) from error
         return ended
+
+    def enqueue(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        *,
+        delay: Delay,
+        joining: Database | None = None,
+        then: Callable[[], None],
+    ) -> Run:
+        """Put a run into the ledger: in the transaction of `joining` where both are one database, else at once.
+
+        `then` is called as soon as it is committed.
+        """
+        wish = wish_of(self._project, name, params, delay, self._clock.now())
+        if joining is not None and self._is_in_ledger(self._project.config.database.url):
+            return join(joining, wish, bot=self._ledger.bot, then=then)
+        with self._ledger.store.writing() as connection:
+            run = wish.write(connection, bot=self._ledger.bot)
+        then()
+        return run
+
+    def _is_in_ledger(self, url: str | None) -> bool:
+        return url is not None and is_same_database(self._ledger.place.url, database_url(url, self._project.root))
 
     def _run(self, name: str, params: Mapping[str, Any], at: datetime | None) -> Run:
         """The run as it is asked for; nothing is claimed yet."""

@@ -22,8 +22,11 @@ class Clock(Protocol):
     def sleep_until(self, instant: datetime) -> None:
         """Return at `instant`, at once if it is past, or as soon as somebody calls `wake`."""
 
+    def sleep_to_next_second(self) -> None:
+        """As `sleep_until` the next whole second, but never longer than a second, wherever the wall clock is set."""
+
     def wake(self) -> None:
-        """End the present or the next `sleep_until` early. Safe in a signal handler and from any thread."""
+        """End the present or the next sleep early. Safe in a signal handler and from any thread."""
 
 
 class SystemClock:
@@ -46,7 +49,13 @@ class SystemClock:
         return time.monotonic()
 
     def sleep_until(self, instant: datetime) -> None:
-        seconds = (instant - self.now()).total_seconds()
+        self._sleep((instant - self.now()).total_seconds())
+
+    def sleep_to_next_second(self) -> None:
+        # One look at the wall clock: set back between two of them, an hour say, the loop would sleep for that hour.
+        self._sleep(1 - self.now().microsecond / 1_000_000)
+
+    def _sleep(self, seconds: float) -> None:
         if select.select([self._reader], [], [], max(seconds, 0.0))[0]:
             os.read(self._reader, 4096)
 

@@ -16,7 +16,7 @@ from pinstripe_bot import sources
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.errors import InvalidConfig, InvalidProject
 from pinstripe_bot.redaction import redact
-from pinstripe_bot.settings import convert, keys_of, leaves, merge, setting, unknown_settings
+from pinstripe_bot.settings import Tree, convert, keys_of, leaves, merge, setting, unknown_settings
 from pinstripe_bot.sources import variable_of
 from pinstripe_bot.zones import zone
 
@@ -33,6 +33,7 @@ def addresses_of(host: str) -> tuple[tuple[str, int], ...]:
 _Url = Annotated[str, msgspec.Meta(pattern="://")]
 _URL = setting('a URL such as "postgresql://user@host/name"')
 _Attribute = Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:[\w.]+$")]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _TABLE = setting("it as a table")
 
 
@@ -55,9 +56,10 @@ class ServerConfig(msgspec.Struct, frozen=True):
 
 
 class LedgerConfig(msgspec.Struct, frozen=True):
-    """Where the bot keeps its record; None: `.pinstripe/ledger.db` in the project."""
+    """Where the bot keeps its record, None: `.pinstripe/ledger.db` in the project; how long a silent bot is alive."""
 
     url: Annotated[_Url | None, _URL] = None
+    lease: Annotated[timedelta, setting('a duration from 1 second to 1 day such as "30s"')] = timedelta(seconds=30)
 
 
 class LogsConfig(msgspec.Struct, frozen=True):
@@ -73,9 +75,11 @@ class Config(msgspec.Struct, frozen=True):
     """Everything a user may set; each field is explained in docs/configuration.md."""
 
     jobs: Annotated[str, setting('a folder such as "lib/background_jobs"', min_length=1)] = "lib/background_jobs"
+    name: Annotated[_Name | None, setting('a name such as "shop"')] = None
     timezone: Annotated[str, setting('the name of a time zone such as "Europe/Berlin"', check=zone)] = "UTC"
     workers: Annotated[int, setting("a whole number from 1 to 1000", ge=1, le=1000)] = 8
     shutdown_timeout: Annotated[timedelta, setting('a duration such as "25s"')] = timedelta(seconds=25)
+    retention: Annotated[timedelta, setting('a duration from 1 hour to 10 years such as "30d"')] = timedelta(days=30)
     database: DatabaseConfig = DatabaseConfig()
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
@@ -89,6 +93,13 @@ SETTINGS = keys_of(Config)
 
 VARIABLES = {variable_of(key): key for key in SETTINGS} | {"PINSTRIPE_HOST": "server.host"}
 """Which environment variable sets which key."""
+
+
+_LIMITS = {
+    "retention": (timedelta(hours=1), timedelta(days=3650)),
+    "ledger.lease": (timedelta(seconds=1), timedelta(days=1)),
+}
+"""The shortest and the longest of a duration that has limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +140,22 @@ def load_config(
         problems += unknown_settings(Config, source)
     tree = merge(found)
     config = convert(Config, tree, problems)
+    problems += _beyond_limits(config, tree)
     if problems:
         raise InvalidConfig(_listed(problems))
     origins = {key: written.origin for key, written in leaves(tree) if written}
     return LoadedConfig(config, {key: origins.get(key, "default") for key, _ in leaves(config)})
+
+
+def _beyond_limits(config: Config, tree: Tree) -> list[str]:
+    """A sentence for each duration that is too short or too long."""
+    written = dict(leaves(tree))
+    return [
+        f"{written[key].place}: {key} = {format_duration(duration)!r} is not accepted:"
+        f" write a duration from {format_duration(_LIMITS[key][0])} to {format_duration(_LIMITS[key][1])}"
+        for key, duration in leaves(config)
+        if key in _LIMITS and not _LIMITS[key][0] <= duration <= _LIMITS[key][1]
+    ]
 
 
 def _listed(problems: list[str]) -> str:

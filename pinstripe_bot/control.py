@@ -4,35 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from pinstripe_bot.errors import RunCancelled
-from pinstripe_bot.occurrence import Run
+from pinstripe_bot.occurrence import Reason, Run
+from pinstripe_bot.output import RunOutput
 
 
 class RunControl:
     """What the outside may tell a run, and the run the outside; written and read by several threads.
 
     `is_cancelled`: somebody asked it to end. `has_ended`: its end is already recorded, so that nothing of it
-    may be committed any more. `progress`: (done, total) as the job last said.
+    may be committed any more. `progress`: (done, total) as the job last said; `output`: what it has printed so far.
     """
 
     def __init__(self, run: Run | None = None, parent: RunControl | None = None) -> None:
         self.run = run
+        self.output: RunOutput | None = None
         self.has_ended = False
+        self.on_told: Callable[[], None] = lambda: None  # called when it is told something; from any thread
         self.progress: tuple[int, int | None] | None = None
+        self.thread: int | None = None  # of the worker that performs it
+        self.is_replaced = False  # whether another thread has taken its worker's place
+        self._ending = threading.Lock()
         self._parent = parent
-        self._is_cancelled = False
+        self._reason: Reason | None = None
         self._cancel_task: Callable[[], None] | None = None
 
     @property
-    def is_cancelled(self) -> bool:
-        return self._is_cancelled or (self._parent is not None and self._parent.is_cancelled)
+    def is_outermost(self) -> bool:
+        """Whether no other run waits for it on the same thread."""
+        return self._parent is None
 
-    def cancel(self) -> None:
+    def end(self) -> bool:
+        """Say that the run's end is being recorded; true for the first who says so, who is to record it."""
+        with self._ending:
+            is_first, self.has_ended = not self.has_ended, True
+            self.on_told()
+            return is_first
+
+    @property
+    def is_cancelled(self) -> bool:
+        return self.reason is not None
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the run was told to end, first of all; None if it was not."""
+        return self._reason or (self._parent.reason if self._parent is not None else None)
+
+    def cancel(self, reason: Reason) -> None:
         """Ask the run to end: an async one is cancelled at its next await, any other sees it in `checkpoint`."""
-        self._is_cancelled = True
+        self._reason = self._reason or reason
+        self.on_told()
         cancel_task = self._cancel_task  # once: the run may end meanwhile
         if cancel_task is not None:
             with contextlib.suppress(RuntimeError):  # its event loop is closed by now

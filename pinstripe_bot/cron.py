@@ -46,8 +46,8 @@ class CronExpression:
     expression: str  # as written
     normalized: str  # lower case, single blanks, @words as fields
     has_seconds: bool
+    is_fixed: bool  # neither minute nor hour begins with `*`: each of its times comes due once a day
     _times: WallTimes
-    _is_fixed: bool  # neither minute nor hour begins with `*`: each of its times comes due once a day
 
     def __eq__(self, other: object) -> bool:
         return self.normalized == other.normalized if isinstance(other, CronExpression) else NotImplemented
@@ -108,7 +108,7 @@ class CronExpression:
 
     def _once(self, dst: str) -> bool:
         if dst == "once":
-            return self._is_fixed
+            return self.is_fixed
         if dst == "wall":
             return False
         raise InvalidSchedule(f"{dst!r} is no rule for clock shifts: write dst='once' or dst='wall'.")
@@ -149,7 +149,7 @@ def _parse(expression: str) -> CronExpression:
         ),
     )
     is_fixed = not (written[MINUTE].startswith("*") or written[HOUR].startswith("*"))
-    return CronExpression(expression, " ".join(fields), has_seconds, times, is_fixed)
+    return CronExpression(expression, " ".join(fields), has_seconds, is_fixed, times)
 
 
 class _Parsed(NamedTuple):

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
-from sqlalchemy import Executable, TextClause
+from sqlalchemy import Connection, Executable, TextClause
 from sqlalchemy.sql.dml import UpdateBase
 from structlog.typing import FilteringBoundLogger
 
@@ -21,6 +21,8 @@ from pinstripe_bot.database_connections import Connections, Transaction
 from pinstripe_bot.database_table import StatementResult, TableQuery
 from pinstripe_bot.database_types import param_value
 from pinstripe_bot.errors import DatabaseError
+
+T = TypeVar("T")
 
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -57,14 +59,16 @@ class DatabasePool:
         *,
         atomic: bool = False,
         guard: Callable[[], None] | None = None,
+        commit_guard: Callable[[], None] | None = None,
         log: FilteringBoundLogger | None = None,
     ) -> Database:
         """The database for the run called `label`; with `atomic` the whole run is one transaction.
 
-        `guard` is called before every statement and every commit, and raises to forbid it.
+        `guard` is called before every statement and every commit, `commit_guard` before an atomic run's commit; they
+        raise to forbid it.
         """
         log = log or structlog.get_logger()
-        return Database(self._connections, label, is_atomic=atomic, guard=guard, log=log)
+        return Database(self._connections, label, is_atomic=atomic, guard=guard, commit_guard=commit_guard, log=log)
 
     def close(self) -> None:
         """Close the connections that no run is using."""
@@ -86,12 +90,14 @@ class Database:
         *,
         is_atomic: bool,
         guard: Callable[[], None] | None,
+        commit_guard: Callable[[], None] | None,
         log: FilteringBoundLogger,
     ) -> None:
         self._connections = connections
         self._label = label
         self._is_atomic = is_atomic
         self._guard = guard
+        self._commit_guard = commit_guard
         self._log = log
         self._is_closed = False
         self._atomic_turn = threading.Lock()
@@ -140,6 +146,23 @@ class Database:
         """Whether what the caller writes now waits for a commit; in an atomic run always."""
         return self._is_atomic or self._owner() in self._transactions
 
+    def join(
+        self, write: Callable[[Connection], T], settle: Callable[[Connection, T], None], then: Callable[[], None]
+    ) -> T:
+        """Let `write` be a step of the caller's transaction, at once, and return what it gives.
+
+        `settle`, with that, is the last step before the commit, and `then` comes after it. Raises DatabaseError where
+        there is no transaction.
+        """
+        self._check_usable()
+        mine = self._mine()
+        if mine is None:
+            raise DatabaseError("there is no transaction to join: open one with database.transaction()")
+        with mine.turn(_caller()) as connection:
+            written = write(connection)
+        mine.at_commit(lambda connection: settle(connection, written), then)
+        return written
+
     def close(self) -> None:
         """Roll back what an atomic run has not committed, and refuse any further use."""
         with self._atomic_turn:
@@ -157,6 +180,8 @@ class Database:
         try:
             if error is None and (mine := self._transactions.get(self)):
                 self._check_usable()
+                if self._commit_guard is not None:
+                    self._commit_guard()
                 mine.commit()
         finally:
             self.close()

@@ -115,6 +115,8 @@ class Transaction:
         self._log = log
         self._turn = threading.RLock()
         self._nested_owners: list[object] = []
+        self._last_steps: list[Callable[[Connection], None]] = []
+        self._afterwards: list[Callable[[], None]] = []
         self._locked_at: float | None = None
         self._connection = connections.connect()
         if connections.is_sqlite:
@@ -164,9 +166,18 @@ class Transaction:
         finally:
             self._nested_owners.remove(owner)
 
+    def at_commit(self, last_step: Callable[[Connection], None], then: Callable[[], None]) -> None:
+        """Do a last step before the commit, even if a savepoint is rolled back by then, and `then` after it."""
+        self._last_steps.append(last_step)
+        self._afterwards.append(then)
+
     def commit(self) -> None:
-        with self.turn(None):
-            self._connection.commit()
+        with self.turn(None) as connection:
+            for last_step in self._last_steps:
+                last_step(connection)
+            connection.commit()
+        for then in self._afterwards:
+            then()
 
     def end(self) -> None:
         """Roll back what was not committed, and give the connection back."""

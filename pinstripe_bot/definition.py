@@ -12,11 +12,10 @@ from pinstripe_bot import cron
 from pinstripe_bot.errors import InvalidConfig, PinstripeError
 from pinstripe_bot.job import BackgroundJob, DeclaredSchedule, collect_schedules, declared_on, flaws
 from pinstripe_bot.occurrence import MANUAL
-from pinstripe_bot.options import OPTIONS, PLANNED, close_option, read_options
-from pinstripe_bot.params import Params, encode_params, params_key
-from pinstripe_bot.policies import CatchUpPolicy
-from pinstripe_bot.schedule import Place, Schedule, spread_offset_s
-from pinstripe_bot.zones import zone
+from pinstripe_bot.options import OPTIONS, PLANNED, looks_like, read_options
+from pinstripe_bot.params import Params, encode_params
+from pinstripe_bot.policies import Isolation, RetryPolicy
+from pinstripe_bot.schedule import Place, Schedule, schedule_of
 
 Author = type[BackgroundJob] | FunctionType
 
@@ -32,6 +31,12 @@ class JobDefinition:
     schedules: tuple[Schedule, ...]
     place: Place
     summary: str
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """How often a failed run is tried again, and after which wait."""
+        backoff = self.options["backoff"]
+        return RetryPolicy(self.options["retries"], backoff.first.total_seconds(), backoff.cap.total_seconds())
 
     def perform(self, workspace: Any, params: Mapping[str, Any]) -> Any:
         """Run the author's code in `workspace` with cast parameters; an async job returns its coroutine."""
@@ -153,7 +158,12 @@ class Definer:
         values, wrong = read_options(written, "job")
         self.problems += [(self._place_of(name), message) for name, message in wrong.items()]
         ours = {name: option.default for name, option in OPTIONS.items()}
-        return {**ours, "timezone": self.timezone, **self.defaults, **values}
+        options = {**ours, "timezone": self.timezone, **self.defaults, **values}
+        is_in_thread = options["isolation"] is Isolation.THREAD and "isolation" not in wrong
+        if is_in_thread and options["max_memory"] is not None:
+            message = 'max_memory limits only a job with isolation="process": write that too, or max_memory = None'
+            self.problems.append((self._place_of("max_memory"), message))
+        return options
 
     def _function_options(self) -> dict[str, Any]:
         """Options that belong to the whole job, wherever in the stack of decorators they stand."""
@@ -177,10 +187,8 @@ class Definer:
                 continue  # in capitals: a constant of the author's own
             if name in OPTIONS or name in PLANNED:
                 written[name] = value
-            elif not callable(value) and not hasattr(value, "__get__") and close_option(name):
-                option = close_option(name)
-                message = f"the attribute {name!r} looks like the option {option!r}: write that, or rename it"
-                self.problems.append((self._place_of(name, owner), message))
+            elif not callable(value) and not hasattr(value, "__get__") and (hint := looks_like(name)):
+                self.problems.append((self._place_of(name, owner), f"the attribute {name!r} {hint}"))
         return written
 
     def _schedule(
@@ -194,33 +202,17 @@ class Definer:
         cast = self._attempt(lambda: params.cast_some(values.get("params", {})), place)
         if wrong or expression is None or cast is None or own_params is None:
             return None
-        cast = {**own_params, **cast}
-        self._attempt(lambda: params.require(cast), place)
-        merged = {**job, **values}
-        name = merged["name"] or expression.normalized
-        if name == MANUAL:
+        if values.get("name") == MANUAL:
             self.problems.append((place, f"the name {MANUAL!r} is that of runs by hand: choose another one"))
-        encoded = self._attempt(lambda: encode_params(cast), place) or ""
-        max_lateness = merged["max_lateness"]
-        return Schedule(
-            job=self.name,
-            name=name,
-            cron=expression,
-            zone=zone(merged["timezone"]),
-            dst=merged["dst"],
-            offset_s=spread_offset_s(self.name, name, merged["spread"]),
-            policy=CatchUpPolicy(
-                catch_up=merged["catch_up"],
-                late_after_s=merged["late_after"].total_seconds(),
-                max_lateness_s=None if max_lateness is None else max_lateness.total_seconds(),
-            ),
-            overlap=merged["overlap"],
-            params=cast,
-            params_json=encoded,
-            params_key=params_key(encoded),
-            enabled=merged["enabled"] and job["enabled"],
-            place=place,
-        )
+        options = {**job, **values, "enabled": job["enabled"] and values.get("enabled", True)}
+        cast = {**own_params, **cast}
+        encoded = self._encoded(cast, params, place)
+        return schedule_of(self.name, expression, options, params=cast, params_json=encoded, place=place)
+
+    def _encoded(self, cast: dict[str, Any], params: Params, place: Place) -> str:
+        """The parameters of a schedule as the ledger keeps them, and a problem if one is missing or cannot be kept."""
+        self._attempt(lambda: params.require(cast), place)
+        return self._attempt(lambda: encode_params(cast), place) or ""
 
     def _refuse_twins(self, schedules: list[Schedule]) -> None:
         seen: dict[str, Schedule] = {}

@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import islice
 
 import structlog
+from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
+from pinstripe_bot.control import RunControl
 from pinstripe_bot.errors import LedgerUnavailable, WouldWait
 from pinstripe_bot.handoff import Handoff
+from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.recorder import Recorder
 from pinstripe_bot.reports import report_ended
 from pinstripe_bot.runner import Runner, is_inside_run
+from pinstripe_bot.running import Running
+from pinstripe_bot.starter import Starter
 from pinstripe_bot.workspace import Caller
-
-RETRY_S = 1.0
 
 log = structlog.get_logger("pinstripe")
 
 
 class Dispatcher:
-    """Claimed runs wait in one queue; a starter thread marks as many as there are free workers, as one group.
+    """Claimed runs go to the starter, each started run to a worker thread, and its outcome to the recorder.
 
-    Each started run goes to a worker thread, and its outcome to the recorder. Threads start on first use.
-    `is_closing` may be set anywhere, also in a signal handler: no run begins after it.
+    Threads start on first use. `is_closing` may be set anywhere, also in a signal handler: no run begins after it.
     """
 
-    def __init__(self, runner: Runner, ledger: Ledger, clock: Clock, bot: Caller, *, workers: int) -> None:
-        self.is_closing = False
+    def __init__(
+        self,
+        runner: Runner,
+        ledger: Ledger,
+        clock: Clock,
+        bot: Caller,
+        *,
+        workers: int,
+        retry_at: Callable[[Run], datetime | None],
+        hooks: Hooks,
+    ) -> None:
         self.workers = workers
         self.cut_off = 0  # runs that a shutdown has ended
+        self.on_recorded: Callable[[], None] = lambda: None  # called after outcomes were written; from their thread
         self._runner = runner
         self._ledger = ledger
         self._clock = clock
         self._bot = bot
-        self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded)
-        self._waiting: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
+        self._retry_at = retry_at
+        self._hooks = hooks
+        self.running = Running(runner, clock, most_lingering=workers, on_given_up=self._give_up)
+        self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded, self.stats, hooks)
         self._handoff = Handoff(workers)
+        self._starter = Starter(ledger, clock, self._handoff, self._settle)
         self._changed = threading.Condition()
         self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
         self._watched: dict[int, Run | None] = {}  # somebody waits for these; their ended form, once recorded
@@ -50,9 +63,25 @@ class Dispatcher:
         self._is_closed = False  # to further runs
 
     @property
+    def is_closing(self) -> bool:
+        """Whether no run begins any more."""
+        return self._starter.is_closing
+
+    @is_closing.setter
+    def is_closing(self, is_closing: bool) -> None:
+        self._starter.is_closing = is_closing
+
+    @property
     def is_behind(self) -> bool:
         """Whether outcomes wait for the ledger."""
         return self._recorder.is_behind
+
+    def may_commit(self, run: Run) -> bool:
+        """Whether a run is still this bot's; where the ledger does not answer, as long as its lease holds."""
+        try:
+            return self._ledger.is_mine(run)
+        except LedgerUnavailable:
+            return self._recorder.holds_lease
 
     @property
     def open_runs(self) -> list[Run]:
@@ -60,33 +89,38 @@ class Dispatcher:
         with self._changed:
             return list(self._open.values())
 
-    @property
-    def busy(self) -> int:
-        """How many runs are performed now."""
-        return len(self._runner.controls)
+    def stats(self) -> dict[str, int]:
+        """What the heartbeat tells of this bot's work: {workers, busy, waiting, lingering}."""
+        busy, lingering = len(self.running.runs), len(self.running.lingering)
+        waiting = max(self.open_count - busy, 0)
+        return {"workers": self.workers, "busy": busy, "waiting": waiting, "lingering": lingering}
 
     @property
-    def running(self) -> list[Run]:
-        """The runs that are performed now."""
-        return [control.run for control in list(self._runner.controls.values()) if control.run is not None]
+    def open_count(self) -> int:
+        """How many runs have been dispatched and are not recorded yet."""
+        return len(self._open)
 
-    def held_since(self, instant: datetime) -> list[str]:
-        """The jobs of the runs that have been running since `instant`: one name for each worker they hold."""
-        return sorted(run.job for run in self.running if run.started_at is not None and run.started_at <= instant)
+    def known_ids(self) -> set[int]:
+        """The runs that are dispatched, or performed on behalf of another run."""
+        with self._changed:
+            return self._open.keys() | self.running.ids
 
     def start(self) -> None:
         """Start the threads; harmless when called twice."""
         with self._changed:
             if self._threads or self._is_closed:
                 return
-            loops = [("starter", self._start_waiting)]
-            loops += [(f"worker-{number}", self._work) for number in range(1, self.workers + 1)]
-            self._threads = [
-                threading.Thread(target=loop, name=f"pinstripe-{name}", daemon=True) for name, loop in loops
-            ]
             self._recorder.start()
-            for thread in self._threads:
-                thread.start()
+            self._add_thread("starter", self._starter.loop)
+            for _ in range(self.workers):
+                self._add_worker()
+
+    def _add_worker(self) -> None:
+        self._add_thread(f"worker-{len(self._threads)}", self._work)
+
+    def _add_thread(self, name: str, loop: Callable[[], None]) -> None:
+        self._threads.append(threading.Thread(target=loop, name=f"pinstripe-{name}", daemon=True))
+        self._threads[-1].start()
 
     def dispatch(self, runs: Sequence[Run]) -> None:
         """Queue these runs; returns at once. When nothing may start any more they are released."""
@@ -96,11 +130,16 @@ class Dispatcher:
         with self._changed:  # so that no run slips in behind the sign to close
             is_refused = self._is_closed
             if not is_refused:
-                self._open.update((run.id, run) for run in runs)
-                for run in runs:
-                    self._waiting.put(run)
+                fresh = [run for run in runs if not self._has(run)]
+                self._open.update((run.id, run) for run in fresh)
+                for run in fresh:
+                    self._starter.put(run)
         if is_refused:
-            self._release(runs)
+            self._starter.release(runs)
+
+    def _has(self, run: Run) -> bool:
+        """Whether this very attempt is open: of a claim whose loop stood still, the intake may have found the runs."""
+        return run.id in self._open and self._open[run.id].attempt == run.attempt
 
     def check_may_wait(self) -> None:
         """Ask before claiming runs for `perform`. Raises WouldWait in a job, and when nothing may start any more."""
@@ -127,41 +166,23 @@ class Dispatcher:
         with self._changed:
             return self._changed.wait_for(lambda: not self._open, timeout_s)
 
-    def progress(self) -> list[tuple[int, int | None]]:
-        """(done, total) as the running jobs last said it."""
-        controls = list(self._runner.controls.values())
-        return [control.progress for control in controls if control.progress is not None]
-
-    def cancel_running(self) -> None:
-        """Ask every running run to end."""
-        for control in list(self._runner.controls.values()):
-            control.cancel()
-
-    def abandon_running(self) -> list[Run]:
-        """The runs that are still running; from now on none of them can change the database or its outcome."""
-        controls = list(self._runner.controls.values())
-        for control in controls:
-            control.has_ended = True
-        return [control.run for control in controls if control.run is not None]
-
     def stop_starting(self) -> None:
         """Release what has not started; what runs goes on."""
         self.is_closing = True
         with self._changed:
             if not self._is_closed:
                 self._is_closed = True
-                self._waiting.put(None)
-                self._handoff.close()
-                self._changed.notify_all()  # the starter may be waiting for the ledger
+                self._starter.close()
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Write the last outcomes and end the threads; a worker that is still busy is left to itself."""
         self.stop_starting()
         if not self._threads:
             return
+        self._runner.deadlines.close()
         self._recorder.close(timeout_s)
         self._settle(self.open_runs)  # nobody will hear of them any more
-        if not self.busy:
+        if self.running.is_empty:
             for thread in self._threads:
                 thread.join(timeout_s)
 
@@ -176,75 +197,52 @@ class Dispatcher:
             self._ledger.finish([ended])
         except LedgerUnavailable:
             self.start()
+            with self._changed:
+                self._open[ended.id] = ended  # known, and waited for, until it is written
             self._recorder.record(ended)
         else:
-            report_ended([ended])
-
-    def _start_waiting(self) -> None:
-        """The starter's loop: as many waiting runs as there are free workers, started as one group."""
-        while (run := self._waiting.get()) is not None:
-            places = self._handoff.reserve(1 + self._waiting.qsize())
-            if places == 0 or self.is_closing:
-                self._release([run, *iter(self._next_waiting, None)])
-                continue
-            group = [run, *islice(iter(self._next_waiting, None), places - 1)]
-            started = self._start(group)
-            self._handoff.give_back(places - len(started))
-            if not self._handoff.put(started):
-                self._release(started)
-
-    def _next_waiting(self) -> Run | None:
-        """The next run, or None where there is none, or only the sign to close."""
-        try:
-            run = self._waiting.get_nowait()
-        except queue.Empty:
-            return None
-        if run is None:
-            self._waiting.put(None)  # the loop has to see it too
-        return run
-
-    def _start(self, group: list[Run]) -> list[Run]:
-        """The runs of `group` that are marked as started; of the others somebody else takes care."""
-        started = self._mark_started(group)
-        if len(started) < len(group):
-            ids = {run.id for run in started}
-            self._settle([run for run in group if run.id not in ids])
-        return started
-
-    def _mark_started(self, group: list[Run]) -> list[Run]:
-        """The runs of `group` that may start; asks again every second while the ledger does not answer."""
-        is_told = False
-        while not self.is_closing:
-            try:
-                return self._ledger.start(group, self._clock.now())
-            except LedgerUnavailable as error:
-                if not is_told:
-                    log.error("starts_delayed", runs=len(group), error=str(error))
-                is_told = True
-                with self._changed:
-                    self._changed.wait(RETRY_S)
-        self._release(group)
-        return []
+            report_ended([ended], self._hooks)
 
     def _work(self) -> None:
         """A worker's loop."""
         self._runner.keep_loop()
-        while (run := self._handoff.take()) is not None:
+        is_replaced = False
+        while not is_replaced and (run := self._handoff.take()) is not None:
             if self.is_closing:
-                self._release([run])
+                self._starter.release([run])
             else:
-                self._recorder.record(self._runner.run(run, self._bot)[0])  # its error, and all it holds, is let go
+                is_replaced = self._perform(run)
             del run  # an idle worker keeps nothing of it
         self._runner.close_loop()
 
-    def _release(self, unstarted: Sequence[Run]) -> None:
-        try:
-            self._ledger.release(unstarted)
-        except LedgerUnavailable as error:
-            log.error("release_failed", runs=len(unstarted), error=str(error))
-        else:
-            log.info("runs_released", runs=len(unstarted))
-        self._settle(unstarted)
+    def _perform(self, run: Run) -> bool:
+        """Perform a run and hand its outcome over; true if another thread has taken this one's place meanwhile."""
+        ended, _, control = self._runner.run(run, self._bot)
+        if control.end():
+            self._recorder.record(self._to_retry(ended))
+            return False
+        self.came_back(control)
+        return control.is_replaced
+
+    def came_back(self, control: RunControl) -> None:
+        """The code of a run has ended whose end was recorded before."""
+        if self.running.came_back(control) and control.run is not None:
+            self._recorder.let_go(control.run.id)
+            lingering = len(self.running.lingering)
+            log.warning("run_came_back", job=control.run.job, run_id=control.run.id, lingering=lingering)
+
+    def _give_up(self, ended: Run, needs_worker: bool) -> None:
+        """Record the end of a run that does not listen; another worker may take its place."""
+        self._recorder.record(self._to_retry(ended), lingers=True)
+        if needs_worker:
+            with self._changed:
+                self._add_worker()
+
+    def _to_retry(self, ended: Run) -> Run:
+        """The run with the instant of its next attempt; one that somebody waits for has but one."""
+        if ended.state is RunState.SUCCEEDED or ended.id in self._watched:
+            return ended
+        return replace(ended, retry_at=self._retry_at(ended))
 
     def _on_recorded(self, ended: Sequence[Run]) -> None:
         with self._changed:
@@ -253,10 +251,12 @@ class Dispatcher:
                 if run.id in self._watched:
                     self._watched[run.id] = run
         self._settle(ended)
+        self.on_recorded()
 
     def _settle(self, runs: Sequence[Run]) -> None:
         """These runs are no longer open."""
         with self._changed:
             for run in runs:
-                self._open.pop(run.id, None)
+                if self._has(run):  # and not the next attempt, which may have come already
+                    del self._open[run.id]
             self._changed.notify_all()

@@ -33,7 +33,7 @@ def drain(
     """
     say = log.info if is_watched else log.debug
     dispatcher.stop_starting()
-    running = dispatcher.running
+    running = dispatcher.running.runs
     jobs = sorted({run.job for run in running})
     say("bot_stopping", running=len(running), jobs=jobs, shutdown_timeout_s=timeout.total_seconds())
     deadline_s = clock.monotonic() + timeout.total_seconds()
@@ -48,12 +48,12 @@ def drain(
 
 def _cut_off(dispatcher: Dispatcher, clock: Clock) -> None:
     """Cancel what runs; record what does not end as interrupted."""
-    log.warning("runs_cancelled", runs=dispatcher.busy)
-    dispatcher.cancel_running()
+    log.warning("runs_cancelled", runs=len(dispatcher.running.runs))
+    dispatcher.running.cancel_all()
     if dispatcher.wait_until_idle(CUT_OFF_GRACE_S):
         return
     ended = {"state": RunState.INTERRUPTED, "reason": Reason.SHUTDOWN, "finished_at": clock.now()}
-    dispatcher.record([replace(run, **ended) for run in dispatcher.abandon_running()])
+    dispatcher.record([replace(run, **ended) for run in dispatcher.running.abandon_all()])
 
 
 def sign_out(shared: ProcessServices, ledger: Ledger, now: datetime) -> None:
@@ -65,4 +65,4 @@ def sign_out(shared: ProcessServices, ledger: Ledger, now: datetime) -> None:
     try:
         ledger.close(now)
     except LedgerUnavailable as error:
-        log.error("ledger_lost", error=str(error))
+        ledger.trouble.note("sign_out", str(error))

@@ -46,6 +46,12 @@ class UnknownJob(PinstripeError):
     exit_code = 5
 
 
+class UnknownRun(PinstripeError):
+    """The ledger has no run of this number."""
+
+    exit_code = 5
+
+
 class UnknownService(PinstripeError, AttributeError):
     """A workspace has no such service; the message names the known ones."""
 
@@ -70,6 +76,10 @@ class LedgerError(PinstripeError):
 
 class LedgerUnavailable(LedgerError):
     """The ledger did not answer; nothing was decided, and the same question may be asked again."""
+
+
+class LedgerDamaged(LedgerUnavailable):
+    """The ledger's file is damaged; the message says how to begin a new one."""
 
 
 class CannotServe(PinstripeError):

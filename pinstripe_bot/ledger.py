@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import contextlib
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, func, insert, select, update
 
-from pinstripe_bot import __version__, ledger_runs, ledger_sweep
-from pinstripe_bot.bot_lock import BotLock, boot_id
-from pinstripe_bot.errors import LedgerError
-from pinstripe_bot.ledger_claim import Candidate, decided_ahead, is_decided, open_runs, record
-from pinstripe_bot.ledger_marks import Marks
-from pinstripe_bot.ledger_schema import bots, occurrences, run_of, runs, to_column
-from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, LedgerStore
-from pinstripe_bot.occurrence import MANUAL, Decision, Due, Occurrence, Reason, Run, RunState
+from pinstripe_bot import ledger_bots, ledger_runs, ledger_sweep
+from pinstripe_bot.bot_lock import BotLock
+from pinstripe_bot.config import Config
+from pinstripe_bot.errors import LedgerDamaged, LedgerError
+from pinstripe_bot.ledger_bots import Witness
+from pinstripe_bot.ledger_claim import Candidate, is_decided, record
+from pinstripe_bot.ledger_decide import decide
+from pinstripe_bot.ledger_history import History
+from pinstripe_bot.ledger_manual import record_manual
+from pinstripe_bot.ledger_marks import Marks, Registration
+from pinstripe_bot.ledger_place import FOLDER, LedgerPlace, ledger_place
+from pinstripe_bot.ledger_recovery import check_whole_file, move_damaged_aside
+from pinstripe_bot.ledger_schema import to_column
+from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, Opened
+from pinstripe_bot.ledger_sweep import RetryAt
+from pinstripe_bot.ledger_trouble import LedgerTrouble
+from pinstripe_bot.occurrence import Decision, Due, Occurrence, Reason, Run, RunState
 from pinstripe_bot.policies import Verdict
 from pinstripe_bot.schedule import Schedule
+
+LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +40,46 @@ class Claim:
     """What a claim gave.
 
     `runs` are ours to dispatch, oldest due first; `passed` was decided and does not run; `superseded` are
-    schedules that another bot plans in another form by now; `failed` those that raised, undecided.
+    schedules that another bot plans by now, with its form; `failed` those that raised, undecided; `waiting`
+    says how many runs wait in the ledger for their time or turn.
     """
 
     runs: list[Run]
     passed: list[Occurrence]
-    superseded: list[Schedule]
+    superseded: dict[Schedule, str]
     failed: dict[Schedule, Exception]
+    waiting: int
 
 
 class Ledger:
     """The durable record of a project's due instants and runs; safe for several threads and several bots.
 
-    Every method raises LedgerUnavailable if the database does not answer; then nothing was changed.
+    Every method raises LedgerUnavailable if the database does not answer; then nothing was changed, or, where the
+    answer to the commit itself was lost, all of it: asking once more gives the same result.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.path = path
-        self._store = LedgerStore(path, busy_timeout_s=busy_timeout_s)
+    def __init__(
+        self,
+        place: LedgerPlace,
+        *,
+        locks: Path,
+        lease: timedelta = LEASE,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+    ) -> None:
+        """A ledger at `place`, not yet open; lock files of its bots go into the folder `locks`."""
+        self.place = place
+        self.lease = lease
+        self.store = place.store(busy_timeout_s=busy_timeout_s)
+        self.history = History(self.store)
+        self.trouble = LedgerTrouble()
+        self._locks = locks if self.store.path is None else self.store.path.parent / "bots"
         self._marks = Marks()
         self._lock: BotLock | None = None
+
+    @classmethod
+    def of(cls, config: Config, root: Path) -> Self:
+        """The ledger of the project in `root`, not yet open."""
+        return cls(ledger_place(config, root), locks=root / FOLDER / "bots", lease=config.ledger.lease)
 
     @property
     def bot(self) -> str:
@@ -59,99 +89,83 @@ class Ledger:
         return self._lock.bot
 
     @property
-    def _locks(self) -> Path:
-        return self.path.parent / "bots"
+    def _witness(self) -> Witness:
+        return Witness(self.bot, self._locks, is_one_machine=self.store.is_one_machine)
 
-    def open(self, project: str, now: datetime, *, kind: str = "bot") -> bool:
-        """Open the file and sign in as a new bot; true if the ledger is new. Raises LedgerError for a foreign file."""
-        is_new = self._store.open(project, now)
+    def open(self, project: str, now: datetime, *, kind: str = "bot", recover: bool = False) -> Opened:
+        """Open the database and sign in as a new bot. Raises LedgerError for a foreign or damaged one.
+
+        To `recover`, a damaged file is moved aside, and a new ledger begins.
+        """
         try:
+            return self._open(project, now, kind, is_thorough=recover)
+        except LedgerDamaged:
+            if not recover:
+                raise
+            move_damaged_aside(self.store, self._locks, now)
+            return self._open(project, now, kind, is_thorough=False)
+
+    def _open(self, project: str, now: datetime, kind: str, *, is_thorough: bool) -> Opened:
+        opened = self.store.open(project, now, is_own=self.place.is_own)
+        try:
+            if is_thorough:
+                check_whole_file(self.store)
             self._lock = BotLock(self._locks)
-            self._sign_in(self._lock.bot, now, kind)
+            with self.store.writing() as connection:
+                ledger_bots.sign_in(connection, self._lock, now, kind, self.lease)
         except OSError as error:
             self._forget()
             raise LedgerError(f"{self._locks} cannot be used: {error.strerror}: make it a writable folder") from error
         except BaseException:
             self._forget()
             raise
-        return is_new
-
-    def _sign_in(self, bot: str, now: datetime, kind: str) -> None:
-        row = {
-            "id": bot,
-            "kind": kind,
-            "host": platform.node(),
-            "boot_id": boot_id(),
-            "pid": os.getpid(),
-            "version": __version__,
-            "started_at": to_column(now),
-            "heartbeat_at": to_column(now),
-        }
-        with self._store.writing() as connection:
-            connection.execute(insert(bots), row)
+        return opened
 
     def _forget(self) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-        self._store.close()
+        self.store.close()
 
     def close(self, now: datetime) -> None:
         """Sign out and close; harmless when called twice."""
         if self._lock is None:
             return
         try:
-            with self._store.writing() as connection:
-                connection.execute(update(bots).where(bots.c.id == self.bot).values(stopped_at=to_column(now)))
+            with self.store.writing() as connection:
+                ledger_bots.sign_out(connection, self.bot, now)
         finally:
             self._forget()
 
-    def register(self, planned: Sequence[Schedule], now: datetime, *, keep: Iterable[str] = ()) -> dict[Schedule, int]:
-        """Announce the schedules that this bot plans: {schedule: the UTC second up to which it is decided}.
+    def register(self, planned: Sequence[Schedule], now: datetime, *, keep: Iterable[str] = ()) -> Registration:
+        """Announce the schedules that this bot plans.
 
         One that is new, was edited or comes back starts from `now`. Those that are no longer declared are
         marked as removed, but not those of the jobs in `keep`, whose files are broken.
         """
-        with self._store.writing() as connection:
-            return self._marks.register(connection, planned, int(now.timestamp() // 1), keep=keep)
+        with self.store.writing() as connection:
+            registration = self._marks.register(connection, planned, int(now.timestamp() // 1), keep=keep)
+            living = self._witness.living(connection, now)
+        return dataclasses.replace(registration, has_others=sum(living.values()) > 1)
 
-    def claim(self, dues: Sequence[Due[Schedule]], now: datetime) -> Claim:
+    def claim(self, dues: Sequence[Due[Schedule]], now: datetime, *, cause: Reason = Reason.BOT_DOWN) -> Claim:
         """Decide every window in `dues` and return the runs that are ours to start.
 
         One transaction for all; safe with any number of bots: the unique key lets one insert through, and the
         mark of a schedule moves only where its stored fingerprint is ours. Source: docs/ledger.md, "Claiming".
         """
-        with self._store.writing() as connection:
-            marks = self._marks.read(connection, (due.schedule for due in dues))
+        with self.store.writing() as connection:
+            marks, superseded = self._marks.read(connection, (due.schedule for due in dues))
             windows = [
                 Due(due.schedule, max(due.after_ts, marks[due.schedule]), due.until_ts)
                 for due in dues
                 if due.schedule in marks and marks[due.schedule] < due.until_ts
             ]
-            candidates, failed = self._decide(connection, windows, now.timestamp())
-            claimed, passed = record(connection, candidates, bot=self.bot, now_at=to_column(now))
-            decided = {due.schedule: due.until_ts for due in windows if due.schedule not in failed}
-            self._marks.move(connection, decided)
-        return Claim(claimed, passed, [due.schedule for due in dues if due.schedule not in marks], failed)
-
-    def _decide(
-        self, connection: Connection, windows: Sequence[Due[Schedule]], now_ts: float
-    ) -> tuple[list[Candidate], dict[Schedule, Exception]]:
-        """Ask each schedule's policy about its window: (what it says, those that raise)."""
-        ahead = decided_ahead(connection, windows)
-        candidates: list[Candidate] = []
-        failed: dict[Schedule, Exception] = {}
-        for due in windows:
-            schedule = due.schedule
-            decided_ts = ahead.get(schedule, ())
-            try:
-                verdicts = schedule.policy.decide(schedule, due.after_ts, due.until_ts, now_ts, decided_ts=decided_ts)
-            except Exception as error:  # noqa: BLE001 - a wall: one schedule that misbehaves stops no other
-                failed[schedule] = error
-                continue
-            order = self._marks.order(schedule)
-            candidates += [Candidate(schedule, verdict, order) for verdict in verdicts]
-        return candidates, failed
+            decided = decide(connection, windows, self._marks, now, cause)
+            claimed, passed, waiting = record(connection, decided.candidates, bot=self.bot, now_at=to_column(now))
+            moved = {due.schedule: due.until_ts for due in windows if due.schedule not in decided.failed}
+            self._marks.move(connection, moved)
+        return Claim(claimed, passed + decided.extended, superseded, decided.failed, waiting)
 
     def claim_second(self, due: Sequence[Schedule], instant_ts: int, now: datetime) -> list[Run]:
         """Claim one instant of schedules that are due at it, whatever their marks say; no mark moves.
@@ -160,107 +174,115 @@ class Ledger:
         """
         verdict = Verdict(instant_ts, Decision.RUN)
         candidates = [Candidate(schedule, verdict, order) for order, schedule in enumerate(due)]
-        with self._store.writing() as connection:
+        with self.store.writing() as connection:
             undecided = [one for one in candidates if not is_decided(connection, one)]
-            claimed, _ = record(connection, undecided, bot=self.bot, now_at=to_column(now))
+            claimed, _, _ = record(connection, undecided, bot=self.bot, now_at=to_column(now))
         return claimed
 
     def claim_manual(self, run: Run, params_json: str, params_key: str, *, ignore_overlap: bool) -> Run:
         """Record a run by hand under a fresh key, and return it: ours, queued or running as it came, or skipped."""
-        with self._store.writing() as connection:
-            if not ignore_overlap and (run.job, params_key) in open_runs(connection, [run.job]):
-                ended = {"state": RunState.SKIPPED, "reason": Reason.OVERLAP, "finished_at": run.claimed_at}
-                run = replace(run, started_at=None, **ended)
-            values: dict[str, Any] = {
-                "job": run.job,
-                "schedule": MANUAL,
-                "due_at": to_column(run.due_at),
-                "reason": run.reason,
-                "claimed_at": to_column(run.claimed_at),
-            }
-            decision = Decision.SKIPPED if run.reason else Decision.RUN
-            own: dict[str, Any] = {"key": os.urandom(16).hex(), "decision": decision, "bot": self.bot}
-            occurrence_id = _inserted_id(connection, insert(occurrences).values(values | own))
-            own = {
-                "occurrence_id": occurrence_id,
-                "state": run.state,
-                "params": params_json,
-                "params_key": params_key,
-                "available_at": to_column(run.claimed_at),
-                "owner": self.bot,
-                "started_at": None if run.started_at is None else to_column(run.started_at),
-                "finished_at": None if run.finished_at is None else to_column(run.finished_at),
-            }
-            return replace(run, id=_inserted_id(connection, insert(runs).values(values | own)))
+        with self.store.writing() as connection:
+            return record_manual(
+                connection, run, params_json, params_key, bot=self.bot, owner=self.bot, ignore_overlap=ignore_overlap
+            )
 
     def start(self, group: Sequence[Run], now: datetime) -> list[Run]:
         """Mark queued runs as running, before any code of theirs runs; those that are no longer ours are absent.
 
-        Survives a killed process, not a power cut: after one, a queued run counts as started.
+        Survives a killed process; on SQLite not a power cut: after one, a queued run counts as started.
         """
-        with self._store.writing(durable=False) as connection:
+        with self.store.writing(durable=False) as connection:
             started = ledger_runs.start(connection, group, bot=self.bot, now=now)
         return [replace(run, state=RunState.RUNNING, started_at=now) for run in group if run.id in started]
 
-    def finish(self, ended: Sequence[Run]) -> set[int]:
-        """Record how runs ended; the ids of those recorded. A run that somebody else has ended meanwhile is not."""
-        with self._store.writing() as connection:
-            return ledger_runs.end(connection, ended, was=RunState.RUNNING)
+    def finish(self, ended: Sequence[Run], *, lingering: Collection[int] = ()) -> set[int]:
+        """Record how runs ended; the ids of those recorded. A run that somebody else has ended meanwhile is not.
+
+        Those with a `retry_at` are queued again; the threads of the `lingering` ones go on.
+        """
+        with self.store.writing() as connection:
+            written = ledger_runs.end(connection, ended, was=RunState.RUNNING, bot=self.bot)
+            ids = {run.id for run in written}
+            ledger_runs.linger(connection, ids.intersection(lingering), lingers=True)
+            ledger_runs.retry_unless_cancelled(connection, written)
+        return ids
+
+    def let_go(self, run_ids: Collection[int]) -> None:
+        """Note that threads which had gone on after their runs' recorded end have ended."""
+        with self.store.writing() as connection:
+            ledger_runs.linger(connection, run_ids, lingers=False)
+
+    def is_mine(self, run: Run) -> bool:
+        """Whether a run is still running and ours, in this very attempt: what it has done may be committed."""
+        with self.store.reading() as connection:
+            return ledger_runs.is_owned(connection, run, bot=self.bot)
 
     def refuse(self, ended: Sequence[Run]) -> None:
         """Record the end of queued runs that cannot be started."""
-        with self._store.writing() as connection:
-            ledger_runs.end(connection, ended, was=RunState.QUEUED)
+        with self.store.writing() as connection:
+            ledger_runs.end(connection, ended, was=RunState.QUEUED, bot=self.bot)
 
     def release(self, unstarted: Sequence[Run]) -> None:
-        """Give back runs of which no code has run, for the next bot that starts."""
-        with self._store.writing() as connection:
+        """Give back runs of which no code has run, for the next bot that comes."""
+        with self.store.writing() as connection:
             ledger_runs.release(connection, unstarted, bot=self.bot)
 
-    def beat(self, now: datetime, progress: Mapping[int, tuple[int, int | None]]) -> None:
-        """Write this bot's heartbeat, and the progress {run: (done, total)} of its runs."""
-        with self._store.writing(durable=False) as connection:
-            connection.execute(update(bots).where(bots.c.id == self.bot).values(heartbeat_at=to_column(now)))
-            ledger_runs.note_progress(connection, progress)
+    def beat(
+        self,
+        now: datetime,
+        said: Sequence[tuple[int, int, int | None, int | None, str | None]] = (),
+        stats: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Renew the lease, and write what running runs say; false if this bot was taken for dead meanwhile.
 
-    def has_orphans(self, *, jobs: Collection[str]) -> bool:
-        """Whether another bot has died, or has released runs of these jobs; only a look."""
-        with self._store.reading() as connection:
-            return ledger_sweep.has_orphans(connection, self._locks, bot=self.bot, jobs=jobs)
+        `said` has (run, attempt, done, total, its output so far, or None for no news) for each.
+        """
+        with self.store.writing(durable=False) as connection:
+            was_alive = ledger_bots.beat(connection, self.bot, now, self.lease, stats or {})
+            ledger_runs.note_said(connection, said)
+        return was_alive
 
-    def bury(self, now: datetime) -> list[Run]:
-        """Release what dead bots have left queued; record what they had started as interrupted, and return it."""
-        with self._store.writing() as connection:
-            return ledger_sweep.bury(connection, self._locks, bot=self.bot, now=now)
+    def take_available(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Run]:
+        """Take over runs of these jobs that nobody has and whose time and turn have come; oldest due first."""
+        with self.store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
+            if not ledger_runs.available(connection, jobs, now=now, most=1):
+                return []
+        with self.store.writing() as connection:
+            found = ledger_runs.available(connection, jobs, now=now, most=most)
+            return ledger_sweep.adopt(connection, found, bot=self.bot)
 
-    def adopt(self, wants: Callable[[str], bool]) -> list[Run]:
-        """Take over every released run of a job of which `wants` says so; oldest due first."""
-        with self._store.writing() as connection:
-            return ledger_sweep.adopt(connection, bot=self.bot, wants=wants)
+    def take_removed(self, known: Collection[str]) -> list[Run]:
+        """Take over every run that nobody has of a job that is not `known`."""
+        with self.store.writing() as connection:
+            found = ledger_runs.of_unknown_jobs(connection, known)
+            return ledger_sweep.adopt(connection, found, bot=self.bot)
 
-    def history(self, job: str | None = None, *, limit: int = 100) -> list[Run]:
-        """The newest runs, newest first; of one job, or of all."""
-        query = select(runs).order_by(runs.c.id.desc()).limit(limit)
-        if job is not None:
-            query = query.where(runs.c.job == job)
-        with self._store.reading() as connection:
-            return [run_of(row) for row in connection.execute(query).mappings()]
+    def own_runs(self, besides: Collection[int]) -> list[Run]:
+        """The runs that are queued or running at this bot, but for those whose ids are given; only a look."""
+        with self.store.reading() as connection:
+            unknown = [run_id for run_id in ledger_runs.own_ids(connection, bot=self.bot) if run_id not in besides]
+            return ledger_sweep.read(connection, unknown) if unknown else []
 
+    def asked_to_cancel(self) -> list[tuple[int, int]]:
+        """(run, attempt) of those running here that a person wants cancelled; only a look."""
+        with self.store.reading() as connection:
+            return ledger_runs.asked_to_cancel(connection, bot=self.bot)
 
-def _inserted_id(connection: Connection, statement: Any) -> int:
-    return int(connection.execute(statement).inserted_primary_key[0])  # type: ignore[index]
+    def has_dead_bots(self, now: datetime) -> bool:
+        """Whether another bot has died; only a look."""
+        with self.store.reading() as connection:
+            return ledger_sweep.has_dead_bots(connection, self._witness, now)
 
+    def bury(self, now: datetime, *, retry_at: RetryAt) -> list[Run]:
+        """Release what dead bots have left queued; record what they had started as interrupted, and return it.
 
-def read_last_runs(path: Path) -> dict[str, Run]:
-    """{job: its newest run} from a ledger that may be in use; empty if there is none yet."""
-    if not path.exists():
-        return {}
-    store = LedgerStore(path)
-    store.open_for_reading()
-    newest = select(func.max(runs.c.id)).group_by(runs.c.job)
-    try:
-        with store.reading() as connection:
-            rows = connection.execute(select(runs).where(runs.c.id.in_(newest))).mappings()
-            return {row["job"]: run_of(row) for row in rows}
-    finally:
-        store.close()
+        Those of which `retry_at` gives an instant are queued again; `Run.retry_at` says so.
+        """
+        with self.store.writing() as connection:
+            interrupted, dead = ledger_sweep.bury(
+                connection, self._witness, now, retry_at=retry_at, knows_starts=self.store.survives_power_cut
+            )
+        for bot in dead:  # not before the commit: where that fails, the file has to tell again that its bot is dead
+            with contextlib.suppress(OSError):
+                (self._locks / f"{bot}.lock").unlink()
+        return interrupted

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, insert, select, update
 
-from pinstripe_bot.ledger_schema import SECOND, rows_of, schedules, to_json
+from pinstripe_bot.ledger_schema import SECOND, schedules
+from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.schedule import Schedule
 
-MARKS = """
-    SELECT json_group_array(json_array(id, fingerprint, planned_to)) FROM schedules
-    WHERE id IN (SELECT value FROM json_each(?))
-"""
+MARKS = both(
+    "SELECT {rows} FROM schedules WHERE id IN {ids}",
+    rows=listed("id", "fingerprint", "planned_to"),
+    ids=values_of("ids", "bigint"),
+)
 
-MOVE = """
-    UPDATE schedules SET planned_to = json_extract(mark.value, '$[1]')
-    FROM json_each(?) AS mark WHERE schedules.id = json_extract(mark.value, '$[0]')
-"""
+MOVE = both(
+    "UPDATE schedules SET planned_to = mark.until_at FROM {marks} AS mark WHERE schedules.id = mark.id",
+    marks=given("marks", id="bigint", until_at="bigint"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What announcing gave: {schedule: the UTC second up to which it is decided}, and {edited one: its form before}.
+
+    `has_others`: other bots live, and stop planning the edited ones.
+    """
+
+    marks: dict[Schedule, int]
+    edited: dict[Schedule, str]
+    has_others: bool = False
 
 
 class Marks:
@@ -26,6 +42,7 @@ class Marks:
     def __init__(self) -> None:
         self._ids: dict[Schedule, int] = {}
         self._orders: dict[Schedule, int] = {}
+        self._planned_ts: dict[Schedule, int] = {}
 
     def order(self, schedule: Schedule) -> int:
         """The place of a schedule in the declaration of the whole project."""
@@ -33,59 +50,74 @@ class Marks:
 
     def register(
         self, connection: Connection, planned: Sequence[Schedule], now_ts: int, *, keep: Iterable[str]
-    ) -> dict[Schedule, int]:
-        """Announce the schedules that this bot plans: {schedule: the UTC second up to which it is decided}.
+    ) -> Registration:
+        """Announce the schedules that this bot plans.
 
         One that is new, was edited or comes back starts from now. Those that are no longer declared are marked
         as removed, but not those of the jobs in `keep`.
         """
         now_at = now_ts * SECOND
-        stored = {(row.job, row.schedule): row for row in connection.execute(select(schedules))}
+        stored = _stored(connection)
         wanted = {(schedule.job, schedule.name): schedule for schedule in planned}
-        new = [schedule for key, schedule in wanted.items() if key not in stored]
-        edited = [
-            {"row": stored[key].id, "form": schedule.fingerprint}
-            for key, schedule in wanted.items()
-            if key in stored and (stored[key].fingerprint != schedule.fingerprint or stored[key].removed_at)
-        ]
-        kept = set(keep)
-        gone = [
-            {"row": row.id}
-            for key, row in stored.items()
-            if key not in wanted and not row.removed_at and key[0] not in kept
-        ]
-        if new:
-            connection.execute(insert(schedules), [_row(schedule, now_at) for schedule in new])
-        restart = {
-            "fingerprint": bindparam("form"),
-            "effective_from": now_at,
-            "planned_to": now_at,
-            "removed_at": None,
+        new = [_row(schedule, now_at) for key, schedule in wanted.items() if key not in stored]
+        changed = {
+            key: schedule for key, schedule in wanted.items() if key in stored and _differs(schedule, stored[key])
         }
-        for statement, rows in ((_update_row(restart), edited), (_update_row({"removed_at": now_at}), gone)):
-            if rows:
-                connection.execute(statement, rows)
-        return self._remember(connection, wanted)
+        if new:
+            connection.execute(insert(schedules), new)
+        if changed:
+            rows = [{"row": stored[key].id, "form": schedule.fingerprint} for key, schedule in changed.items()]
+            connection.execute(_restart(now_at), rows)
+        self._remove(connection, set(stored) - set(wanted), stored, now_at, set(keep))
+        self._remember(wanted, _stored(connection) if new or changed else stored)
+        return Registration(
+            {schedule: self._planned_ts[schedule] for schedule in wanted.values()},
+            {schedule: stored[key].fingerprint for key, schedule in changed.items() if not stored[key].removed_at},
+        )
 
-    def _remember(self, connection: Connection, wanted: dict[tuple[str, str], Schedule]) -> dict[Schedule, int]:
-        rows = {(row.job, row.schedule): row for row in connection.execute(select(schedules))}
+    def _remove(
+        self,
+        connection: Connection,
+        undeclared: set[tuple[str, str]],
+        stored: Mapping[tuple[str, str], Row[Any]],
+        now_at: int,
+        keep: set[str],
+    ) -> None:
+        gone = [{"row": stored[key].id} for key in undeclared if not stored[key].removed_at and key[0] not in keep]
+        if gone:
+            connection.execute(_update_row({"removed_at": now_at}), gone)
+
+    def _remember(self, wanted: Mapping[tuple[str, str], Schedule], rows: Mapping[tuple[str, str], Row[Any]]) -> None:
         self._ids = {schedule: rows[key].id for key, schedule in wanted.items()}
         self._orders = {schedule: order for order, schedule in enumerate(wanted.values())}
-        return {schedule: rows[key].planned_to // SECOND for key, schedule in wanted.items()}
+        self._planned_ts = {schedule: rows[key].planned_to // SECOND for key, schedule in wanted.items()}
 
-    def read(self, connection: Connection, planned: Iterable[Schedule]) -> dict[Schedule, int]:
-        """{schedule: mark}, UTC seconds, without those whose stored form is no longer ours."""
+    def read(
+        self, connection: Connection, planned: Iterable[Schedule]
+    ) -> tuple[dict[Schedule, int], dict[Schedule, str]]:
+        """({schedule: mark}, UTC seconds, of those whose stored form is ours; {schedule: the form} of the others)."""
         by_id = {self._ids[schedule]: schedule for schedule in planned}
-        return {
-            by_id[row_id]: planned_to // SECOND
-            for row_id, fingerprint, planned_to in rows_of(connection, MARKS, (to_json(list(by_id)),))
-            if fingerprint == by_id[row_id].fingerprint
-        }
+        marks: dict[Schedule, int] = {}
+        superseded = dict.fromkeys(by_id.values(), "")
+        for row_id, fingerprint, planned_to in rows_of(connection, MARKS, ids=to_json(list(by_id))):
+            superseded[by_id[row_id]] = fingerprint
+            if fingerprint == by_id[row_id].fingerprint:
+                marks[by_id[row_id]] = planned_to // SECOND
+                del superseded[by_id[row_id]]
+        return marks, superseded
 
-    def move(self, connection: Connection, marks: dict[Schedule, int]) -> None:
+    def move(self, connection: Connection, marks: Mapping[Schedule, int]) -> None:
         """Record that everything up to {schedule: UTC second} is decided."""
         rows = [(self._ids[schedule], until_ts * SECOND) for schedule, until_ts in marks.items()]
-        connection.exec_driver_sql(MOVE, (to_json(rows),))
+        execute(connection, MOVE, marks=to_json(rows))
+
+
+def _stored(connection: Connection) -> dict[tuple[str, str], Row[Any]]:
+    return {(row.job, row.schedule): row for row in connection.execute(select(schedules))}
+
+
+def _differs(schedule: Schedule, row: Row[Any]) -> bool:
+    return bool(row.fingerprint != schedule.fingerprint or row.removed_at)
 
 
 def _row(schedule: Schedule, now_at: int) -> dict[str, object]:
@@ -96,6 +128,11 @@ def _row(schedule: Schedule, now_at: int) -> dict[str, object]:
         "effective_from": now_at,
         "planned_to": now_at,
     }
+
+
+def _restart(now_at: int) -> Update:
+    restart = {"fingerprint": bindparam("form"), "effective_from": now_at, "planned_to": now_at, "removed_at": None}
+    return _update_row(restart)
 
 
 def _update_row(values: dict[str, object]) -> Update:

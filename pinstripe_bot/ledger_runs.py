@@ -1,73 +1,230 @@
-"""The life of a run in the ledger: started, ended, released, and what it says meanwhile. Steps of a transaction."""
+"""The life of a run in the ledger: started, ended, tried again, released. Steps of a transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from pinstripe_bot.ledger_schema import rows_of, to_column, to_json, values_of_outcome
+from pinstripe_bot.ledger_schema import OPEN, outcome_row, to_column
+from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.occurrence import Run, RunState
 
-STARTABLE = """
-    SELECT json_group_array(id) FROM runs
-    WHERE id IN (SELECT value FROM json_each(?)) AND state = 'queued' AND owner = ?
-"""
+IDS = values_of("ids", "bigint")
 
-START = "UPDATE runs SET state = 'running', started_at = ? WHERE id IN (SELECT value FROM json_each(?))"
-
-IN_STATE = """
-    SELECT json_group_array(runs.id) FROM json_each(?) AS outcome
-    JOIN runs ON runs.id = json_extract(outcome.value, '$.id')
-     AND runs.attempt = json_extract(outcome.value, '$.attempt') AND runs.state = ?
-"""
-
-END = """
-    UPDATE runs
-    SET state = json_extract(outcome.value, '$.state'), reason = json_extract(outcome.value, '$.reason'),
-        finished_at = json_extract(outcome.value, '$.finished_at'),
-        error = json_extract(outcome.value, '$.error'), result = json_extract(outcome.value, '$.result'),
-        output = json_extract(outcome.value, '$.output')
-    FROM json_each(?) AS outcome
-    WHERE runs.id = json_extract(outcome.value, '$.id') AND runs.state = ?
-      AND runs.attempt = json_extract(outcome.value, '$.attempt')
-"""
-
-RELEASE = text(
+# A run that is `running` already and is to be started was started by a commit whose answer was lost.
+STARTABLE = both(
     """
-    UPDATE runs SET state = 'queued', owner = NULL, started_at = NULL
-    WHERE id IN (SELECT value FROM json_each(:ids)) AND state IN ('queued', 'running') AND owner = :bot
-    """
+    SELECT {rows} FROM runs JOIN {group} AS wanted ON runs.id = wanted.id AND runs.attempt = wanted.attempt
+    WHERE runs.state IN ('queued', 'running') AND runs.owner = :bot
+    """,
+    rows=listed("runs.id"),
+    group=given("group", id="bigint", attempt="integer"),
 )
 
-PROGRESS = "UPDATE runs SET progress_done = ?, progress_total = ? WHERE id = ? AND state = 'running'"
+START = both("UPDATE runs SET state = 'running', started_at = :now WHERE id IN {ids}", ids=IDS)
+
+OUTCOMES = given(
+    "outcomes",
+    id="bigint",
+    attempt="integer",
+    state="text",
+    reason="text",
+    finished_at="bigint",
+    error="text",
+    result="text",
+    output="text",
+)
+
+# One that has ended just so, in this attempt or before a retry, was written by a commit whose answer was lost.
+ENDABLE = both(
+    """
+    SELECT {rows} FROM {outcomes} AS outcome
+    JOIN runs ON runs.id = outcome.id
+    LEFT JOIN attempts ON attempts.run_id = outcome.id AND attempts.attempt = outcome.attempt
+    WHERE (runs.attempt = outcome.attempt AND runs.state = :was AND runs.owner = :bot)
+       OR (runs.attempt = outcome.attempt AND runs.state = outcome.state AND runs.finished_at = outcome.finished_at)
+       OR (attempts.state = outcome.state AND attempts.finished_at = outcome.finished_at)
+    """,
+    rows=listed("runs.id"),
+    outcomes=OUTCOMES,
+)
+
+END = both(
+    """
+    UPDATE runs
+    SET state = outcome.state, reason = outcome.reason, finished_at = outcome.finished_at, error = outcome.error,
+        result = outcome.result, output = outcome.output
+    FROM {outcomes} AS outcome
+    WHERE runs.id = outcome.id AND runs.attempt = outcome.attempt AND runs.state = :was AND runs.owner = :bot
+    """,
+    outcomes=OUTCOMES,
+)
+
+RETRIES = given("retries", id="bigint", attempt="integer", available_at="bigint")
+
+KEEP_ATTEMPTS = both(
+    """
+    INSERT INTO attempts (run_id, attempt, state, reason, owner, started_at, finished_at, error, output)
+    SELECT runs.id, runs.attempt, state, reason, owner, started_at, finished_at, error, output
+    FROM runs JOIN {retries} AS retry ON runs.id = retry.id AND runs.attempt = retry.attempt
+    """,
+    retries=RETRIES,
+)
+
+REQUEUE = both(
+    """
+    UPDATE runs
+    SET state = 'queued', attempt = runs.attempt + 1, available_at = retry.available_at, owner = NULL, reason = NULL,
+        started_at = NULL, finished_at = NULL, error = NULL, result = NULL, output = NULL, progress_done = NULL,
+        progress_total = NULL, cancel_requested_at = NULL, cancelled_by = NULL
+    FROM {retries} AS retry WHERE runs.id = retry.id AND runs.attempt = retry.attempt
+    """,
+    retries=RETRIES,
+)
+
+CANCEL_WISHED = both(
+    "SELECT {rows} FROM runs WHERE id IN {ids} AND cancel_requested_at IS NOT NULL", rows=listed("id"), ids=IDS
+)
+
+LINGER = both("UPDATE runs SET lingers = :lingers WHERE id IN {ids}", ids=IDS)
+
+RELEASE = both(
+    """
+    UPDATE runs SET state = 'queued', owner = NULL, started_at = NULL
+    WHERE id IN {ids} AND state IN ('queued', 'running') AND owner = :bot
+    """,
+    ids=IDS,
+)
+
+SAY = both(
+    """
+    UPDATE runs SET progress_done = said.done, progress_total = said.total, output = coalesce(said.output, runs.output)
+    FROM {said} AS said WHERE runs.id = said.id AND runs.attempt = said.attempt AND runs.state = 'running'
+    """,
+    said=given("said", id="bigint", attempt="integer", done="bigint", total="bigint", output="text"),
+)
+
+OWNED = both("SELECT count(*) FROM runs WHERE id = :id AND attempt = :attempt AND state = 'running' AND owner = :bot")
+
+AVAILABLE = both(
+    f"""
+    SELECT {{rows}} FROM (
+        SELECT id FROM runs AS waiting
+        WHERE {OPEN} AND state = 'queued' AND owner IS NULL AND lingers = 0 AND available_at <= :now AND job IN {{jobs}}
+          AND (in_turn = 0 OR NOT EXISTS (
+            SELECT 1 FROM runs
+            WHERE {OPEN} AND job = waiting.job AND params_key = waiting.params_key AND tenant = waiting.tenant
+              AND id <> waiting.id AND (id < waiting.id OR owner IS NOT NULL)
+          ))
+        ORDER BY available_at, id LIMIT :most
+    ) AS found
+    """,
+    rows=listed("id"),
+    jobs=values_of("jobs", "text"),
+)
+
+CANCEL_ASKED = both(
+    f"""
+    SELECT {{rows}} FROM runs
+    WHERE {OPEN} AND state = 'running' AND owner = :bot AND cancel_requested_at IS NOT NULL
+    """,
+    rows=listed("id", "attempt"),
+)
+
+OWN = both(f"SELECT {{rows}} FROM runs WHERE {OPEN} AND lingers = 0 AND owner = :bot", rows=listed("id"))
+
+UNOWNED = both(
+    f"""
+    SELECT {{rows}} FROM runs
+    WHERE {OPEN} AND state = 'queued' AND owner IS NULL AND lingers = 0 AND job NOT IN {{known}}
+    """,
+    rows=listed("id"),
+    known=values_of("known", "text"),
+)
+
+TAKE = both("UPDATE runs SET owner = :bot WHERE id IN {ids} AND owner IS NULL", ids=IDS)
 
 
 def start(connection: Connection, group: Sequence[Run], *, bot: str, now: datetime) -> set[int]:
     """Mark queued runs of `bot` as running; the ids of those that were still its own."""
-    # Asked before, not after: a run that was started a moment ago looks as if it had just been started.
-    startable = rows_of(connection, STARTABLE, (to_json([run.id for run in group]), bot))
-    connection.exec_driver_sql(START, (to_column(now), to_json(startable)))
+    rows = to_json([(run.id, run.attempt) for run in group])
+    startable = rows_of(connection, STARTABLE, group=rows, bot=bot)
+    execute(connection, START, now=to_column(now), ids=to_json(startable))
     return set(startable)
 
 
-def end(connection: Connection, ended: Sequence[Run], *, was: RunState) -> set[int]:
-    """Write how runs ended that are in state `was`; the ids of those written. Of two ends of a run the first counts."""
+def end(connection: Connection, ended: Sequence[Run], *, was: RunState, bot: str) -> list[Run]:
+    """Write how runs of `bot` ended that are in state `was`; those written. Of two ends of a run the first counts."""
     first = {run.id: run for run in reversed(ended)}
-    parameters = (to_json([values_of_outcome(run) for run in first.values()]), was)
-    written = set(rows_of(connection, IN_STATE, parameters))
-    connection.exec_driver_sql(END, parameters)
-    return written
+    values = {"outcomes": to_json([outcome_row(run) for run in first.values()]), "was": was, "bot": bot}
+    written = rows_of(connection, ENDABLE, **values)
+    execute(connection, END, **values)
+    return [first[run_id] for run_id in written]
+
+
+def retry(connection: Connection, ended: Iterable[Run]) -> None:
+    """Queue those of these runs again that have a `retry_at`; what became of this attempt is kept in `attempts`."""
+    rows = [(run.id, run.attempt, to_column(run.retry_at)) for run in ended if run.retry_at is not None]
+    if rows:
+        execute(connection, KEEP_ATTEMPTS, retries=to_json(rows))
+        execute(connection, REQUEUE, retries=to_json(rows))
+
+
+def retry_unless_cancelled(connection: Connection, ended: Sequence[Run]) -> None:
+    """As `retry`, of those with a `retry_at` that nobody wants cancelled."""
+    again = [run for run in ended if run.retry_at is not None]
+    if again:
+        wished = set(rows_of(connection, CANCEL_WISHED, ids=to_json([run.id for run in again])))
+        retry(connection, [run for run in again if run.id not in wished])
+
+
+def linger(connection: Connection, run_ids: Collection[int], *, lingers: bool) -> None:
+    """Note that the threads of runs whose end is recorded go on, or no longer do."""
+    if run_ids:
+        execute(connection, LINGER, lingers=int(lingers), ids=to_json(sorted(run_ids)))
 
 
 def release(connection: Connection, unstarted: Sequence[Run], *, bot: str) -> None:
     """Queue runs of `bot` for whoever comes next."""
-    connection.execute(RELEASE, {"ids": to_json([run.id for run in unstarted]), "bot": bot})
+    execute(connection, RELEASE, ids=to_json([run.id for run in unstarted]), bot=bot)
 
 
-def note_progress(connection: Connection, progress: Mapping[int, tuple[int, int | None]]) -> None:
-    """Write the progress {run: (done, total)} of running runs."""
-    rows = [(done, total, run_id) for run_id, (done, total) in progress.items()]
-    if rows:
-        connection.exec_driver_sql(PROGRESS, rows)
+def note_said(connection: Connection, said: Sequence[tuple[int, int, int | None, int | None, str | None]]) -> None:
+    """Write what running runs say: (run, attempt, done, total, its output so far or None for no news)."""
+    if said:
+        execute(connection, SAY, said=to_json(said))
+
+
+def is_owned(connection: Connection, run: Run, *, bot: str) -> bool:
+    """Whether a run is still running and this bot's, in this very attempt."""
+    return bool(execute(connection, OWNED, id=run.id, attempt=run.attempt, bot=bot).scalar_one())
+
+
+def available(connection: Connection, jobs: Collection[str], *, now: datetime, most: int) -> list[int]:
+    """The runs of these jobs that nobody has and whose time and turn have come, oldest first."""
+    found: list[int] = rows_of(connection, AVAILABLE, jobs=to_json(sorted(jobs)), now=to_column(now), most=most)
+    return found
+
+
+def of_unknown_jobs(connection: Connection, known: Collection[str]) -> list[int]:
+    """The runs that nobody has of jobs that are not `known`, whatever they wait for."""
+    found: list[int] = rows_of(connection, UNOWNED, known=to_json(sorted(known)))
+    return found
+
+
+def take(connection: Connection, run_ids: Collection[int], *, bot: str) -> None:
+    """Make `bot` the owner of runs that nobody has."""
+    execute(connection, TAKE, ids=to_json(sorted(run_ids)), bot=bot)
+
+
+def own_ids(connection: Connection, *, bot: str) -> list[int]:
+    """The runs that are queued or running at `bot`."""
+    found: list[int] = rows_of(connection, OWN, bot=bot)
+    return found
+
+
+def asked_to_cancel(connection: Connection, *, bot: str) -> list[tuple[int, int]]:
+    """(run, attempt) of those running at `bot` that a person wants cancelled."""
+    return [(run_id, attempt) for run_id, attempt in rows_of(connection, CANCEL_ASKED, bot=bot)]

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 from sqlalchemy import (
     BigInteger,
     Column,
-    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -19,12 +19,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
+from pinstripe_bot.ledger_sql import to_json
 from pinstripe_bot.occurrence import Reason, Run, RunError, RunState
 
-VERSION = 1
-"""The schema's version; a ledger with a newer one is refused."""
+VERSION = 2
+"""The schema's version; an older ledger is migrated when a bot opens it, a newer one is refused."""
 
 metadata = MetaData()
 
@@ -51,6 +53,8 @@ bots = Table(
     Column("heartbeat_at", Instant, nullable=False),
     Column("stopped_at", Instant),
     Column("stats", Text),
+    Column("lease_until", Instant, nullable=False, server_default="0"),  # by the database's clock; of all its runs
+    Column("lock", String, nullable=False, server_default=""),  # its lock file on its own machine
 )
 
 schedules = Table(
@@ -103,8 +107,7 @@ runs = Table(
     Column("attempt", Integer, nullable=False, server_default="1"),
     Column("queue", String, nullable=False, server_default="default"),
     Column("available_at", Instant, nullable=False),
-    Column("lease_until", Instant),
-    Column("owner", String),  # the bot that has it; NULL once released
+    Column("owner", String),  # the bot that has it; NULL while it waits for one
     Column("claimed_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
@@ -115,13 +118,86 @@ runs = Table(
     Column("progress_total", BigInteger),
     Column("cancel_requested_at", Instant),
     Column("cancelled_by", String),
+    Column("in_turn", Integer, nullable=False, server_default="0"),  # 1: starts after the earlier runs of its work
+    Column("lingers", Integer, nullable=False, server_default="0"),  # 1: it has timed out, and its thread goes on
     UniqueConstraint("occurrence_id", "tenant"),
     sqlite_autoincrement=True,
 )
 
-is_open = runs.c.state.in_(["queued", "running"])
-Index("runs_open", runs.c.job, sqlite_where=is_open, postgresql_where=is_open)
+OPEN = "(state IN ('queued', 'running') OR lingers = 1)"
+"""Which runs count for overlap; written in a query exactly so, or its index is not used."""
+
+Index("runs_open", runs.c.job, sqlite_where=text(OPEN), postgresql_where=text(OPEN))
 Index("runs_by_job", runs.c.job, runs.c.id)
+
+ENDED_BADLY = "state IN ('failed', 'timed_out', 'interrupted')"
+"""Which runs a person wants to hear of first; written in a query exactly so, as above."""
+
+Index("runs_ended_badly", runs.c.finished_at, sqlite_where=text(ENDED_BADLY), postgresql_where=text(ENDED_BADLY))
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("reason", String),
+    Column("owner", String),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("error", Text),
+    Column("output", Text),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("job", String, primary_key=True),  # '': every job
+    Column("tenant", String, primary_key=True, server_default=""),
+    Column("paused_at", Instant, nullable=False),
+    Column("until_at", Instant),
+    Column("who", String, nullable=False),
+    Column("why", String, nullable=False, server_default=""),
+)
+
+skips = Table(
+    "skips",
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("schedule", String, primary_key=True, server_default=""),  # '': whichever comes due first
+    Column("remaining", Integer, nullable=False),
+    Column("who", String, nullable=False),
+    Column("why", String, nullable=False, server_default=""),
+    Column("asked_at", Instant, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("who", String, nullable=False),
+    Column("origin", String, nullable=False),  # from where: "command on web-1", an address
+    Column("action", String, nullable=False),  # "pause", "cancel", "retry", ...
+    Column("job", String, nullable=False, server_default=""),
+    Column("run_id", Id),
+    Column("details", Text),  # JSON
+    sqlite_autoincrement=True,
+)
+
+days = Table(
+    "days",
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("tenant", String, primary_key=True, server_default=""),
+    Column("day", String, primary_key=True),  # "2026-03-29", UTC
+    Column("worst", Text, nullable=False),  # JSON: the worst state of each twelfth of the day, or null
+    Column("counts", Text, nullable=False),  # JSON: {state, or decision and reason: how many}
+    Column("duration_p50_ms", Integer),
+    Column("duration_p95_ms", Integer),
+    Column("lateness_p50_ms", Integer),
+    Column("lateness_p95_ms", Integer),
+)
 
 SECOND = 1_000_000
 """A second, as an instant's column counts it."""
@@ -145,21 +221,6 @@ def from_ts(instant_ts: int) -> datetime:
     return _EPOCH + timedelta(seconds=instant_ts)
 
 
-def to_json(value: Any) -> str:
-    """A value as a JSON column or a list of rows for `json_each` holds it."""
-    return msgspec.json.encode(value).decode()
-
-
-def rows_of(connection: Connection, query: str, parameters: tuple[object, ...]) -> list[Any]:
-    """The rows of a query that gives them as one JSON array.
-
-    SQLite lets other threads run at each step of a query, and coming back costs more than a row: so one step.
-    """
-    found = connection.exec_driver_sql(query, parameters).scalar_one()
-    rows: list[Any] = msgspec.json.decode(found)
-    return rows
-
-
 def run_of(row: RowMapping) -> Run:
     """A run from its row; its parameters and result are plain JSON values."""
     return Run(
@@ -175,22 +236,32 @@ def run_of(row: RowMapping) -> Run:
         reason=Reason(row["reason"]) if row["reason"] else None,
         started_at=from_column(row["started_at"]),
         finished_at=from_column(row["finished_at"]),
-        error=msgspec.json.decode(row["error"], type=RunError) if row["error"] else None,
+        error=error_of(row["error"]),
         result=msgspec.json.decode(row["result"]) if row["result"] else None,
         output=row["output"] or "",
     )
 
 
-def values_of_outcome(run: Run) -> dict[str, Any]:
-    """What `finish` writes of an ended run, by column."""
+def error_of(column: str | None) -> RunError | None:
+    """What a job raised, from its column."""
+    return msgspec.json.decode(column, type=RunError) if column else None
+
+
+def outcome_row(run: Run) -> tuple[Any, ...]:
+    """What `finish` writes of an ended run, in the order of `ledger_runs.OUTCOMES`."""
     assert run.finished_at is not None
-    return {
-        "id": run.id,
-        "attempt": run.attempt,
-        "state": run.state,
-        "reason": run.reason,
-        "finished_at": to_column(run.finished_at),
-        "error": None if run.error is None else to_json(run.error),
-        "result": None if run.result is None else to_json(run.result),
-        "output": run.output or None,
-    }
+    return (
+        run.id,
+        run.attempt,
+        run.state,
+        run.reason,
+        to_column(run.finished_at),
+        None if run.error is None else to_json(_writable(run.error)),
+        None if run.result is None else to_json(run.result),
+        run.output or None,
+    )
+
+
+def _writable(error: RunError) -> RunError:
+    """The error without the half characters that no encoding can write; of what a job raises, anything may be in it."""
+    return RunError(*(text.encode("utf-8", "backslashreplace").decode() for text in astuple(error)))

@@ -1,80 +1,222 @@
-"""Where the ledger is kept: opens its SQLite file, checks whose it is, and gives transactions."""
+"""Where the ledger is kept: opens its database, checks whose it is, and gives transactions, one writer at a time."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, insert, inspect, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, Engine, inspect, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
-from pinstripe_bot.ledger_schema import VERSION, ledger, metadata
+from pinstripe_bot.ledger_migrations import create_or_migrate, version_of
+from pinstripe_bot.ledger_schema import VERSION, ledger
 
 BUSY_TIMEOUT_S = 5.0
 """How long a transaction waits for another process before the ledger counts as unavailable."""
 
+TURN_S = 10.0
+"""How long a thread waits for the others that write. With the wait for the database it is less than a loop may take."""
 
-class LedgerStore:
-    """The ledger's SQLite file, in write-ahead mode.
 
-    One connection writes, under a lock, so that threads of this process never meet SQLite's busy waiting; others
-    read. A transaction is durable at its commit (`synchronous = FULL`), or with `durable=False` survives a
-    killed process but perhaps not a power cut (`NORMAL`), which costs a fifth.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening found: the version of the tables, None for a new ledger, and what a person should hear."""
+
+    found_version: int | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        return self.found_version is None
+
+    @property
+    def is_migrated(self) -> bool:
+        return self.found_version is not None and self.found_version < VERSION
+
+
+class LedgerStore(ABC):
+    """A ledger's database. One connection writes, under a lock of this process and one of the database.
+
+    So there is one writer at a time, of all bots, and whoever reads in a write transaction reads what is still true
+    at its end: the reasons are the same on SQLite and on PostgreSQL. Readers wait for nobody.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self.path = path
-        self._busy_timeout_s = busy_timeout_s
+    place: str  # for people, without a password
+    covers: str  # who may share it, finishes "covers ..."
+    survives_power_cut = True  # whether a start (`durable=False`) is known after one
+    path: Path | None = None  # its file, if it is one
+    serves_move = False  # opened by a move, which alone may open a ledger that is moving or has moved
+
+    @property
+    def is_one_machine(self) -> bool:
+        """Whether only the bots of one machine share it."""
+        return self.path is not None
+
+    _begin_reading = "BEGIN"
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._writer: Connection | None = None
         self._readers: Engine | None = None
-        self._is_full = True
+        self._is_open = False
 
-    def open(self, project: str, now: datetime) -> bool:
-        """Open the file, or make it; true if it is new.
+    def open(self, project: str, now: datetime, *, is_own: bool = False) -> Opened:
+        """Open the database, or make the tables in an empty one, or migrate older ones.
 
-        Raises LedgerError for a file that is foreign, newer or damaged (nothing is written into it) and
-        LedgerUnavailable for one that does not answer.
+        A ledger of another project is refused, unless it `is_own`: it lies inside the project. Raises LedgerError
+        for one that is foreign, newer or damaged (nothing is written into it) and LedgerUnavailable for one that
+        does not answer.
+        """
+        with self._closing_on_error(), self._alone():
+            self._prepare()
+            self._readers = self._connect_readers()
+            with self.reading() as connection:  # before the first write: a foreign one stays as it is
+                self._refuse_foreign(connection, None if is_own else project)
+            self.check()
+            self._is_open = True
+            with self.writing() as connection:
+                self._refuse_foreign(connection, None if is_own else project)  # somebody may have made it just now
+                found = create_or_migrate(connection, project, now.isoformat())
+                if is_own and found is not None:  # its folder may have been renamed
+                    connection.execute(update(ledger).where(ledger.c.name == "project").values(value=project))
+        return Opened(found, self._warnings())
+
+    def open_known(self, project: str, *, is_own: bool = False) -> bool:
+        """Open a ledger that is there, of this project and version, for a single write; false where `open` is needed.
+
+        Whoever opens it to write one row neither makes, migrates nor checks it.
         """
         with self._closing_on_error():
-            if not self.path.exists():
-                _make_private(self.path)
-            with _alone_in(self.path.parent):
-                self._open_readers()  # before the first write: a foreign file stays as it is
-                url = URL.create("sqlite+pysqlite", database=str(self.path))
-                self._writer = self._engine(url, StaticPool, "journal_mode = WAL", "synchronous = FULL").connect()
-                with self.writing() as connection:
-                    return self._create(connection, project, now)
+            if not self._exists():
+                return False
+            self._readers = self._connect_readers()
+            try:
+                with self.reading() as connection:
+                    facts = {row.name: row.value for row in connection.execute(select(ledger))}
+            except LedgerError:  # no ledger, or one that does not answer: `open` says what is wrong
+                facts = {}
+            if facts.get("version") != str(VERSION) or not (is_own or facts.get("project") == project):
+                self.close()
+                return False
+            self._is_open = True
+            return True
 
-    def open_for_reading(self) -> None:
-        """Open a file that exists, only to look at it. Raises as `open`."""
+    def open_for_reading(self) -> bool:
+        """Open a ledger only to look at it; false if there is none yet. Raises as `open`."""
         with self._closing_on_error():
-            self._open_readers()
+            if not self._exists():
+                return False
+            self._readers = self._connect_readers()
+            with self.reading() as connection:
+                self._refuse_foreign(connection, None)
+                version = version_of(connection)
+            if version is not None and version < VERSION:
+                raise LedgerError(
+                    f"the ledger {self.place} has version {version}, older than {VERSION}: start the bot once, which"
+                    " migrates it"
+                )
+            if version is None:
+                self.close()
+            return version is not None
 
-    def _open_readers(self) -> None:
-        # Read-only by its URL: with query_only alone, closing would still fold a foreign file's log into it.
-        url = URL.create("sqlite+pysqlite", database=self.path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
-        self._readers = self._engine(url, None)
-        with self.reading() as connection:
-            self._refuse_foreign(connection)
+    @contextlib.contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """One write transaction; commits at the end, rolls back on an error.
+
+        Raises LedgerUnavailable if the database does not answer; then nothing was written, or, where the answer
+        to the commit itself was lost, perhaps all of it.
+        """
+        with self._my_turn():
+            if not self._is_open:
+                raise LedgerUnavailable(f"the ledger {self.place} is closed")
+            try:
+                writer = self._begun(durable=durable)
+                try:
+                    yield writer
+                    writer.exec_driver_sql("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(SQLAlchemyError):  # the error that brought us here is the one to tell
+                        writer.exec_driver_sql("ROLLBACK")
+                    raise
+            except DBAPIError as error:
+                raise self._told(error) from error
+            finally:
+                if self._writer is not None and self._writer.invalidated:
+                    self._drop_writer()  # the next transaction connects anew
+
+    def _begun(self, *, durable: bool) -> Connection:
+        """The writer, in a transaction; connected anew where its connection was lost while nobody wrote."""
+        is_new = self._writer is None
+        writer = self._writer = self._writer or self._connect_writer()
+        try:
+            self._begin_writing(writer, durable=durable)
+        except DBAPIError:
+            with contextlib.suppress(SQLAlchemyError):
+                writer.exec_driver_sql("ROLLBACK")
+            if is_new or not writer.invalidated:
+                raise
+            self._drop_writer()
+            return self._begun(durable=durable)
+        return writer
+
+    @contextlib.contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        """Wait for the other threads that write; not for ever, where each of them waits for the database."""
+        if not self._lock.acquire(timeout=TURN_S):
+            raise LedgerUnavailable(f"the ledger {self.place} does not answer: other threads wait for it")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent look. Raises LedgerUnavailable if the database does not answer."""
+        readers = self._readers
+        if readers is None:
+            raise LedgerUnavailable(f"the ledger {self.place} is closed")
+        try:
+            with readers.connect() as connection:
+                connection.exec_driver_sql(self._begin_reading)
+                try:
+                    yield connection
+                finally:
+                    with contextlib.suppress(SQLAlchemyError):  # of a lost connection there is nothing to undo
+                        connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError as error:
+            raise self._told(error) from error
+
+    def close(self) -> None:
+        """Close all connections; harmless when called twice."""
+        with self._lock:
+            self._is_open = False
+            self._drop_writer()
+            if self._readers is not None:
+                self._readers.dispose()
+                self._readers = None
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(SQLAlchemyError):  # it may be lost already
+                writer.close()
+            writer.engine.dispose()
 
     @contextlib.contextmanager
     def _closing_on_error(self) -> Iterator[None]:
-        """Say in our words why the file cannot be opened, and leave nothing open."""
+        """Say in our words why the ledger cannot be opened, and leave nothing open."""
         try:
             yield
         except OSError as error:
             self.close()
             raise LedgerError(
-                f"the ledger {self.path} cannot be made: {error.strerror}: make its folder writable"
+                f"the ledger {self.place} cannot be made: {error.strerror}: make its folder writable"
             ) from error
         except DBAPIError as error:
             self.close()
@@ -83,137 +225,75 @@ class LedgerStore:
             self.close()
             raise
 
-    def _told(self, error: DBAPIError) -> LedgerError:
-        """In our words why the file did not do what it was asked."""
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB or self.path.is_dir():
-            return LedgerError(f"{self.path} is not a ledger: move it aside, or set ledger.url to a file of its own")
-        return LedgerUnavailable(f"the ledger {self.path} does not answer: {error.orig}")
-
-    def _engine(self, url: URL, pool: Any, *pragmas: str) -> Engine:
-        engine = create_engine(
-            url,
-            isolation_level="AUTOCOMMIT",  # we begin and commit ourselves: pysqlite begins only before DML
-            poolclass=pool,
-            connect_args={"check_same_thread": False, "timeout": self._busy_timeout_s},
-        )
-
-        @event.listens_for(engine, "connect")
-        def configure(connection: Any, _record: Any) -> None:
-            for pragma in pragmas:
-                connection.execute(f"PRAGMA {pragma}")
-
-        return engine
-
-    def _refuse_foreign(self, connection: Connection) -> None:
+    def _refuse_foreign(self, connection: Connection, project: str | None) -> None:
+        """Raise LedgerError for tables that are not ours, newer than we are, or, if one is named, another project's."""
         tables = inspect(connection).get_table_names()
-        if not tables:
-            return
-        is_ours = metadata.tables.keys() <= set(tables)
-        version = connection.scalar(select(ledger.c.value).where(ledger.c.name == "version")) if is_ours else None
+        version = version_of(connection)
         if version is None:
+            if tables:
+                raise LedgerError(
+                    f"{self.place} is another program's database (it has the table {tables[0]!r}):"
+                    " set ledger.url to a place of its own"
+                )
+            return
+        if version > VERSION:
             raise LedgerError(
-                f"{self.path} is another program's database (it has the table {tables[0]!r}):"
-                " set ledger.url to a file of its own"
+                f"the ledger {self.place} has version {version} and this pinstripe writes version {VERSION}:"
+                " install the newer pinstripe, or set ledger.url to another place"
             )
-        if int(version) > VERSION:
+        owner = connection.scalar(select(ledger.c.value).where(ledger.c.name == "project"))
+        if project is not None and owner != project:
             raise LedgerError(
-                f"the ledger {self.path} has version {version} and this pinstripe writes version {VERSION}:"
-                " install the newer pinstripe, or set ledger.url to another file"
+                f"the ledger {self.place} belongs to the project {owner!r}, and this one is {project!r}: set"
+                f" ledger.url to a place of its own, or name = {owner!r} in pinstripe.toml if it is the same project"
+            )
+        if not self.serves_move:
+            self._refuse_moved(connection)
+
+    def _refuse_moved(self, connection: Connection) -> None:
+        """Raise LedgerError for a ledger that has moved to another place, or is half-way there."""
+        facts = {row.name: row.value for row in connection.execute(select(ledger))}
+        if "moved_to" in facts:
+            raise LedgerError(
+                f"the ledger {self.place} has moved to {facts['moved_to']}: set ledger.url to that place in"
+                " pinstripe.toml"
+            )
+        if other := facts.get("moving_to") or facts.get("moving_from"):
+            raise LedgerError(
+                f"the ledger {self.place} is being moved {'to' if 'moving_to' in facts else 'here from'} {other}: start"
+                " `pinstripe move-ledger URL` again, which finishes it, or give it up with"
+                " `pinstripe move-ledger --give-up`"
             )
 
-    def _create(self, connection: Connection, project: str, now: datetime) -> bool:
-        """Make the tables in an empty file; true if that was needed."""
-        if inspect(connection).has_table("ledger"):
-            return False
-        metadata.create_all(connection)
-        facts = {"version": str(VERSION), "project": project, "created_at": now.isoformat()}
-        connection.execute(insert(ledger), [{"name": name, "value": value} for name, value in facts.items()])
-        return True
+    @abstractmethod
+    def check(self) -> None:
+        """Look for damage, as far as that is cheap. Raises LedgerDamaged."""
 
-    @contextlib.contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
-        """One write transaction; commits at the end, rolls back on an error.
+    @abstractmethod
+    def _exists(self) -> bool:
+        """Whether there may be a ledger to read."""
 
-        Raises LedgerUnavailable if the file does not answer; then nothing was written.
-        """
-        with self._lock:
-            connection = self._writer
-            if connection is None:
-                raise LedgerUnavailable(f"the ledger {self.path} is closed")
-            try:
-                if durable is not self._is_full:
-                    connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                    self._is_full = durable
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                    connection.exec_driver_sql("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(DBAPIError):  # the error that brought us here is the one to tell
-                        connection.exec_driver_sql("ROLLBACK")
-                    raise
-            except DBAPIError as error:
-                raise self._told(error) from error
+    @abstractmethod
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        """In the block nobody else opens this ledger."""
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """One consistent look. Raises LedgerUnavailable if the file does not answer."""
-        if self._readers is None:
-            raise LedgerUnavailable(f"the ledger {self.path} is closed")
-        try:
-            with self._readers.connect() as connection:
-                connection.exec_driver_sql("BEGIN")
-                try:
-                    yield connection
-                finally:
-                    connection.exec_driver_sql("ROLLBACK")
-        except DBAPIError as error:
-            raise self._told(error) from error
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make what must be there before the first connection."""
 
-    def close(self) -> None:
-        """Close all connections; harmless when called twice."""
-        with self._lock:
-            if self._writer is not None:
-                engine = self._writer.engine
-                self._writer.close()
-                engine.dispose()
-                self._writer = None
-            if self._readers is not None:
-                self._readers.dispose()
-                self._readers = None
+    @abstractmethod
+    def _connect_readers(self) -> Engine: ...
 
+    @abstractmethod
+    def _connect_writer(self) -> Connection: ...
 
-def ledger_path(url: str | None, root: Path) -> Path:
-    """The file of the ledger that `ledger.url` names, or of the default. Raises LedgerError for any other database."""
-    if url is None:
-        return root / ".pinstripe" / "ledger.db"
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the cause would show the text, and there may be a password in it
-        raise LedgerError('ledger.url is no URL: write "sqlite:///path/to/ledger.db", or leave it out') from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise LedgerError(
-            f"ledger.url = {parsed.render_as_string()!r} cannot be used: this version keeps its ledger in a SQLite"
-            ' file: write "sqlite:///path/to/ledger.db", or leave it out'
-        )
-    return root / parsed.database
+    @abstractmethod
+    def _begin_writing(self, connection: Connection, *, durable: bool) -> None:
+        """Begin a transaction, as the only writer of all."""
 
+    @abstractmethod
+    def _told(self, error: DBAPIError) -> LedgerError:
+        """In our words why the database did not do what it was asked."""
 
-def _make_private(path: Path) -> None:
-    """An empty file that only its owner may read, in such a folder: params and outputs may hold secrets."""
-    path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process is opening a ledger in this folder.
-
-    Of two that turn one new file to write-ahead mode, SQLite fails one at once, whatever its time-out.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    def _warnings(self) -> tuple[str, ...]:
+        return ()

@@ -1,73 +1,99 @@
-"""The sweep: what becomes of the runs whose bot is gone."""
+"""The sweep: what becomes of the runs whose bot is gone. Steps of a transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, select, text, update
 
-from pinstripe_bot.bot_lock import boot_id, is_alive
-from pinstripe_bot.ledger_schema import bots, run_of, runs, to_column, to_json
+from pinstripe_bot import ledger_runs
+from pinstripe_bot.bot_lock import boot_id
+from pinstripe_bot.ledger_bots import Witness
+from pinstripe_bot.ledger_schema import OPEN, bots, run_of, runs, to_column
+from pinstripe_bot.ledger_sql import both, execute, to_json
 from pinstripe_bot.occurrence import Reason, Run, RunState
 
-OPEN = text("runs.state IN ('queued', 'running')")  # as the index has it: with bound values it would not be used
+DISOWN = both("UPDATE runs SET owner = NULL WHERE id IN {ids}", ids=ledger_runs.IDS)
 
-DISOWN = text("UPDATE runs SET owner = NULL WHERE id IN (SELECT value FROM json_each(:ids))")
+INTERRUPT = both(
+    "UPDATE runs SET state = 'interrupted', reason = 'bot_died', finished_at = :now WHERE id IN {ids}",
+    ids=ledger_runs.IDS,
+)
 
-ADOPT = text("UPDATE runs SET owner = :bot WHERE id IN (SELECT value FROM json_each(:ids))")
+# Whose code a run keeps from starting: its owner's, or where the last attempt lingers, that attempt's.
+HOLDER = """
+    CASE WHEN owner IS NULL AND lingers = 1 THEN (
+        SELECT attempts.owner FROM attempts WHERE attempts.run_id = runs.id AND attempts.attempt = runs.attempt - 1
+    ) ELSE owner END
+"""
 
-INTERRUPT = text(
-    """
-    UPDATE runs SET state = 'interrupted', reason = 'bot_died', finished_at = :now
-    WHERE id IN (SELECT value FROM json_each(:ids))
+ABANDONED = both(
+    f"SELECT count(*) FROM bots WHERE stopped_at IS NOT NULL AND id IN (SELECT {HOLDER} FROM runs WHERE {OPEN})"
+)
+
+LET_GO = both(
+    f"""
+    UPDATE runs SET lingers = 0
+    WHERE {OPEN} AND lingers = 1 AND owner IS NULL AND {HOLDER} IN (SELECT id FROM bots WHERE stopped_at IS NOT NULL)
     """
 )
 
-
-def has_orphans(connection: Connection, locks: Path, *, bot: str, jobs: Collection[str]) -> bool:
-    """Whether `bury` or `adopt` would find anything: a look that writes nothing."""
-    unsigned = connection.scalars(select(bots.c.id).where(bots.c.stopped_at.is_(None)))
-    if any(other != bot and not is_alive(locks, other) for other in unsigned):
-        return True
-    released = connection.scalars(select(runs.c.job).where(OPEN, runs.c.owner.is_(None)).distinct())
-    return any(job in jobs for job in released)
+RetryAt = Callable[[Run], datetime | None]
+"""When an interrupted run is to be tried again, or None."""
 
 
-def bury(connection: Connection, locks: Path, *, bot: str, now: datetime) -> list[Run]:
-    """Release what dead bots have left queued; record what they had started as interrupted, and return it.
+def has_dead_bots(connection: Connection, witness: Witness, now: datetime) -> bool:
+    """Whether `bury` would find a dead bot, or runs of one that has signed out: a look that writes nothing."""
+    is_anyone_dead = not all(witness.living(connection, now).values())
+    return is_anyone_dead or bool(execute(connection, ABANDONED).scalar_one())
 
-    After a restart of the machine a queued run of a dead bot counts as started: starts are not written durably
-    enough to know (see `Ledger.start`).
+
+def bury(
+    connection: Connection, witness: Witness, now: datetime, *, retry_at: RetryAt, knows_starts: bool
+) -> tuple[list[Run], list[str]]:
+    """Release what dead bots have left queued; record what they had started as interrupted.
+
+    (The interrupted runs, the dead bots.) The runs of which `retry_at` says so are queued again. Where starts are
+    not written durably enough to know (`knows_starts`), a queued run of a dead bot counts as started after a restart
+    of the machine.
     """
-    alive = _living_bots(connection, locks, bot)
-    owned = select(runs, bots.c.boot_id).join(bots, runs.c.owner == bots.c.id)
-    rows = connection.execute(owned.where(OPEN, runs.c.owner.not_in(alive)).order_by(runs.c.id)).mappings().all()
+    orphans, dead = _orphans(connection, witness, now)
     boot = boot_id()
-    unstarted = {row["id"] for row in rows if row["state"] == RunState.QUEUED and row["boot_id"] == boot}
-    interrupted = [run_of(row) for row in rows if row["id"] not in unstarted]
-    connection.execute(DISOWN, {"ids": to_json(sorted(unstarted))})
-    connection.execute(INTERRUPT, {"ids": to_json([run.id for run in interrupted]), "now": to_column(now)})
+    unstarted = {
+        run.id for run, its_boot in orphans if run.state is RunState.QUEUED and (knows_starts or its_boot == boot)
+    }
+    execute(connection, DISOWN, ids=to_json(sorted(unstarted)))
+    started = [run for run, _ in orphans if run.state.is_open and run.id not in unstarted]
+    execute(connection, INTERRUPT, ids=to_json([run.id for run in started]), now=to_column(now))
+    ledger_runs.linger(connection, {run.id for run, _ in orphans}, lingers=False)
     ended = {"state": RunState.INTERRUPTED, "reason": Reason.BOT_DIED, "finished_at": now}
-    return [replace(run, **ended) for run in interrupted]
+    interrupted = [replace(run, **ended) for run in started]
+    interrupted = [replace(run, retry_at=retry_at(run)) for run in interrupted]
+    ledger_runs.retry_unless_cancelled(connection, interrupted)
+    execute(connection, LET_GO)
+    return interrupted, dead
 
 
-def adopt(connection: Connection, *, bot: str, wants: Callable[[str], bool]) -> list[Run]:
-    """Give `bot` every released run of the jobs that it wants; oldest due first."""
-    rows = connection.execute(
-        select(runs).where(OPEN, runs.c.owner.is_(None)).order_by(runs.c.due_at, runs.c.id)
-    ).mappings()
-    adopted = [run_of(row) for row in rows if wants(row["job"])]
-    connection.execute(ADOPT, {"ids": to_json([run.id for run in adopted]), "bot": bot})
-    return adopted
-
-
-def _living_bots(connection: Connection, locks: Path, me: str) -> list[str]:
-    """The bots whose lock is held; the others are signed out."""
-    unsigned = connection.scalars(select(bots.c.id).where(bots.c.stopped_at.is_(None))).all()
-    alive = [bot for bot in unsigned if bot == me or is_alive(locks, bot)]
-    dead = [bot for bot in unsigned if bot not in alive]
+def _orphans(connection: Connection, witness: Witness, now: datetime) -> tuple[list[tuple[Run, str]], list[str]]:
+    """(The open runs whose owner is dead or has signed out, each with its boot id; the dead, now signed out.)"""
+    living = witness.living(connection, now)
+    alive = [bot for bot, lives in living.items() if lives]
+    dead = [bot for bot, lives in living.items() if not lives]
     connection.execute(update(bots).where(bots.c.id.in_(dead)).values(stopped_at=bots.c.heartbeat_at))
-    return alive
+    owned = select(runs, bots.c.boot_id).join(bots, runs.c.owner == bots.c.id)
+    rows = connection.execute(owned.where(text(OPEN), runs.c.owner.not_in(alive)).order_by(runs.c.id)).mappings()
+    return [(run_of(row), row["boot_id"]) for row in rows], dead
+
+
+def adopt(connection: Connection, run_ids: list[int], *, bot: str) -> list[Run]:
+    """Make `bot` the owner of runs that nobody has, and read them; oldest due first."""
+    ledger_runs.take(connection, run_ids, bot=bot)
+    return read(connection, run_ids)
+
+
+def read(connection: Connection, run_ids: list[int]) -> list[Run]:
+    """These runs, oldest due first."""
+    found = select(runs).where(runs.c.id.in_(run_ids)).order_by(runs.c.due_at, runs.c.id)
+    return [run_of(row) for row in connection.execute(found).mappings()]

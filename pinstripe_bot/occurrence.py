@@ -31,6 +31,12 @@ class Reason(StrEnum):
     SHUTDOWN = "shutdown"  # cut off because the bot had to stop
     BOT_DIED = "bot_died"  # its bot was gone when another one looked
     JOB_REMOVED = "job_removed"  # claimed before a restart, and its job is no longer in the project
+    PAUSED = "paused"  # its job was paused
+    BOT_DOWN = "bot_down"  # came due while no bot ran, and is older than the newest catch_up_max
+    CLOCK_JUMP = "clock_jump"  # the same, where the clock jumped ahead or the machine slept
+    SKIP_ASKED = "skip_asked"  # a person asked to skip it
+    TIMEOUT = "timeout"  # ran longer than its job's timeout
+    CANCELLED = "cancelled"  # a person told it to end
 
 
 class RunState(StrEnum):
@@ -40,6 +46,8 @@ class RunState(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     SKIPPED = "skipped"
 
@@ -123,6 +131,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None = None
     result: Any = None
     output: str = ""
+    retry_at: datetime | None = None  # of an attempt that has ended: when the next one may start
 
     @property
     def duration(self) -> timedelta | None:
@@ -133,8 +142,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lateness(self) -> timedelta | None:
-        """From due (by hand: from asked for) to started, or None while it has not started; never negative."""
+        """From due (by hand: from asked for or later) to started, or None while it has not started; never negative."""
         if self.started_at is None:
             return None
-        wanted_at = self.claimed_at if self.schedule == MANUAL else self.due_at
+        wanted_at = max(self.claimed_at, self.due_at) if self.schedule == MANUAL else self.due_at
         return max(self.started_at - wanted_at, timedelta(0))

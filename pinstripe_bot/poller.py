@@ -1,4 +1,4 @@
-"""The poller: a thread that looks every few seconds for what other bots have left behind."""
+"""The poller: a thread that looks every second, or when it is woken, for what waits in the ledger."""
 
 from __future__ import annotations
 
@@ -7,32 +7,47 @@ from collections.abc import Callable
 
 import structlog
 
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S = 1.0
 
 log = structlog.get_logger("pinstripe")
 
 
 class Poller:
-    """Calls `look` every few seconds, until closed; an error of it is logged and ends nothing."""
+    """Calls `look` every second and whenever somebody wakes it, until closed; an error of it ends nothing."""
 
     def __init__(self, look: Callable[[], None], *, every_s: float = LOOK_EVERY_S) -> None:
         self._look = look
         self._every_s = every_s
-        self._closed = threading.Event()
+        self._is_closed = False
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="pinstripe-poller", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def wake(self) -> None:
+        """Look soon, instead of at the next second."""
+        self._woken.set()
+
     def close(self) -> None:
         """End the thread; a look that has begun is finished first. Harmless when called twice."""
-        self._closed.set()
+        self._is_closed = True
+        self._woken.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def _loop(self) -> None:
-        while not self._closed.wait(self._every_s):
+        is_told = False
+        while True:
+            self._woken.wait(self._every_s)
+            self._woken.clear()
+            if self._is_closed:
+                return
             try:
                 self._look()
-            except Exception as error:  # noqa: BLE001 - a wall: the outermost loop of this thread
-                log.debug("poll_failed", error=str(error))
+            except Exception:  # a wall: the outermost loop of this thread
+                if not is_told:
+                    log.exception("poll_failed")
+                is_told = True
+            else:
+                is_told = False

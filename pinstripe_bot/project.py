@@ -13,6 +13,7 @@ from typing import Any
 from pinstripe_bot.config import Config, LoadedConfig, load_config
 from pinstripe_bot.definition import Author, Definer, JobDefinition, check_defaults
 from pinstripe_bot.errors import BrokenFile, InvalidProject, UnknownJob, UnknownService
+from pinstripe_bot.hooks import HookDefinitions, define_hooks
 from pinstripe_bot.job import BackgroundJob, dasherize, declared_on
 from pinstripe_bot.loader import LoadedFile, Loader
 from pinstripe_bot.options import did_you_mean
@@ -21,6 +22,7 @@ from pinstripe_bot.services import ServiceDefinition, define_service
 from pinstripe_bot.workspace import RESERVED
 
 SERVICES = "lib/services"
+HOOKS_FILE = "lib/hooks.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Project:
     settings: LoadedConfig
     jobs: Mapping[str, JobDefinition]
     services: Mapping[str, ServiceDefinition]
+    hooks: HookDefinitions
     problems: tuple[Problem, ...]
 
     @property
@@ -53,8 +56,8 @@ class Project:
 
     @property
     def name(self) -> str:
-        """The name of the root folder."""
-        return self.root.name
+        """What `name` says, or the name of the root folder."""
+        return self.config.name or self.root.name
 
     @property
     def jobs_folder(self) -> Path:
@@ -98,21 +101,23 @@ class Project:
         *,
         environ: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
+        settings: LoadedConfig | None = None,
     ) -> Project:
         """Load the project in `root`; one broken file never hides the others.
 
-        `overrides` are settings by dotted key, as flags give them. Raises InvalidConfig for wrong settings
-        and InvalidProject where `root` is no folder; everything else is in `problems`.
+        `overrides` are settings by dotted key, as flags give them; with `settings` none are read. Raises
+        InvalidConfig for wrong settings and InvalidProject where `root` is no folder; all else is in `problems`.
         """
         folder = Path(root).resolve()
         if not folder.is_dir():
             raise InvalidProject(f"{str(root)!r} is no folder: give the project's root folder")
-        settings = load_config(folder, environ=environ, overrides=overrides)
-        project = cls(folder, settings, {}, {}, ())
+        settings = settings or load_config(folder, environ=environ, overrides=overrides)
+        project = cls(folder, settings, {}, {}, HookDefinitions({}), ())
         loading = _Loading(folder, settings.config)
         jobs = loading.jobs(project.jobs_folder)
         services = loading.services(folder / SERVICES)
-        return replace(project, jobs=jobs, services=services, problems=tuple(loading.problems))
+        hooks = loading.hooks(folder / HOOKS_FILE)
+        return replace(project, jobs=jobs, services=services, hooks=hooks, problems=tuple(loading.problems))
 
 
 class _Loading:
@@ -152,6 +157,17 @@ class _Loading:
             except BrokenFile as error:
                 self.problems.append(Problem(Place(error.path, error.line), str(error), service=name))
         return services
+
+    def hooks(self, path: Path) -> HookDefinitions:
+        if not path.is_file():
+            return HookDefinitions({})
+        try:
+            hooks = define_hooks(self._loader.load(path, path.parent, "lib"))
+        except BrokenFile as error:
+            self.problems.append(Problem(Place(error.path, error.line), str(error)))
+            return HookDefinitions({})
+        self.problems += [Problem(place, message) for place, message in hooks.problems]
+        return hooks
 
     def _named(self, paths: Iterable[Path], folder: Path) -> dict[str, list[Path]]:
         """{name: its files} of those that count."""

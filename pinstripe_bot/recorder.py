@@ -11,16 +11,20 @@ import structlog
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.control import RunControl
+from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.reports import report_ended
 
 RETRY_S = 1.0
-HEARTBEAT_S = 5.0
+BEATS_IN_A_LEASE = 6
 GATHER_S = 0.02
 GROUP = 500
 MOST = 2**63 - 1
 """The largest number that a column holds."""
+
+Said = tuple[int, int, int | None, int | None, str | None]
+"""What a running run says: (run, attempt, done, total, its output so far or None for no news)."""
 
 log = structlog.get_logger("pinstripe")
 
@@ -37,25 +41,46 @@ class Recorder:
         clock: Clock,
         controls: Mapping[int, RunControl],
         on_recorded: Callable[[Sequence[Run]], None],
+        stats: Callable[[], Mapping[str, Any]],
+        hooks: Hooks,
     ) -> None:
         self.is_behind = False  # whether the ledger refused the last write
         self._ledger = ledger
         self._clock = clock
         self._controls = controls
         self._on_recorded = on_recorded
+        self._stats = stats
+        self._hooks = hooks
         self._ended: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._is_closing = False
         self._given_up = threading.Event()
-        self._told: dict[int, tuple[int, int | None]] = {}  # the progress that the ledger has
+        self._told: dict[int, tuple[object, ...]] = {}  # what the ledger has of the words of running runs
+        self._lingering: set[int] = set()
+        self._came_back: set[int] = set()
         self._next_beat_s = 0.0
+        self._beaten_s = clock.monotonic()
         self._thread = threading.Thread(target=self._loop, name="pinstripe-recorder", daemon=True)
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the lease that the last heartbeat gave still runs; on SQLite the bot's lock file is as good."""
+        if self._ledger.store.is_one_machine:
+            return True
+        return self._clock.monotonic() < self._beaten_s + self._ledger.lease.total_seconds()
 
     def start(self) -> None:
         self._thread.start()
 
-    def record(self, run: Run) -> None:
-        """Hand over an ended run; returns at once."""
+    def record(self, run: Run, *, lingers: bool = False) -> None:
+        """Hand over an ended run, whose code goes on if it `lingers`; returns at once."""
+        if lingers:
+            self._lingering.add(run.id)
         self._ended.put(run)
+
+    def let_go(self, run_id: int) -> None:
+        """The code of a run that lingered has ended; returns at once."""
+        self._lingering.discard(run_id)
+        self._came_back.add(run_id)
 
     def close(self, timeout_s: float) -> None:
         """Write what is left and end the thread; gives up after `timeout_s`."""
@@ -75,7 +100,9 @@ class Recorder:
                     self._given_up.wait(GATHER_S)
                 unwritten = []
             elif unwritten and self._given_up.wait(RETRY_S):
+                log.error("outcomes_lost", runs=len(unwritten) + self._ended.qsize())
                 return
+            self._let_go()
             self._beat()
 
     def _collect(self, unwritten: list[Run]) -> None:
@@ -92,17 +119,18 @@ class Recorder:
 
     def _report(self, ended: Sequence[Run]) -> None:
         try:
-            report_ended(ended)
+            report_ended(ended, self._hooks)
         except Exception as error:  # noqa: BLE001 - a wall: without this thread no outcome is ever recorded
             log.error("report_failed", runs=len(ended), error=str(error))
 
     def _write(self, unwritten: list[Run]) -> bool:
         try:
-            recorded = self._ledger.finish(unwritten)
+            recorded = self._ledger.finish(unwritten, lingering=set(self._lingering))
         except Exception as error:  # noqa: BLE001 - a wall, as above
-            if not self.is_behind:
+            was_behind, self.is_behind = self.is_behind, True
+            if not was_behind:
                 log.error("outcomes_kept", runs=len(unwritten), error=str(error))
-            self.is_behind = True
+            self._ledger.trouble.note("outcomes", str(error))
             return False
         for run in unwritten:
             if run.id not in recorded:
@@ -110,28 +138,53 @@ class Recorder:
         if self.is_behind:
             log.info("outcomes_written", runs=len(unwritten))
         self.is_behind = False
+        self._ledger.trouble.note("outcomes", None)
         self._on_recorded(unwritten)
         return True
 
-    def _beat(self) -> None:
-        """Write the heartbeat now and then, and at once what jobs said of their progress."""
-        progress = {
-            run_id: counts
-            for run_id, control in list(self._controls.items())
-            if (counts := _counts(control.progress)) is not None and counts != self._told.get(run_id)
-        }
-        now_s = self._clock.monotonic()
-        if not progress and now_s < self._next_beat_s:
+    def _let_go(self) -> None:
+        came_back = set(self._came_back)
+        if not came_back:
             return
-        self._next_beat_s = now_s + HEARTBEAT_S
         try:
-            self._ledger.beat(self._clock.now(), progress)
+            self._ledger.let_go(came_back)
         except Exception as error:  # noqa: BLE001 - a wall, as above
             log.debug("heartbeat_missed", error=str(error))
         else:
-            self._told = {
-                run_id: told for run_id, told in {**self._told, **progress}.items() if run_id in self._controls
-            }
+            self._came_back -= came_back
+
+    def _beat(self) -> None:
+        """Renew the lease now and then, and write at once what jobs say."""
+        news = [said for control in list(self._controls.values()) if (said := self._news_of(control)) is not None]
+        now_s = self._clock.monotonic()
+        if not news and now_s < self._next_beat_s:
+            return
+        try:
+            was_alive = self._ledger.beat(self._clock.now(), [words for _, words in news], self._stats())
+        except Exception as error:  # noqa: BLE001 - a wall, as above
+            self._ledger.trouble.note("heartbeat", str(error))
+            self._next_beat_s = now_s + RETRY_S
+            return
+        self._ledger.trouble.note("heartbeat", None)
+        self._beaten_s = now_s
+        self._next_beat_s = now_s + self._ledger.lease.total_seconds() / BEATS_IN_A_LEASE
+        if not was_alive:
+            log.warning("bot_presumed_dead")
+        self._told |= {words[0]: told for told, words in news}
+        self._told = {run_id: told for run_id, told in self._told.items() if run_id in self._controls}
+
+    def _news_of(self, control: RunControl) -> tuple[tuple[object, ...], Said] | None:
+        """What a running run says that the ledger does not know: (a sign of it, the words)."""
+        run, output = control.run, control.output
+        if run is None:
+            return None
+        counts, size = _counts(control.progress), 0 if output is None else output.size
+        before = self._told.get(run.id, (run.attempt, None, 0))
+        if (run.attempt, counts, size) == before:
+            return None
+        done, total = counts or (None, None)
+        text = None if output is None or size == before[-1] else output.text()
+        return (run.attempt, counts, size), (run.id, run.attempt, done, total, text)
 
 
 def _counts(progress: tuple[Any, Any] | None) -> tuple[int, int | None] | None:

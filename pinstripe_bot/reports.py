@@ -8,7 +8,11 @@ from typing import Any
 
 import structlog
 
-from pinstripe_bot.ledger import Claim
+from pinstripe_bot.clock_jumps import Jump
+from pinstripe_bot.hook_calls import Hooks
+from pinstripe_bot.ledger import Claim, Ledger
+from pinstripe_bot.ledger_marks import Registration
+from pinstripe_bot.ledger_store import Opened
 from pinstripe_bot.logs import in_one_write
 from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.schedule import Schedule
@@ -16,8 +20,9 @@ from pinstripe_bot.schedule import Schedule
 log = structlog.get_logger("pinstripe")
 
 
-def report_claim(claim: Claim) -> None:
-    """Log what a claim decided, but for the runs, which log themselves."""
+def report_claim(claim: Claim, hooks: Hooks) -> None:
+    """Log and tell the hooks what a claim decided, but for the runs, which tell of themselves."""
+    hooks.passed(claim.passed)
     for occurrence in claim.passed:
         log.info(
             f"occurrence_{occurrence.decision}",
@@ -27,9 +32,26 @@ def report_claim(claim: Claim) -> None:
             reason=str(occurrence.reason),
             count=occurrence.count,
         )
-    for schedule in claim.superseded:
-        log.warning("schedule_superseded", job=schedule.job, schedule=schedule.name)
+    for schedule, by in claim.superseded.items():
+        log.warning("schedule_superseded", job=schedule.job, schedule=schedule.name, form=schedule.fingerprint, by=by)
     report_quarantine(claim.failed)
+
+
+def report_edited(registration: Registration) -> None:
+    """Log the schedules whose form is another one than the ledger knew; loudly where another bot knows another zone."""
+    for schedule, before in registration.edited.items():
+        form = schedule.fingerprint
+        log.info("schedule_edited", job=schedule.job, schedule=schedule.name, form=form, before=before)
+        _, _, zone_before = before.rpartition(" | once")[0].rpartition(" | ")
+        if registration.has_others and zone_before != schedule.zone.name:
+            log.warning(
+                "zones_disagree", job=schedule.job, schedule=schedule.name, here=schedule.zone.name, there=zone_before
+            )
+
+
+def report_jump(jump: Jump) -> None:
+    """Log that the wall clock was set, or that the machine slept."""
+    log.warning("clock_jumped", **jump.facts())
 
 
 def report_quarantine(failed: Mapping[Schedule, Exception]) -> None:
@@ -38,25 +60,47 @@ def report_quarantine(failed: Mapping[Schedule, Exception]) -> None:
         log.error("schedule_quarantined", job=schedule.job, schedule=schedule.name, error=str(error))
 
 
-def report_ledger(before: str | None, error: str | None) -> str | None:
-    """Say it once when the ledger goes away, and once when it is back; returns `error`."""
-    if error is not None and before is None:
-        log.error("ledger_lost", error=error)
-    if error is None and before is not None:
-        log.info("ledger_found")
-    return error
+def report_opened(ledger: Ledger, opened: Opened, *, is_watched: bool) -> None:
+    """Log which ledger this is, whom it covers, and what a person should know of it."""
+    place, covers = ledger.store.place, ledger.store.covers
+    if opened.is_new:
+        log.info("ledger_created", place=place, covers=covers)
+    elif opened.is_migrated:
+        log.info("ledger_migrated", place=place, covers=covers)
+    elif is_watched:
+        log.info("ledger_opened", place=place, covers=covers)
+    else:
+        log.debug("ledger_opened", place=place, covers=covers)
+    for warning in opened.warnings:
+        log.warning("ledger_unsafe", problem=warning)
+    if is_watched and ledger.place.moves_to is not None:
+        log.info("ledger_may_move", place=place, to=ledger.place.moves_to, command="pinstripe move-ledger")
 
 
-def report_ended(runs: Iterable[Run]) -> None:
-    """Log the one event that ends each of these runs."""
+def report_ended(runs: Iterable[Run], hooks: Hooks) -> None:
+    """Log the one event that ends each of these runs, or their attempts, and tell the hooks."""
     with in_one_write():
         for run in runs:
-            if run.error is not None:
-                log.error("run_failed", **_facts(run), **_error_facts(run.error))
-            elif run.state is RunState.INTERRUPTED:
-                log.warning("run_interrupted", **_facts(run))
-            else:
-                log.info(f"run_{run.state}", **_facts(run))
+            hooks.run_ended(run, is_last_attempt=run.retry_at is None)
+            _report_end(run)
+
+
+def _report_end(run: Run) -> None:
+    if run.retry_at is not None:
+        state, retry_at = str(run.state), run.retry_at.isoformat()
+        log.warning("attempt_ended", state=state, retry_at=retry_at, **_facts(run), **_error_facts(run.error))
+        return
+    match run.state:
+        case RunState.SUCCEEDED:
+            log.info("run_succeeded", **_facts(run))
+        case RunState.FAILED:
+            log.error("run_failed", **_facts(run), **_error_facts(run.error))
+        case RunState.TIMED_OUT:
+            log.error("run_timed_out", **_facts(run), **_error_facts(run.error))
+        case RunState.CANCELLED:
+            log.warning("run_cancelled", **_facts(run))
+        case _:
+            log.warning("run_interrupted", **_facts(run))
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -72,7 +116,9 @@ def _facts(run: Run) -> dict[str, Any]:
     return facts if run.reason is None else {**facts, "reason": str(run.reason)}
 
 
-def _error_facts(error: RunError) -> dict[str, str]:
+def _error_facts(error: RunError | None) -> dict[str, str]:
+    if error is None:
+        return {}
     return {"error_type": error.type, "error": error.message, "place": error.place, "traceback": error.traceback}
 
 

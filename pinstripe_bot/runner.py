@@ -7,9 +7,10 @@ import contextvars
 import copy
 import inspect
 import threading
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -18,14 +19,23 @@ from structlog.contextvars import bind_contextvars
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.control import RunControl
+from pinstripe_bot.deadlines import Deadlines
 from pinstripe_bot.errors import RunCancelled
 from pinstripe_bot.failure import describe_error
 from pinstripe_bot.ledger_schema import from_ts
 from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
 from pinstripe_bot.output import OUTPUT_LIMIT, RunOutput, capture, current_output
+from pinstripe_bot.policies import Isolation
 from pinstripe_bot.project import Project
 from pinstripe_bot.services import ProcessServices
 from pinstripe_bot.workspace import Caller, Workspace
+
+ENDS: Mapping[Reason, RunState] = {
+    Reason.SHUTDOWN: RunState.INTERRUPTED,
+    Reason.TIMEOUT: RunState.TIMED_OUT,
+    Reason.CANCELLED: RunState.CANCELLED,
+}
+"""How a run ends that was told to end, by why."""
 
 RESULT_LIMIT = 64 * 1024
 """Bytes of JSON that the ledger keeps of what a job returns."""
@@ -33,40 +43,89 @@ RESULT_LIMIT = 64 * 1024
 log = structlog.get_logger("pinstripe")
 
 
+KILLED_WITHIN = timedelta(seconds=5)
+"""How much longer than its `kill_after` a run in a process may take: by then the kernel has ended it."""
+
+
+class ProcessRuns(Protocol):
+    """Who performs runs in processes of their own."""
+
+    def perform(
+        self, run: Run, control: RunControl, bot: Caller, *, max_memory: int | None, kill_after: timedelta
+    ) -> tuple[Run, BaseException | None]:
+        """Perform a started run and wait for its end; the ended run, and what stands for its error."""
+
+
 class Runner:
     """Performs runs; safe to be called from many threads at once, each of which keeps an event loop for async jobs."""
 
-    def __init__(self, project: Project, shared: ProcessServices, clock: Clock) -> None:
-        self.controls: dict[int, RunControl] = {}  # of the runs that are running now, by run id
+    def __init__(
+        self,
+        project: Project,
+        shared: ProcessServices,
+        clock: Clock,
+        on_start: Callable[[Run], None] | None = None,
+        processes: ProcessRuns | None = None,
+    ) -> None:
+        self.controls: dict[int, RunControl] = {}  # of the runs whose code runs now, by run id
+        self.deadlines = Deadlines(clock)
+        self._on_start = on_start
+        self._processes = processes  # None in a child: there a run is performed here
         self._project = project
         self._shared = shared
         self._clock = clock
         self._loops = threading.local()
 
-    def run(self, run: Run, bot: Caller, *, parent: RunControl | None = None) -> tuple[Run, BaseException | None]:
-        """Perform a started run; the ended run, and what the job raised. Everything it raises ends here."""
+    def run(
+        self, run: Run, bot: Caller, *, parent: RunControl | None = None
+    ) -> tuple[Run, BaseException | None, RunControl]:
+        """Perform a started run; the ended run, what the job raised, and its control. Everything it raises ends here.
+
+        Whoever records the end asks `RunControl.end` first: it may have been recorded while the job did not listen.
+        """
+        control = RunControl(run, parent)
         # In a context of its own: what a job binds or sets ends with its run, and nothing needs to be unbound.
-        return contextvars.copy_context().run(self._run, run, bot, RunControl(run, parent))
+        ended, error = contextvars.copy_context().run(self._run, run, bot, control)
+        return ended, error, control
 
     def _run(self, run: Run, bot: Caller, control: RunControl) -> tuple[Run, BaseException | None]:
         self.controls[run.id] = control
-        output = RunOutput()
+        control.thread = threading.get_ident()
+        options = self._project.jobs[run.job].options
+        is_isolated = options["isolation"] is Isolation.PROCESS
+        patience = options["kill_after"] + (KILLED_WITHIN if is_isolated else timedelta(0))
+        self.deadlines.begin(control, options["timeout"], patience)
+        output = control.output = RunOutput()
         try:
-            _bind_log_keys(run)
+            bind_log_keys(run)
             with capture(output):
                 log.debug("run_started")
-                ended, error = self._perform(run, control, bot)
+                if self._on_start is not None:
+                    self._on_start(run)
+                perform = self._perform_in_process if is_isolated else self.perform
+                ended, error = perform(run, control, bot)
             ended = replace(ended, finished_at=self._clock.now(), output=output.text())
             return ended, error
         finally:
+            self.deadlines.end(control)
             del self.controls[run.id]
 
-    def _perform(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
+    def _perform_in_process(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
+        assert self._processes is not None
+        options = self._project.jobs[run.job].options
+        limits = {"max_memory": options["max_memory"], "kill_after": options["kill_after"]}
+        return self._processes.perform(run, control, bot, **limits)
+
+    def perform(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
+        """Perform a run here and now; what it raises ends here."""
         try:
             result = _as_json(self._work(run, control, bot))
         except BaseException as error:  # noqa: BLE001 - the wall: a job that raises or exits harms no other
-            if control.is_cancelled and _is_cancellation(error):
-                return replace(run, state=RunState.INTERRUPTED, reason=Reason.SHUTDOWN), error
+            reason = control.reason
+            if reason is not None and (_is_cancellation(error) or reason is not Reason.SHUTDOWN):
+                # A library may turn a cancellation into an error of its own: what comes after it is its doing.
+                told = None if _is_cancellation(error) else _described(error, self._project.root)
+                return replace(run, state=ENDS[reason], reason=reason, error=told), error
             return replace(run, state=RunState.FAILED, error=_described(error, self._project.root)), error
         return replace(run, state=RunState.SUCCEEDED, result=result), None
 
@@ -134,7 +193,7 @@ def is_inside_run() -> bool:
     return current_output.get() is not None
 
 
-def _bind_log_keys(run: Run) -> None:
+def bind_log_keys(run: Run) -> None:
     # Bound here, in the worker: a pool thread does not inherit its caller's context.
     bind_contextvars(
         job=run.job, schedule=run.schedule, run_id=run.id, due_at=run.due_at.isoformat(), attempt=run.attempt

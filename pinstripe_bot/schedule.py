@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pinstripe_bot.cron import CronExpression
+from pinstripe_bot.params import params_key
 from pinstripe_bot.policies import CatchUpPolicy, Overlap
-from pinstripe_bot.zones import Zone
+from pinstripe_bot.zones import Zone, zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +78,43 @@ def spread_offset_s(job: str, schedule: str, spread: timedelta | None) -> int:
         return 0
     digest = hashlib.blake2b(f"{job}\n{schedule}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % max(int(spread.total_seconds()), 1)
+
+
+def schedule_of(
+    job: str,
+    cron: CronExpression,
+    options: Mapping[str, Any],
+    *,
+    params: dict[str, Any],
+    params_json: str,
+    place: Place,
+) -> Schedule:
+    """The schedule of `job` with these options, which hold a value for each name of OPTIONS."""
+    name = options["name"] or cron.normalized
+    return Schedule(
+        job=job,
+        name=name,
+        cron=cron,
+        zone=zone(options["timezone"]),
+        dst=options["dst"],
+        offset_s=spread_offset_s(job, name, options["spread"]),
+        policy=catch_up_policy(options),
+        overlap=options["overlap"],
+        params=params,
+        params_json=params_json,
+        params_key=params_key(params_json),
+        enabled=options["enabled"],
+        place=place,
+    )
+
+
+def catch_up_policy(options: Mapping[str, Any]) -> CatchUpPolicy:
+    """The options that decide over an undecided window."""
+    max_lateness = options["max_lateness"]
+    return CatchUpPolicy(
+        catch_up=options["catch_up"],
+        late_after_s=options["late_after"].total_seconds(),
+        max_lateness_s=None if max_lateness is None else max_lateness.total_seconds(),
+        catch_up_max=options["catch_up_max"],
+        catch_up_spacing_s=options["catch_up_spacing"].total_seconds(),
+    )

@@ -40,6 +40,12 @@ class TravelClock:
             self._moved.wait_for(lambda: self._is_woken or self._now >= instant)
             self._is_woken = False
 
+    def sleep_to_next_second(self) -> None:
+        with self._moved:
+            wakes_s = self._monotonic_s + 1 - self._now.microsecond / 1_000_000
+            self._moved.wait_for(lambda: self._is_woken or self._monotonic_s > wakes_s - 1e-6)
+            self._is_woken = False
+
     def wake(self) -> None:
         with self._moved:
             self._is_woken = True

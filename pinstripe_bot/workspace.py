@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -36,6 +36,14 @@ class Caller(Protocol):
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
         """Run the job now, on this thread, in a workspace of its own. Raises RunFailed from the job's error."""
+
+    def enqueue_inside(
+        self, name: str, params: Mapping[str, Any], *, delay: float | str | timedelta | None, joining: Database | None
+    ) -> Run:
+        """Put a run of the job into the ledger, as a part of the transaction of `joining` where that can be."""
+
+    def may_commit(self, run: Run) -> bool:
+        """Whether a run is still its bot's, so that what it has done may be committed."""
 
 
 class Workspace:
@@ -166,6 +174,21 @@ class Workspace:
         self._refuse_in_transaction(name)  # here: a transaction belongs to this coroutine, not to the other thread
         return await asyncio.to_thread(self.bot.run_inside, self, name, params)
 
+    def enqueue_background_job(self, name: str, /, delay: float | str | timedelta | None = None, **params: Any) -> Run:
+        """Put a run of a job into the ledger and return it; a bot starts it, after `delay` ("10m", or seconds).
+
+        Inside a transaction of a PostgreSQL database that holds the ledger too, it commits or rolls back with that;
+        anywhere else it is written at once. Where the same work is open, the job's `overlap` may skip it.
+        """
+        self._refuse_after_end()
+        return self.bot.enqueue_inside(name, params, delay=delay, joining=self._database_in_transaction())
+
+    def _database_in_transaction(self) -> Database | None:
+        """The project's database, if what the caller writes there waits for a commit."""
+        if "database" not in self._services and not (self._atomic and self.config.database.url):
+            return None
+        return self.database if self.database.in_transaction else None
+
     def _refuse_in_transaction(self, name: str) -> None:
         database = self._services.get("database")
         if database is not None and database.in_transaction and self._shared.database_pool().is_sqlite:
@@ -184,12 +207,19 @@ class Workspace:
 
     def _open_database(self) -> Database:
         label = f"{self.run.job} #{self.run.id}" if self.run else "a workspace without a run"
-        database = self._shared.database_pool().open(label, atomic=self._atomic, guard=self._refuse_after_end)
+        database = self._shared.database_pool().open(
+            label, atomic=self._atomic, guard=self._refuse_after_end, commit_guard=self._refuse_if_lost
+        )
         return self._stack.enter_context(database)
 
     def _refuse_after_end(self) -> None:
         if self.control.has_ended:
             raise RunCancelled("the end of this run is already recorded: it may not change the database any more")
+
+    def _refuse_if_lost(self) -> None:
+        """As above, for what the ledger alone knows: this bot was taken for dead while it stood still."""
+        if self.run is not None and not self.bot.may_commit(self.run):
+            raise RunCancelled("another bot has taken this one for dead and ended this run: nothing of it is committed")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in RESERVED:

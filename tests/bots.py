@@ -11,11 +11,13 @@ from textwrap import dedent, indent
 from threading import Condition
 from typing import Any, NoReturn
 
+import psycopg
 import structlog
 from structlog.typing import EventDict
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_postgres import WRITER_LOCK, PostgresStore
 from pinstripe_bot.occurrence import Due, Run
 from pinstripe_bot.schedule import Schedule
 
@@ -64,24 +66,38 @@ def names_in(bot: Bot, name: str) -> dict[str, Any]:
     return names
 
 
-def rows(path: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """What a query finds in the ledger."""
-    connection = sqlite3.connect(path)
+def rows(ledger: Ledger | Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What a query finds in a ledger, past our own code; values stand in it as `?`."""
+    if isinstance(ledger, Ledger) and isinstance(ledger.store, PostgresStore):
+        with psycopg.connect(postgres_dsn(ledger), options="-c search_path=pinstripe") as server:
+            return server.execute(query.replace("?", "%s"), values or None).fetchall()
+    connection = sqlite3.connect(path_of(ledger))
     try:
         return connection.execute(query, values).fetchall()
     finally:
         connection.close()
 
 
+def path_of(ledger: Ledger | Path) -> Path:
+    """The file of a ledger in SQLite."""
+    path = ledger if isinstance(ledger, Path) else ledger.store.path
+    assert path is not None
+    return path
+
+
+def postgres_dsn(ledger: Ledger) -> str:
+    return ledger.place.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def decisions(bot: Bot) -> list[tuple[str, str, str | None, int]]:
     """(schedule, decision, reason, count) of all occurrences, in order of their due instants."""
     query = "SELECT schedule, decision, reason, count FROM occurrences ORDER BY due_at, id"
-    return rows(bot.ledger.path, query)
+    return rows(bot.ledger, query)
 
 
 def states(bot: Bot) -> list[tuple[str, str | None]]:
     """(state, reason) of all runs, oldest first."""
-    return rows(bot.ledger.path, "SELECT state, reason FROM runs ORDER BY id")
+    return rows(bot.ledger, "SELECT state, reason FROM runs ORDER BY id")
 
 
 def claim_only(bot: Bot) -> list[Run]:
@@ -96,7 +112,7 @@ def claim_only(bot: Bot) -> list[Run]:
 def crash(ledger: Ledger) -> None:
     """Let go of a bot's lock and files as the kernel does when its process is killed; nothing is written."""
     let_go(ledger)
-    ledger._store.close()
+    ledger.store.close()
 
 
 def let_go(ledger: Ledger) -> None:
@@ -109,9 +125,14 @@ def let_go(ledger: Ledger) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(ledger: Ledger | Path) -> Iterator[None]:
     """Another program holds the ledger's write lock."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    if isinstance(ledger, Ledger) and isinstance(ledger.store, PostgresStore):
+        with psycopg.connect(postgres_dsn(ledger)) as server:
+            server.execute("SELECT pg_advisory_xact_lock({}, {})".format(*WRITER_LOCK))
+            yield
+        return
+    connection = sqlite3.connect(path_of(ledger), isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -20,8 +20,10 @@ from sqlalchemy import make_url
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.config import Config, LedgerConfig
 from pinstripe_bot.database import Database, DatabasePool
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.project import Project
 from pinstripe_bot.testing import TravelClock
 
@@ -150,19 +152,33 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let every test of the ledger's rooms that uses a ledger run on SQLite and on PostgreSQL."""
+    if "ledger_kind" in metafunc.fixturenames:
+        both = metafunc.module.__name__.startswith(("test_ledger", "test_intake"))
+        metafunc.parametrize("ledger_kind", ["sqlite", "postgres"] if both else ["sqlite"])
+
+
 @pytest.fixture
-def make_bot(root: Path, clock: TravelClock) -> Iterator[Callable[..., Bot]]:
+def make_ledger(ledger_kind: str, root: Path, request: pytest.FixtureRequest) -> Callable[[], Ledger]:
+    """Give ledgers of the project in `root`, not yet open; they give up on a lock of another process after 50 ms."""
+    url = None if ledger_kind == "sqlite" else request.getfixturevalue("fresh_postgres_url")
+    place = ledger_place(Config(ledger=LedgerConfig(url=url)), root)
+    return lambda: Ledger(place, locks=root / ".pinstripe" / "bots", busy_timeout_s=0.05)
+
+
+@pytest.fixture
+def make_bot(root: Path, clock: TravelClock, make_ledger: Callable[[], Ledger]) -> Iterator[Callable[..., Bot]]:
     """Write these job files into the project and give a bot of it, planned; each is stopped after the test.
 
-    `settings` are flags by dotted key; its ledger gives up on a lock of another process after 50 ms.
+    `settings` are flags by dotted key.
     """
     made: list[Bot] = []
 
     def make(settings: dict[str, Any] | None = None, *, planned: bool = True, **files: str) -> Bot:
         write_jobs(root, **files)
         project = Project.load(root, environ={}, overrides={"workers": 2, **(settings or {})})
-        ledger = Ledger(root / ".pinstripe" / "ledger.db", busy_timeout_s=0.05)
-        bot = Bot(project, clock=clock, ledger=ledger)
+        bot = Bot(project, clock=clock, ledger=make_ledger())
         made.append(bot)
         if planned:
             bot.plan()
@@ -175,9 +191,9 @@ def make_bot(root: Path, clock: TravelClock) -> Iterator[Callable[..., Bot]]:
 
 
 @pytest.fixture
-def ledger(root: Path, clock: TravelClock) -> Iterator[Ledger]:
+def ledger(make_ledger: Callable[[], Ledger], clock: TravelClock) -> Iterator[Ledger]:
     """An open ledger that no bot uses."""
-    ledger = Ledger(root / ".pinstripe" / "ledger.db", busy_timeout_s=0.05)
+    ledger = make_ledger()
     ledger.open("shop", clock.now())
     yield ledger
     ledger.close(clock.now())

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from bots import EVERY_MINUTE, PATIENCE_S, WAITING, Ears, decisions, job, locked, names_in, rows, states
+from bots import EVERY_MINUTE, PATIENCE_S, WAITING, Ears, decisions, job, locked, names_in, path_of, rows, states
 
-from pinstripe_bot.bot import Bot, run_in_new_workspace
+from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import DatabaseError, LedgerError, LedgerUnavailable, WouldWait
 from pinstripe_bot.project import Project
+from pinstripe_bot.scripting import run_in_new_workspace
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
@@ -49,16 +50,16 @@ def test_a_tick_with_nothing_due_asks_nobody(make_bot: MakeBot, clock: TravelClo
     bot = make_bot(sweep=job())
     clock.travel(seconds=59)
 
-    with locked(bot.ledger.path):
+    with locked(bot.ledger):
         bot.tick()
 
-    assert bot.ledger_error is None
+    assert bot._trouble.error is None
 
 
 def test_a_claim_that_failed_is_offered_again_and_nothing_is_lost(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job(), other=job("return 1", "'1 * * * *'"))
     clock.travel(minutes=1)
-    with locked(bot.ledger.path):
+    with locked(bot.ledger):
         bot.tick()
         clock.travel(minutes=1)
         bot.tick()
@@ -76,7 +77,7 @@ def test_a_ledger_that_is_lost_is_said_once_and_once_when_it_is_back(make_bot: M
     bot = make_bot(sweep=job())
 
     with Ears() as ears:
-        with locked(bot.ledger.path):
+        with locked(bot.ledger):
             for _ in range(3):
                 clock.travel(minutes=1)
                 bot.tick()
@@ -89,7 +90,7 @@ def test_a_ledger_that_is_lost_is_said_once_and_once_when_it_is_back(make_bot: M
 def test_a_bot_without_its_ledger_is_not_ready(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
     bot.start()
-    with Ears() as ears, locked(bot.ledger.path):
+    with Ears() as ears, locked(bot.ledger):
         clock.travel(minutes=1)
         ears.wait_for("ledger_lost")
 
@@ -108,6 +109,23 @@ def test_what_a_claim_passed_is_logged(make_bot: MakeBot, clock: TravelClock) ->
 
     missed = ears.wait_for("occurrence_missed")
     assert (missed["job"], missed["reason"], missed["count"]) == ("sweep", "coalesced", 2)
+
+
+def test_a_clock_that_is_set_back_is_told_and_nothing_runs_again(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job())
+    clock.travel(minutes=2)
+    bot.tick()
+    decided = decisions(bot)
+
+    with Ears() as ears:
+        clock.jump(minutes=-2)
+        bot.tick()
+        clock.travel(minutes=2)
+        bot.tick()
+
+    assert ears.wait_for("clock_jumped")["direction"] == "backwards"
+    assert ears.names("clock_jumped") == ["clock_jumped"]
+    assert decisions(bot) == decided
 
 
 def test_a_tick_that_raises_does_not_end_the_loop(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -178,7 +196,7 @@ def test_stopping_before_the_start_is_harmless(make_bot: MakeBot) -> None:
 
     bot.stop()
 
-    assert not bot.ledger.path.exists()
+    assert not path_of(bot.ledger).exists()
 
 
 def test_a_stopped_bot_can_start_again(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -288,9 +306,9 @@ def test_a_bot_that_cannot_start_raises_in_the_caller_and_leaves_nothing_open(ma
 def test_a_ledger_that_locks_while_the_bot_plans_leaves_nothing_open(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job(), planned=False)
     bot.open()
-    lock = bot.ledger.path.parent / "bots" / f"{bot.ledger.bot}.lock"
+    lock = path_of(bot.ledger).parent / "bots" / f"{bot.ledger.bot}.lock"
 
-    with locked(bot.ledger.path), pytest.raises(LedgerUnavailable):
+    with locked(bot.ledger), pytest.raises(LedgerUnavailable):
         bot.start()
 
     assert not lock.exists()
@@ -303,7 +321,7 @@ def test_a_wrong_database_url_opens_no_ledger(make_bot: MakeBot) -> None:
     with pytest.raises(DatabaseError):
         bot.start()
 
-    assert not bot.ledger.path.exists()
+    assert not path_of(bot.ledger).exists()
 
 
 def test_many_bots_leave_no_file_open(make_bot: MakeBot) -> None:
@@ -393,7 +411,7 @@ def test_what_has_not_started_is_left_to_the_next_bot_with_its_parameters(
     following = make_bot()
 
     following.dispatcher.wait_until_idle()
-    (run,) = following.ledger.history("sweep")
+    (run,) = following.ledger.history.runs("sweep")
     assert (run.state, run.result) == ("succeeded", [2026, "<class 'datetime.date'>"])
 
 
@@ -498,8 +516,8 @@ def test_a_stopping_bot_takes_no_run_by_hand(make_bot: MakeBot, clock: TravelClo
 
     names_in(bot, "sweep")["go"].set()
     bot.stop()
-    assert bot.ledger.path.exists()
-    assert rows(bot.ledger.path, "SELECT count(*) FROM runs WHERE job = 'other'") == [(0,)]
+    assert path_of(bot.ledger).exists()
+    assert rows(bot.ledger, "SELECT count(*) FROM runs WHERE job = 'other'") == [(0,)]
 
 
 def test_a_service_that_fails_to_close_does_not_keep_the_bot_from_closing(make_bot: MakeBot, root: Path) -> None:
@@ -515,7 +533,7 @@ def test_a_service_that_fails_to_close_does_not_keep_the_bot_from_closing(make_b
 
     assert run.result == "mail"
     assert ears.names("service_close_failed") == ["service_close_failed"]
-    assert rows(bot.ledger.path, "SELECT count(*) FROM bots WHERE stopped_at IS NULL") == [(0,)]
+    assert rows(bot.ledger, "SELECT count(*) FROM bots WHERE stopped_at IS NULL") == [(0,)]
 
 
 # A second by hand
@@ -571,11 +589,11 @@ def test_a_second_of_long_ago_runs_whatever_max_lateness_says(make_bot: MakeBot)
 
 def test_a_second_moves_no_mark(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
-    before = rows(bot.ledger.path, "SELECT planned_to FROM schedules")
+    before = rows(bot.ledger, "SELECT planned_to FROM schedules")
 
     bot.run_background_jobs((clock.now() + timedelta(days=1)).timestamp())
 
-    assert rows(bot.ledger.path, "SELECT planned_to FROM schedules") == before
+    assert rows(bot.ledger, "SELECT planned_to FROM schedules") == before
 
 
 def test_a_disabled_schedule_is_never_due(make_bot: MakeBot, clock: TravelClock) -> None:

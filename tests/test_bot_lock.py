@@ -3,13 +3,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pinstripe_bot.bot_lock import BotLock, boot_id, is_alive
+from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
 
 
 def test_a_bot_that_holds_its_lock_is_alive(tmp_path: Path) -> None:
     lock = BotLock(tmp_path)
 
-    assert is_alive(tmp_path, lock.bot)
+    assert is_held(lock.path)
 
     lock.release()
 
@@ -17,7 +17,7 @@ def test_a_bot_that_holds_its_lock_is_alive(tmp_path: Path) -> None:
 def test_looking_at_a_live_bot_does_not_take_its_lock(tmp_path: Path) -> None:
     lock = BotLock(tmp_path)
 
-    answers = [is_alive(tmp_path, lock.bot) for _ in range(3)]
+    answers = [is_held(lock.path) for _ in range(3)]
 
     assert answers == [True, True, True]
     lock.release()
@@ -28,22 +28,21 @@ def test_a_bot_that_let_go_is_dead_and_leaves_no_file(tmp_path: Path) -> None:
 
     lock.release()
 
-    assert not is_alive(tmp_path, lock.bot)
+    assert is_held(lock.path) is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bot_whose_process_was_killed_is_dead_and_its_file_is_removed(tmp_path: Path) -> None:
+def test_the_lock_of_a_bot_whose_process_was_killed_is_free(tmp_path: Path) -> None:
     lock = BotLock(tmp_path)
     assert lock._descriptor is not None
     os.close(lock._descriptor)  # as the kernel does
     lock._descriptor = None
 
-    assert not is_alive(tmp_path, lock.bot)
-    assert list(tmp_path.iterdir()) == []
+    assert is_held(lock.path) is False
 
 
-def test_a_bot_that_was_never_there_is_dead(tmp_path: Path) -> None:
-    assert not is_alive(tmp_path, "0" * 32)
+def test_a_file_that_is_not_there_says_nothing(tmp_path: Path) -> None:
+    assert [is_held(tmp_path / "none.lock"), is_held(tmp_path), is_held(Path())] == [None, None, None]
 
 
 def test_letting_go_twice_is_harmless(tmp_path: Path) -> None:
@@ -52,7 +51,7 @@ def test_letting_go_twice_is_harmless(tmp_path: Path) -> None:
     lock.release()
     lock.release()
 
-    assert not is_alive(tmp_path, lock.bot)
+    assert is_held(lock.path) is None
 
 
 def test_two_bots_in_one_folder_do_not_meet(tmp_path: Path) -> None:
@@ -60,7 +59,7 @@ def test_two_bots_in_one_folder_do_not_meet(tmp_path: Path) -> None:
 
     one.release()
 
-    assert is_alive(tmp_path, other.bot)
+    assert is_held(other.path)
     other.release()
 
 

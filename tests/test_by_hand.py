@@ -37,7 +37,7 @@ def test_a_run_by_hand_is_recorded_under_a_schedule_of_its_own(make_bot: MakeBot
     run = bot.run_background_job("sweep")
 
     assert (run.schedule, run.result) == ("manual", "manual")
-    assert bot.ledger.history() == [run]
+    assert bot.ledger.history.runs() == [run]
 
 
 def test_a_job_may_be_named_in_any_case(make_bot: MakeBot) -> None:
@@ -71,7 +71,7 @@ def test_parameters_are_cast_and_kept(make_bot: MakeBot) -> None:
     run = bot.run_background_job("sweep", {"limit": "5"})
 
     assert run.result == 6
-    assert rows(bot.ledger.path, "SELECT params FROM runs") == [('{"limit":5}',)]
+    assert rows(bot.ledger, "SELECT params FROM runs") == [('{"limit":5}',)]
 
 
 def test_parameters_that_do_not_fit_leave_no_trace(make_bot: MakeBot) -> None:
@@ -155,7 +155,7 @@ def test_a_called_job_that_fails_raises_from_its_own_error(make_bot: MakeBot, ca
 
     run = bot.run_background_job("caller")
 
-    callee = bot.ledger.history("callee")[0]
+    callee = bot.ledger.history.runs("callee")[0]
     told = "the job 'callee' failed: KeyError: 'shop'"
     assert run.result == [told, "KeyError('shop')", callee.id]
 
@@ -218,7 +218,7 @@ def test_the_plain_call_inside_an_event_loop_is_refused(make_bot: MakeBot) -> No
 
     assert run.error is not None
     assert "await self.run_background_job_async('callee')" in run.error.message
-    assert bot.ledger.history("callee") == []
+    assert bot.ledger.history.runs("callee") == []
 
 
 def test_a_call_inside_a_transaction_on_sqlite_is_refused(make_bot: MakeBot, database: str) -> None:
@@ -229,7 +229,7 @@ def test_a_call_inside_a_transaction_on_sqlite_is_refused(make_bot: MakeBot, dat
 
     assert run.error is not None
     assert (run.error.type, "call it after the transaction" in run.error.message) == ("WouldWait", True)
-    assert bot.ledger.history("callee") == []
+    assert bot.ledger.history.runs("callee") == []
 
 
 def test_an_async_call_inside_a_transaction_on_sqlite_is_refused(make_bot: MakeBot, database: str) -> None:
@@ -270,12 +270,12 @@ def test_a_call_while_the_ledger_is_locked_fails_the_caller_and_leaves_nothing(
     names = names_in(bot, "caller")
     assert names["begun"].wait(PATIENCE_S)
 
-    with Ears() as ears, locked(bot.ledger.path):
+    with Ears() as ears, locked(bot.ledger):
         names["go"].set()
         failed = ears.wait_for("run_failed")
 
     assert failed["error_type"] == LedgerUnavailable.__name__
-    assert bot.ledger.history("callee") == []
+    assert bot.ledger.history.runs("callee") == []
 
 
 @both_forms
@@ -288,7 +288,7 @@ def test_a_cancelled_job_takes_the_one_it_called_along(make_bot: MakeBot, callin
     caller.start()
     assert names_in(bot, "callee")["begun"].wait(PATIENCE_S)
 
-    bot.dispatcher.cancel_running()
+    bot.dispatcher.running.cancel_all()
 
     caller.join(PATIENCE_S)
     assert states(bot) == [("interrupted", "shutdown")] * 2
@@ -300,7 +300,7 @@ def test_a_cancelled_job_calls_no_other(make_bot: MakeBot) -> None:
     caller.start()
     assert names_in(bot, "caller")["begun"].wait(PATIENCE_S)
 
-    bot.dispatcher.cancel_running()
+    bot.dispatcher.running.cancel_all()
 
     caller.join(PATIENCE_S)
     assert states(bot) == [("interrupted", "shutdown")]
@@ -315,4 +315,4 @@ def test_a_job_that_asks_the_bot_for_a_worker_is_refused(make_bot: MakeBot, call
 
     assert run.error is not None
     assert (run.error.type, "call self.run_background_job(name)" in run.error.message) == (WouldWait.__name__, True)
-    assert bot.ledger.history("sweep") == []
+    assert bot.ledger.history.runs("sweep") == []

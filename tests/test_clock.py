@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 from bots import PATIENCE_S
@@ -39,6 +39,34 @@ def test_sleeping_ends_at_the_instant() -> None:
     clock.sleep_until(instant)
 
     assert clock.now() >= instant - timedelta(milliseconds=1)
+
+
+class SetBack(SystemClock):
+    """A clock that is set back by an hour after the first look at it."""
+
+    looks = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        return super().now() - LONG * (self.looks > 1)
+
+
+def test_a_clock_that_is_set_back_lets_nobody_sleep_past_the_next_second() -> None:
+    clock = SetBack()
+    start_s = clock.monotonic()
+
+    clock.sleep_to_next_second()
+
+    assert clock.monotonic() - start_s < PATIENCE_S
+
+
+def test_a_wake_ends_the_sleep_to_the_next_second() -> None:
+    clock = TravelClock()
+
+    clock.wake()
+    clock.sleep_to_next_second()
+
+    assert clock.monotonic() == 0
 
 
 def test_a_wake_ends_the_sleep_of_another_thread() -> None:

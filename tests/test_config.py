@@ -207,6 +207,18 @@ def test_what_is_no_address_is_refused(tmp_path: Path, host: str) -> None:
     assert 'is not "HOST:PORT"' in problems(tmp_path, overrides={"server.host": host})
 
 
+def test_the_record_is_kept_and_a_bot_believed_as_long_as_the_settings_say(tmp_path: Path) -> None:
+    config = loaded(tmp_path, 'retention = "90d"', PINSTRIPE_LEDGER__LEASE="5s").config
+
+    assert (config.retention, config.ledger.lease) == (timedelta(days=90), timedelta(seconds=5))
+
+
+def test_a_month_is_kept_and_a_bot_believed_for_half_a_minute(tmp_path: Path) -> None:
+    config = loaded(tmp_path).config
+
+    assert (config.retention, config.ledger.lease) == (timedelta(days=30), timedelta(seconds=30))
+
+
 # What is wrong with them
 
 
@@ -227,6 +239,15 @@ def test_a_wrong_value_is_named_with_its_line_and_what_is_wanted(tmp_path: Path)
     said = problems(tmp_path, '# ours\n\nworkers = "many"')
 
     assert said == 'pinstripe.toml, line 3: workers = "many" is not accepted: write a whole number from 1 to 1000'
+
+
+def test_a_duration_beyond_its_limits_is_named_with_them(tmp_path: Path) -> None:
+    said = problems(tmp_path, '# ours\nretention = "59m"', PINSTRIPE_LEDGER__LEASE="0")
+
+    assert said.splitlines()[1:] == [
+        "  pinstripe.toml, line 2: retention = '59m' is not accepted: write a duration from 1h to 3650d",
+        "  PINSTRIPE_LEDGER__LEASE: ledger.lease = '0s' is not accepted: write a duration from 1s to 1d",
+    ]
 
 
 def test_a_wrong_value_in_a_variable_is_named_with_the_variable(tmp_path: Path) -> None:
@@ -253,6 +274,9 @@ def test_a_wrong_value_in_pyproject_toml_is_named_with_its_line(tmp_path: Path) 
         "jobs = 3",
         "shutdown_timeout = '-5s'",
         "shutdown_timeout = true",
+        "retention = 'for ever'",
+        "retention = '11000d'",
+        "ledger.lease = '25h'",
         "timezone = 'Mars/Olympus'",
         "timezone = 1",
         "database.url = 'shop.db'",

@@ -11,7 +11,7 @@ import pytest
 
 from pinstripe_bot.definition import JobDefinition, check_defaults
 from pinstripe_bot.errors import InvalidConfig, InvalidParams
-from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
+from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Isolation, Overlap, RetryPolicy
 
 HEADER = "from pinstripe_bot import BackgroundJob, background_job\n"
 CLEANUP = "lib/background_jobs/cleanup.py"
@@ -427,12 +427,91 @@ class Cleanup(BackgroundJob):
 def test_an_option_of_a_later_version_is_told_with_its_line(problems):
     text = """
 class Cleanup(BackgroundJob):
-    timeout = "10m"
+    queue = "slow"
 
     def run(self): ...
 """
 
-    assert problems(text) == [(3, "the option 'timeout' is not implemented by this version: remove it")]
+    assert problems(text) == [(3, "the option 'queue' is not implemented by this version: remove it")]
+
+
+def test_an_attribute_that_is_nearly_an_option_of_a_later_version_is_not_sent_there(problems):
+    text = """
+class Cleanup(BackgroundJob):
+    multitenant = True
+
+    def run(self): ...
+"""
+
+    ((line, message),) = problems(text)
+
+    assert line == 3
+    assert message == (
+        "the attribute 'multitenant' looks like the option 'multi_tenant', which is not implemented by this version:"
+        " remove it, or rename it"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class Cleanup(BackgroundJob):\n    max_memory = '1GB'\n    def run(self): ...",
+        "@background_job(\n    '* * * * *', max_memory='1GB')\ndef cleanup(workspace): ...",
+    ],
+    ids=["class", "function"],
+)
+def test_a_limit_of_memory_without_a_process_is_told(problems, text):
+    ((_, message),) = problems(text)
+
+    assert message == 'max_memory limits only a job with isolation="process": write that too, or max_memory = None'
+
+
+def test_a_misspelt_isolation_is_told_without_a_word_on_memory(problems):
+    text = "class Cleanup(BackgroundJob):\n    max_memory = '1GB'\n    isolation = 'proces'\n    def run(self): ..."
+
+    assert problems(text) == [(3, """isolation = 'proces' is not accepted: write "thread" or "process\"""")]
+
+
+def test_a_process_may_have_a_limit_of_memory(define):
+    job = define("@background_job(isolation='process', max_memory='1GB')\ndef cleanup(workspace): ...")
+
+    assert (job.options["isolation"], job.options["max_memory"]) == (Isolation.PROCESS, 10**9)
+
+
+def test_a_catch_up_belongs_to_a_schedule_or_to_all_of_a_job(define):
+    text = """
+class Cleanup(BackgroundJob):
+    catch_up = "all"
+    catch_up_max = 5
+
+    @classmethod
+    def meta(cls):
+        cls.schedule("0 3 * * *")
+        cls.schedule("0 4 * * *", catch_up_max=7, catch_up_spacing="30s")
+
+    def run(self): ...
+"""
+
+    first, second = define(text).schedules
+
+    assert first.policy == CatchUpPolicy(CatchUp.ALL, 60, None, 5, 0)
+    assert second.policy == CatchUpPolicy(CatchUp.ALL, 60, None, 7, 30)
+
+
+def test_a_job_without_a_word_is_not_tried_again(define):
+    assert define("@background_job\ndef cleanup(workspace): ...").retry == RetryPolicy(0, 10, 3600)
+
+
+def test_the_retries_of_a_job_are_its_policy(define):
+    text = "class Cleanup(BackgroundJob):\n    retries = 3\n    backoff = ('5s', '1m')\n    def run(self): ..."
+
+    assert define(text).retry == RetryPolicy(3, 5, 60)
+
+
+def test_the_settings_give_a_backoff_as_a_list(define):
+    settings = '[job_defaults]\nretries = 2\nbackoff = ["5s", "1m"]'
+
+    assert define("@background_job\ndef cleanup(workspace): ...", settings).retry == RetryPolicy(2, 5, 60)
 
 
 @pytest.mark.parametrize("value", ["def timezone(self): ...", "timezone = property(lambda self: 'UTC')"])

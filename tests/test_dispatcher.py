@@ -39,7 +39,7 @@ def test_no_more_runs_at_once_than_workers(make_bot: MakeBot, clock: TravelClock
     for one in range(5):
         names_in(bot, f"sweep-{one}")["go"].set()
     bot.dispatcher.wait_until_idle(PATIENCE_S)
-    assert {run.result for run in bot.ledger.history()} == {"pinstripe-worker-1", "pinstripe-worker-2"}
+    assert {run.result for run in bot.ledger.history.runs()} == {"pinstripe-worker-1", "pinstripe-worker-2"}
 
 
 def test_only_as_many_runs_are_marked_as_started_as_workers_are_free(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -97,7 +97,7 @@ def test_after_the_flag_no_run_starts_and_what_waits_is_released(make_bot: MakeB
     names_in(bot, "sweep-0")["go"].set()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     assert states(bot) == [("succeeded", None), ("queued", None), ("queued", None)]
-    assert rows(bot.ledger.path, "SELECT owner FROM runs WHERE state = 'queued'") == [(None,), (None,)]
+    assert rows(bot.ledger, "SELECT owner FROM runs WHERE state = 'queued'") == [(None,), (None,)]
 
 
 def test_what_is_dispatched_after_the_stop_is_released(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -109,7 +109,7 @@ def test_what_is_dispatched_after_the_stop_is_released(make_bot: MakeBot, clock:
     bot.dispatcher.dispatch(claimed)
 
     assert bot.dispatcher.wait_until_idle(0)
-    assert rows(bot.ledger.path, "SELECT DISTINCT state, owner FROM runs") == [("queued", None)]
+    assert rows(bot.ledger, "SELECT DISTINCT state, owner FROM runs") == [("queued", None)]
 
 
 def test_stopping_while_a_herd_is_dispatched_loses_nothing(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -131,7 +131,7 @@ def test_stopping_while_a_herd_is_dispatched_loses_nothing(make_bot: MakeBot, cl
 
     stopping.join()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
-    assert set(rows(bot.ledger.path, "SELECT state, owner FROM runs")) <= {
+    assert set(rows(bot.ledger, "SELECT state, owner FROM runs")) <= {
         ("succeeded", bot.ledger.bot),
         ("queued", None),
     }
@@ -155,7 +155,7 @@ def test_while_the_ledger_is_locked_a_run_waits_and_then_starts(make_bot: MakeBo
     claimed = claim_only(bot)
 
     with Ears() as ears:
-        with locked(bot.ledger.path):
+        with locked(bot.ledger):
             bot.dispatcher.dispatch(claimed)
             ears.wait_for("starts_delayed")
             assert not names_in(bot, "sweep")["begun"].is_set()
@@ -188,7 +188,7 @@ def test_the_progress_of_running_jobs_can_be_asked(make_bot: MakeBot, clock: Tra
     bot.tick()
     assert names_in(bot, "sweep")["begun"].wait(PATIENCE_S)
 
-    progress = bot.dispatcher.progress()
+    progress = bot.dispatcher.running.progress()
 
     names_in(bot, "sweep")["go"].set()
     assert progress == [(3, 10)]
@@ -199,7 +199,7 @@ def test_closing_gives_up_on_a_locked_ledger(make_bot: MakeBot, clock: TravelClo
     clock.travel(minutes=1)
     bot.tick()
     assert names_in(bot, "sweep")["begun"].wait(PATIENCE_S)
-    with Ears() as ears, locked(bot.ledger.path):
+    with Ears() as ears, locked(bot.ledger):
         names_in(bot, "sweep")["go"].set()
         ears.wait_for("outcomes_kept")
 

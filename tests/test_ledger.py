@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 from bots import PATIENCE_S, claim_only, decisions, job, locked, rows, states
@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
-from pinstripe_bot.ledger import Ledger, read_last_runs
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_history import read_last_runs
 from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
+MakeLedger = Callable[[], Ledger]
 
 
 def ended(run: Run, clock: TravelClock, state: RunState = RunState.SUCCEEDED) -> Run:
@@ -22,7 +24,7 @@ def ended(run: Run, clock: TravelClock, state: RunState = RunState.SUCCEEDED) ->
 
 
 def test_a_bot_signs_in(ledger: Ledger, clock: TravelClock) -> None:
-    (row,) = rows(ledger.path, "SELECT id, kind, started_at, heartbeat_at, stopped_at FROM bots")
+    (row,) = rows(ledger, "SELECT id, kind, started_at, heartbeat_at, stopped_at FROM bots")
 
     now = int(clock.now().timestamp()) * 1_000_000
     assert row == (ledger.bot, "bot", now, now, None)
@@ -33,7 +35,7 @@ def test_a_bot_signs_out_when_it_closes(ledger: Ledger, clock: TravelClock) -> N
 
     ledger.close(clock.now())
 
-    stopped = rows(ledger.path, "SELECT stopped_at FROM bots")
+    stopped = rows(ledger, "SELECT stopped_at FROM bots")
     assert stopped == [(int(clock.now().timestamp()) * 1_000_000,)]
 
 
@@ -44,10 +46,10 @@ def test_closing_twice_is_harmless(ledger: Ledger, clock: TravelClock) -> None:
 
 
 def test_closing_a_locked_ledger_says_so_and_lets_go_of_everything(ledger: Ledger, clock: TravelClock) -> None:
-    with locked(ledger.path), pytest.raises(LedgerUnavailable):
+    with locked(ledger), pytest.raises(LedgerUnavailable):
         ledger.close(clock.now())
 
-    assert list((ledger.path.parent / "bots").iterdir()) == []
+    assert list(ledger._locks.iterdir()) == []
 
 
 def test_a_ledger_can_be_opened_again_as_another_bot(ledger: Ledger, clock: TravelClock) -> None:
@@ -59,30 +61,50 @@ def test_a_ledger_can_be_opened_again_as_another_bot(ledger: Ledger, clock: Trav
     assert ledger.bot != first
 
 
-def test_a_ledger_that_is_not_open_has_no_bot(tmp_path: Path) -> None:
+def test_a_ledger_that_is_not_open_has_no_bot(make_ledger: MakeLedger) -> None:
     with pytest.raises(LedgerError, match="call open"):
-        _ = Ledger(tmp_path / "ledger.db").bot
+        _ = make_ledger().bot
 
 
-def test_a_folder_of_locks_that_cannot_be_made_leaves_nothing_open(tmp_path: Path, clock: TravelClock) -> None:
-    tmp_path.joinpath("bots").touch()
-    ledger = Ledger(tmp_path / "ledger.db")
+def test_a_folder_of_locks_that_cannot_be_made_leaves_nothing_open(make_ledger: MakeLedger, clock: TravelClock) -> None:
+    ledger = make_ledger()
+    ledger._locks.parent.mkdir()
+    ledger._locks.touch()
 
     with pytest.raises(LedgerError, match="make it a writable folder"):
         ledger.open("shop", clock.now())
 
     with pytest.raises(LedgerUnavailable, match="is closed"):
-        ledger.history()
+        ledger.history.runs()
 
 
-def test_a_start_is_given_once(make_bot: MakeBot, clock: TravelClock) -> None:
+def test_a_start_whose_answer_was_lost_is_given_again(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
     clock.travel(minutes=1)
     claimed = claim_only(bot)
 
-    started = [bot.ledger.start(claimed, clock.now()), bot.ledger.start(claimed, clock.now())]
+    started = [bot.ledger.start(claimed, clock.now()) for _ in range(2)]
 
-    assert [[run.state for run in group] for group in started] == [["running"], []]
+    assert started[0] == started[1] == bot.ledger.history.runs()
+
+
+def test_a_start_is_given_to_one_bot(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot, other = make_bot(sweep=job()), make_bot()
+    clock.travel(minutes=1)
+    claimed = claim_only(bot)
+
+    started = [one.ledger.start(claimed, clock.now()) for one in (other, bot)]
+
+    assert [[run.state for run in group] for group in started] == [[], ["running"]]
+
+
+def test_a_run_that_has_ended_cannot_be_started(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job())
+    clock.travel(minutes=1)
+    claimed = claim_only(bot)
+    bot.ledger.finish([ended(run, clock) for run in bot.ledger.start(claimed, clock.now())])
+
+    assert bot.ledger.start(claimed, clock.now()) == []
 
 
 def test_an_end_is_recorded_once(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -135,7 +157,7 @@ def test_the_end_of_a_run_comes_back_whole(make_bot: MakeBot, clock: TravelClock
 
     bot.ledger.finish([whole])
 
-    assert bot.ledger.history() == [whole]
+    assert bot.ledger.history.runs() == [whole]
 
 
 def test_only_the_owner_releases(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -145,7 +167,7 @@ def test_only_the_owner_releases(make_bot: MakeBot, clock: TravelClock) -> None:
 
     other.ledger.release(claimed)
 
-    assert rows(bot.ledger.path, "SELECT owner FROM runs") == [(bot.ledger.bot,)]
+    assert rows(bot.ledger, "SELECT owner FROM runs") == [(bot.ledger.bot,)]
 
 
 def test_a_released_run_cannot_be_started_by_its_former_owner(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -178,10 +200,10 @@ def test_progress_is_written_with_the_heartbeat(make_bot: MakeBot, clock: Travel
     runs = bot.ledger.claim_second(bot.project.schedules, int(clock.now().timestamp()), clock.now())
     (run,) = bot.ledger.start(runs, clock.now())
 
-    bot.ledger.beat(clock.now(), {run.id: (3, 10)})
+    bot.ledger.beat(clock.now(), [(run.id, run.attempt, 3, 10, None)])
 
-    assert rows(bot.ledger.path, "SELECT progress_done, progress_total FROM runs") == [(3, 10)]
-    assert rows(bot.ledger.path, "SELECT heartbeat_at FROM bots") == [(int(clock.now().timestamp()) * 1_000_000,)]
+    assert rows(bot.ledger, "SELECT progress_done, progress_total FROM runs") == [(3, 10)]
+    assert rows(bot.ledger, "SELECT heartbeat_at FROM bots") == [(int(clock.now().timestamp()) * 1_000_000,)]
 
 
 def test_the_history_has_the_newest_run_first(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -191,7 +213,7 @@ def test_the_history_has_the_newest_run_first(make_bot: MakeBot, clock: TravelCl
         bot.tick()
         bot.dispatcher.wait_until_idle()
 
-    minutes = [run.due_at.minute for run in bot.ledger.history(limit=2)]
+    minutes = [run.due_at.minute for run in bot.ledger.history.runs(limit=2)]
 
     assert minutes == [3, 2]
 
@@ -201,7 +223,7 @@ def test_the_history_of_one_job_leaves_out_the_others(make_bot: MakeBot, clock: 
     clock.travel(minutes=1)
     claim_only(bot)
 
-    assert [run.job for run in bot.ledger.history("sweep")] == ["sweep"]
+    assert [run.job for run in bot.ledger.history.runs("sweep")] == ["sweep"]
 
 
 def test_the_last_run_of_every_job_is_read_beside_a_running_bot(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -211,21 +233,56 @@ def test_the_last_run_of_every_job_is_read_beside_a_running_bot(make_bot: MakeBo
         bot.tick()
         bot.dispatcher.wait_until_idle()
 
-    last = read_last_runs(bot.ledger.path)
+    last = read_last_runs(bot.ledger.place)
 
     assert {name: run.due_at.minute for name, run in last.items()} == {"sweep": 2, "other": 2}
 
 
-def test_without_a_ledger_there_are_no_last_runs_and_none_is_made(tmp_path: Path) -> None:
-    assert read_last_runs(tmp_path / "ledger.db") == {}
-    assert list(tmp_path.iterdir()) == []
+def test_without_a_ledger_there_are_no_last_runs_and_none_is_made(make_ledger: MakeLedger) -> None:
+    place = make_ledger().place
+
+    assert [read_last_runs(place), read_last_runs(place)] == [{}, {}]
+
+
+def test_of_bots_that_claim_at_once_each_instant_goes_to_one(
+    make_ledger: MakeLedger, make_bot: MakeBot, clock: TravelClock
+) -> None:
+    project = make_bot(sweep=job(), other=job("return 1", "'*/2 * * * *'"), third=job()).project
+    bots = [
+        Bot(project, clock=clock, ledger=Ledger(make_ledger().place, locks=project.root / "locks")) for _ in range(4)
+    ]
+    together, claimed = Barrier(len(bots)), []
+
+    def claim(bot: Bot) -> None:
+        together.wait()
+        claimed.extend(bot.ledger.start(claim_only(bot), clock.now()))
+
+    for bot in bots:
+        bot.plan()
+    for _ in range(5):
+        clock.travel(minutes=1)
+        threads = [Thread(target=claim, args=[bot]) for bot in bots]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for bot in bots:
+            bot.ledger.finish([ended(run, clock) for run in bot.ledger.own_runs([])])
+
+    assert sorted((run.job, run.due_at.minute) for run in claimed) == [
+        *(("other", minute) for minute in (2, 4)),
+        *(("sweep", minute) for minute in (1, 2, 3, 4, 5)),
+        *(("third", minute) for minute in (1, 2, 3, 4, 5)),
+    ]
+    for bot in bots:
+        bot.stop()
 
 
 def test_while_the_ledger_is_locked_nothing_is_claimed(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
     clock.travel(minutes=1)
 
-    with locked(bot.ledger.path), pytest.raises(LedgerUnavailable):
+    with locked(bot.ledger), pytest.raises(LedgerUnavailable):
         claim_only(bot)
 
     assert decisions(bot) == []

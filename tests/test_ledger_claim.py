@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from bots import EVERY_MINUTE, WAITING, claim_only, decisions, job, names_in, rows, states
+from msgspec.structs import replace
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
@@ -36,7 +39,7 @@ def test_two_bots_share_the_work_of_many_instants(make_bot: MakeBot, clock: Trav
             bot.tick()
             bot.dispatcher.wait_until_idle()
 
-    owners = rows(one.ledger.path, "SELECT owner, count(*) FROM runs GROUP BY owner ORDER BY owner")
+    owners = rows(one.ledger, "SELECT owner, count(*) FROM runs GROUP BY owner ORDER BY owner")
 
     assert owners == sorted([(one.ledger.bot, 5), (other.ledger.bot, 5)])
 
@@ -168,7 +171,7 @@ def test_a_stretch_of_missed_instants_says_from_when_until_when(make_bot: MakeBo
 
     bot.tick()
 
-    stretch = rows(bot.ledger.path, "SELECT due_at, until_at, count FROM occurrences WHERE decision = 'missed'")
+    stretch = rows(bot.ledger, "SELECT due_at, until_at, count FROM occurrences WHERE decision = 'missed'")
     assert stretch == [((start + 60) * 1_000_000, (start + 180) * 1_000_000, 3)]
 
 
@@ -225,3 +228,243 @@ def test_an_instant_claimed_ahead_splits_a_stretch(make_bot: MakeBot, clock: Tra
         (EVERY_MINUTE, "missed", "coalesced", 1),
         (EVERY_MINUTE, "run", None, 1),
     ]
+
+
+# Catching up with all of them
+
+
+ALL = "'* * * * *', catch_up='all'"
+
+
+def take(bot: Bot, *, most: int = 100) -> list[Run]:
+    return bot.ledger.take_available(bot.project.jobs, bot.clock.now(), most=most)
+
+
+def end(bot: Bot, runs: list[Run], state: RunState = RunState.SUCCEEDED, *, lingers: bool = False) -> None:
+    """Start these runs and end them."""
+    now = bot.clock.now()
+    started = bot.ledger.start(runs, now)
+    ended = [replace(run, state=state, finished_at=now) for run in started]
+    bot.ledger.finish(ended, lingering=[run.id for run in ended] if lingers else [])
+
+
+def minutes(runs: list[Run]) -> list[int]:
+    return [run.due_at.minute for run in runs]
+
+
+def test_catching_up_with_all_makes_a_run_for_each_that_waits_in_the_ledger(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(sweep=job("return 1", ALL))
+    clock.travel(minutes=3)
+    dues = bot.timetable.due(int(clock.now().timestamp()))
+
+    claim = bot.ledger.claim(dues, clock.now())
+
+    assert (claim.runs, claim.waiting) == ([], 3)
+    assert rows(bot.ledger, "SELECT state, owner, in_turn FROM runs") == [("queued", None, 1)] * 3
+
+
+def test_one_instant_is_no_catching_up(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", ALL))
+    clock.travel(minutes=1)
+
+    assert minutes(claim_only(bot)) == [1]
+
+
+def test_runs_of_a_catch_up_start_one_after_another_oldest_first(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", ALL))
+    clock.travel(minutes=3)
+    claim_only(bot)
+    taken = []
+
+    while found := take(bot):
+        taken += [minutes(found), minutes(take(bot))]
+        end(bot, found)
+
+    assert taken == [[1], [], [2], [], [3], []]
+
+
+def test_a_catch_up_waits_for_a_run_that_lingers(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", ALL))
+    clock.travel(minutes=2)
+    claim_only(bot)
+    (first,) = take(bot)
+    end(bot, [first], RunState.TIMED_OUT, lingers=True)
+    waiting = take(bot)
+
+    bot.ledger.let_go([first.id])
+
+    assert [minutes(waiting), minutes(take(bot))] == [[], [2]]
+
+
+def test_a_catch_up_waits_for_no_other_work(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", f"{ALL}, params={{'a': 1}}", f"{ALL}, name='b', params={{'a': 2}}", takes="a"))
+    clock.travel(minutes=2)
+    claim_only(bot)
+
+    assert [run.params for run in take(bot)] == [{"a": 1}, {"a": 2}]
+
+
+def test_a_catch_up_has_its_spacing(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", f"{ALL}, catch_up_spacing='10m'"))
+    clock.travel(minutes=3)
+    now = int(clock.now().timestamp())
+    claim_only(bot)
+
+    available = [(at // 1_000_000 - now) for (at,) in rows(bot.ledger, "SELECT available_at FROM runs ORDER BY id")]
+
+    assert available == [0, 600, 1200]
+
+
+def test_a_spaced_run_waits_for_its_time(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", f"{ALL}, catch_up_spacing='10m'"))
+    clock.travel(minutes=2)
+    claim_only(bot)
+    end(bot, take(bot))
+    early = take(bot)
+
+    clock.travel(minutes=10)
+
+    assert [minutes(early), minutes(take(bot))] == [[], [2]]
+
+
+def test_what_is_more_than_may_be_caught_up_is_missed(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", f"{ALL}, catch_up_max=2"))
+    clock.travel(minutes=5)
+
+    claim_only(bot)
+
+    run = (EVERY_MINUTE, "run", None, 1)
+    assert decisions(bot) == [(EVERY_MINUTE, "missed", "bot_down", 3), run, run]
+
+
+def test_overlap_does_not_compare_runs_of_one_catch_up_but_the_next_instant_with_them(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(sweep=job("return 1", ALL))
+    clock.travel(minutes=2)
+    claim_only(bot)
+    clock.travel(minutes=1)
+
+    claim_only(bot)
+
+    run = (EVERY_MINUTE, "run", None, 1)
+    assert decisions(bot) == [run, run, (EVERY_MINUTE, "skipped", "overlap", 1)]
+
+
+def test_a_catch_up_meets_a_run_that_still_runs(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", ALL))
+    clock.travel(minutes=1)
+    bot.ledger.start(claim_only(bot), clock.now())
+    clock.travel(minutes=2)
+
+    claim_only(bot)
+
+    skipped = (EVERY_MINUTE, "skipped", "overlap", 1)
+    assert decisions(bot) == [(EVERY_MINUTE, "run", None, 1), skipped, skipped]
+
+
+# Overlaps that wait
+
+
+QUEUE = "'* * * * *', overlap='queue'"
+
+
+def test_one_overlap_waits_and_a_further_one_is_skipped(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", QUEUE))
+    for _ in range(3):
+        clock.travel(minutes=1)
+        claim_only(bot)
+
+    assert [decision[1:3] for decision in decisions(bot)] == [("run", None), ("run", None), ("skipped", "overlap")]
+    assert rows(bot.ledger, "SELECT owner, in_turn FROM runs ORDER BY id") == [(bot.ledger.bot, 0), (None, 1)]
+
+
+def test_the_one_that_waits_runs_when_the_first_has_ended(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", QUEUE))
+    clock.travel(minutes=1)
+    first = claim_only(bot)
+    clock.travel(minutes=1)
+    claim_only(bot)
+    waiting = take(bot)
+
+    end(bot, first)
+
+    assert [minutes(waiting), minutes(take(bot))] == [[], [2]]
+
+
+def test_while_the_one_that_waited_runs_another_one_waits(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", QUEUE))
+    clock.travel(minutes=1)
+    first = claim_only(bot)
+    clock.travel(minutes=1)
+    claim_only(bot)
+    end(bot, first)
+    second = bot.ledger.start(take(bot), clock.now())
+    clock.travel(minutes=1)
+
+    claim_only(bot)
+
+    assert minutes(second) == [2]
+    assert rows(bot.ledger, "SELECT state FROM runs ORDER BY id") == [("succeeded",), ("running",), ("queued",)]
+
+
+def test_two_schedules_due_at_one_instant_make_one_run_also_where_overlaps_wait(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(sweep=job("return 1", QUEUE, "'*/1 * * * *', overlap='queue', name='too'"))
+    clock.travel(minutes=1)
+
+    claim_only(bot)
+
+    assert sorted(one[1:3] for one in decisions(bot)) == [("run", None), ("skipped", "same_instant")]
+
+
+def test_an_overlap_waits_for_a_run_of_another_bot(make_bot: MakeBot, clock: TravelClock) -> None:
+    one, other = make_bot(sweep=job("return 1", QUEUE)), make_bot()
+    clock.travel(minutes=1)
+    first = claim_only(one)
+    clock.travel(minutes=1)
+    claim_only(other)
+    waiting = take(other)
+
+    end(one, first)
+
+    assert [minutes(waiting), minutes(take(other)), take(one)] == [[], [2], []]
+
+
+def test_a_bot_works_off_what_waits_by_itself(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", ALL))
+    clock.travel(minutes=3)
+    bot.tick()
+
+    for _ in range(3):
+        bot._intake.look()
+        bot.dispatcher.wait_until_idle()
+
+    assert states(bot) == [("succeeded", None)] * 3
+
+
+@pytest.mark.parametrize(("overlap", "decision"), [("skip", "skipped"), ("queue", "run"), ("allow", "run")])
+def test_a_run_that_lingers_overlaps(make_bot: MakeBot, clock: TravelClock, overlap: str, decision: str) -> None:
+    bot = make_bot(sweep=job("return 1", f"'* * * * *', overlap='{overlap}'"))
+    clock.travel(minutes=1)
+    end(bot, claim_only(bot), RunState.TIMED_OUT, lingers=True)
+    clock.travel(minutes=1)
+
+    starting = claim_only(bot)
+
+    assert decisions(bot)[1][1] == decision
+    assert len(starting) == (overlap == "allow")
+
+
+def test_a_run_that_has_let_go_overlaps_no_more(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job())
+    clock.travel(minutes=1)
+    first = claim_only(bot)
+    end(bot, first, RunState.TIMED_OUT, lingers=True)
+    bot.ledger.let_go([run.id for run in first])
+    clock.travel(minutes=1)
+
+    assert minutes(claim_only(bot)) == [2]

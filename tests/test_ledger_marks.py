@@ -85,7 +85,7 @@ def test_a_removed_schedule_keeps_its_row(make_bot: MakeBot) -> None:
 
     bot = make_bot(sweep="", other=job())
 
-    removed = rows(bot.ledger.path, "SELECT job FROM schedules WHERE removed_at IS NOT NULL")
+    removed = rows(bot.ledger, "SELECT job FROM schedules WHERE removed_at IS NOT NULL")
     assert removed == [("sweep",)]
 
 
@@ -120,7 +120,7 @@ def test_a_newer_bot_plans_an_edited_schedule_and_the_old_one_stops(make_bot: Ma
     new.tick()
 
     new.dispatcher.wait_until_idle()
-    assert [run.result for run in new.ledger.history()] == ["new"]
+    assert [run.result for run in new.ledger.history.runs()] == ["new"]
     assert len(old.timetable) == 0
 
 
@@ -132,7 +132,7 @@ def test_a_bot_that_is_superseded_in_one_schedule_plans_the_others(make_bot: Mak
     old.tick()
 
     old.dispatcher.wait_until_idle()
-    assert [run.job for run in old.ledger.history()] == ["other"]
+    assert [run.job for run in old.ledger.history.runs()] == ["other"]
 
 
 def test_a_mark_moves_with_every_claim(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -141,7 +141,7 @@ def test_a_mark_moves_with_every_claim(make_bot: MakeBot, clock: TravelClock) ->
 
     bot.tick()
 
-    marks = rows(bot.ledger.path, "SELECT planned_to FROM schedules")
+    marks = rows(bot.ledger, "SELECT planned_to FROM schedules")
     assert marks == [(int(clock.now().timestamp()) * 1_000_000,)]
 
 

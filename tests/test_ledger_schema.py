@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import inspect
 
+from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_schema import from_column, from_ts, metadata, to_column
-from pinstripe_bot.testing import TravelClock
+from pinstripe_bot.ledger_schema import error_of, from_column, from_ts, metadata, outcome_row, to_column
+from pinstripe_bot.occurrence import Run, RunError, RunState
 
 
 @pytest.mark.parametrize(
@@ -39,44 +38,38 @@ def test_a_whole_second_becomes_an_aware_instant() -> None:
 
 
 def test_the_tables_are_those_of_the_schema(ledger: Ledger) -> None:
-    engine = create_engine(f"sqlite:///{ledger.path}")
-
-    tables = set(inspect(engine).get_table_names())
-
-    engine.dispose()
-    assert tables == set(metadata.tables)
+    with ledger.store.reading() as connection:
+        assert set(inspect(connection).get_table_names()) == set(metadata.tables)
 
 
 def test_an_occurrence_exists_once(ledger: Ledger) -> None:
     insert = (
         "INSERT INTO occurrences (job, schedule, due_at, decision, claimed_at, bot) VALUES ('a', 'b', 1, 'run', 1, 'c')"
     )
-    connection = sqlite3.connect(ledger.path)
-    connection.execute(insert)
 
-    with pytest.raises(sqlite3.IntegrityError):
-        connection.execute(insert)
+    with ledger.store.writing() as connection:
+        connection.exec_driver_sql(insert)
 
-    connection.close()
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "SELECT DISTINCT job, params_key FROM runs WHERE state IN ('queued', 'running') AND job IN ('a', 'b')",
-        "SELECT * FROM runs WHERE runs.state IN ('queued', 'running') AND owner NOT IN ('a')",
-    ],
-)
-def test_open_runs_are_found_by_their_index(ledger: Ledger, query: str) -> None:
-    connection = sqlite3.connect(ledger.path)
-
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
-
-    connection.close()
-    assert "runs_open" in str(plan)
+    with pytest.raises(LedgerUnavailable, match=r"(?i)unique"), ledger.store.writing() as connection:
+        connection.exec_driver_sql(insert)
 
 
-def test_a_run_row_is_private_to_the_owner_of_the_file(ledger: Ledger, clock: TravelClock) -> None:
-    modes = {path.stat().st_mode & 0o077 for path in Path(ledger.path.parent).iterdir()}
+def test_what_no_encoding_can_write_of_an_error_is_escaped() -> None:
+    error = RunError(type="ValueError", message="\udcff", place="a.py:1 in run", traceback="half a \ud83d")
+    run = Run(
+        id=1,
+        job="sweep",
+        schedule="manual",
+        due_at=from_ts(0),
+        state=RunState.FAILED,
+        claimed_at=from_ts(0),
+        params={},
+        finished_at=from_ts(1),
+        error=error,
+    )
 
-    assert modes == {0}
+    column = outcome_row(run)[5]
+
+    kept = error_of(column)
+    assert kept is not None
+    assert (kept.message, kept.traceback) == ("\\udcff", "half a \\ud83d")

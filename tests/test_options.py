@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from pinstripe_bot.options import OPTIONS, PLANNED, close_option, did_you_mean, read_options
-from pinstripe_bot.policies import CatchUp, Overlap
+from pinstripe_bot.options import OPTIONS, PLANNED, Backoff, close_option, did_you_mean, looks_like, read_options
+from pinstripe_bot.policies import CatchUp, Isolation, OnInterrupt, Overlap
 
 
 def problem_of(place: str, **written: object) -> str:
@@ -19,8 +19,10 @@ def problem_of(place: str, **written: object) -> str:
     ("name", "written", "value"),
     [
         ("overlap", "skip", Overlap.SKIP),
+        ("overlap", "queue", Overlap.QUEUE),
         ("overlap", "allow", Overlap.ALLOW),
         ("catch_up", "latest", CatchUp.LATEST),
+        ("catch_up", "all", CatchUp.ALL),
         ("catch_up", "none", CatchUp.NONE),
         ("max_lateness", "1h30m", timedelta(minutes=90)),
         ("max_lateness", 90, timedelta(seconds=90)),
@@ -34,6 +36,29 @@ def problem_of(place: str, **written: object) -> str:
         ("spread", "10m", timedelta(minutes=10)),
         ("spread", None, None),
         ("enabled", "True", True),
+        ("catch_up_max", 1000, 1000),
+        ("catch_up_max", "7", 7),
+        ("catch_up_spacing", "10s", timedelta(seconds=10)),
+        ("catch_up_spacing", 0, timedelta(0)),
+        ("timeout", "10m", timedelta(minutes=10)),
+        ("timeout", 0.5, timedelta(seconds=0.5)),
+        ("timeout", None, None),
+        ("kill_after", "0s", timedelta(0)),
+        ("isolation", "process", Isolation.PROCESS),
+        ("isolation", "thread", Isolation.THREAD),
+        ("max_memory", "256MB", 256_000_000),
+        ("max_memory", 268_435_456, 268_435_456),
+        ("max_memory", None, None),
+        ("retries", 3, 3),
+        ("retries", 0, 0),
+        ("retries", "3", 3),
+        ("backoff", "30s", Backoff(timedelta(seconds=30), timedelta(hours=1))),
+        ("backoff", ("10s", "20s"), Backoff(timedelta(seconds=10), timedelta(seconds=20))),
+        ("backoff", [60, "1d"], Backoff(timedelta(minutes=1), timedelta(days=1))),
+        ("backoff", "2h", Backoff(timedelta(hours=2), timedelta(hours=2))),
+        ("on_interrupt", "retry", OnInterrupt.RETRY),
+        ("retention", "1h", timedelta(hours=1)),
+        ("retention", None, None),
     ],
 )
 def test_an_option_is_read(name, written, value):
@@ -43,9 +68,9 @@ def test_an_option_is_read(name, written, value):
 @pytest.mark.parametrize(
     ("name", "written"),
     [
-        ("overlap", "queue"),
+        ("overlap", "wait"),
         ("overlap", ["skip"]),
-        ("catch_up", "all"),
+        ("catch_up", "newest"),
         ("catch_up", None),
         ("max_lateness", "soon"),
         ("max_lateness", -1),
@@ -61,6 +86,35 @@ def test_an_option_is_read(name, written, value):
         ("spread", "0s"),
         ("spread", "25h"),
         ("enabled", "perhaps"),
+        ("catch_up_max", 0),
+        ("catch_up_max", 1001),
+        ("catch_up_max", True),
+        ("catch_up_max", 2.0),
+        ("catch_up_max", None),
+        ("catch_up_spacing", "25h"),
+        ("catch_up_spacing", -1),
+        ("timeout", 0),
+        ("timeout", "2y"),
+        ("timeout", "366d"),
+        ("kill_after", None),
+        ("kill_after", "2d"),
+        ("isolation", "container"),
+        ("max_memory", "lots"),
+        ("max_memory", "999KB"),
+        ("max_memory", 0),
+        ("retries", -1),
+        ("retries", 1001),
+        ("retries", "many"),
+        ("retries", None),
+        ("backoff", ("1h", "10s")),
+        ("backoff", ("10s",)),
+        ("backoff", ("1s", "2s", "3s")),
+        ("backoff", ("10s", "soon")),
+        ("backoff", None),
+        ("backoff", -1),
+        ("on_interrupt", "restart"),
+        ("retention", "59m"),
+        ("retention", "3651d"),
     ],
 )
 def test_a_value_that_an_option_does_not_take_is_told_with_what_to_write(name, written):
@@ -77,12 +131,45 @@ def test_a_misspelt_option_is_refused_with_the_right_one():
 def test_an_option_like_no_other_is_refused_with_all_of_them():
     message = problem_of("schedule", wibble=1)
 
-    assert message.startswith("unknown option 'wibble': known are atomic, catch_up, dst, enabled")
+    assert message.startswith("unknown option 'wibble': known are atomic, backoff, catch_up, catch_up_max")
 
 
 @pytest.mark.parametrize("name", sorted(PLANNED))
 def test_an_option_of_a_later_version_is_refused_and_not_ignored(name):
     assert problem_of("job", **{name: 1}) == (f"the option {name!r} is not implemented by this version: remove it")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("tenant_filter", "tenants_filter"), ("multiTenant", "multi_tenant"), ("Queue", "queue")]
+)
+def test_a_near_miss_of_an_option_of_a_later_version_is_not_sent_there(name, option):
+    assert problem_of("job", **{name: 1}) == (
+        f"unknown option {name!r}: it looks like the option {option!r}, which is not implemented by this version:"
+        " remove it, or rename it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("timeot", "timeout"), ("retrys", "retries"), ("maxMemory", "max_memory")]
+)
+def test_a_near_miss_is_sent_to_one_option(name, option):
+    assert problem_of("job", **{name: 1}) == f"unknown option {name!r}: did you mean {option!r}?"
+
+
+@pytest.mark.parametrize(
+    "name", ["timeout", "kill_after", "isolation", "max_memory", "retries", "backoff", "retention"]
+)
+def test_what_belongs_to_the_whole_job_stands_on_no_schedule(name):
+    assert problem_of("schedule", **{name: None}) == f"the option {name!r} cannot stand here: write it on a job"
+
+
+@pytest.mark.parametrize("name", ["catch_up_max", "catch_up_spacing"])
+def test_a_schedule_may_have_a_catch_up_of_its_own(name):
+    assert read_options({name: 7}, "schedule")[1] == {}
+
+
+def test_a_backoff_is_shown_as_it_is_written():
+    assert str(Backoff(timedelta(seconds=90), timedelta(days=1))) == '("1m30s", "1d")'
 
 
 def test_a_name_belongs_to_a_schedule():
@@ -143,6 +230,7 @@ def test_a_near_miss_is_taken_for_an_option(name, option):
 @pytest.mark.parametrize("name", ["LIMIT", "BATCH_SIZE", "table", "recipients", "url", "template", "days"])
 def test_the_constants_of_a_job_are_its_own(name):
     assert close_option(name) is None
+    assert looks_like(name) is None
 
 
 def test_every_option_with_a_default_takes_it():

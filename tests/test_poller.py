@@ -55,3 +55,34 @@ def test_closing_one_that_never_started_is_harmless():
 
     poller.close()
     poller.close()
+
+
+def test_whoever_wakes_it_makes_it_look_at_once():
+    looked = threading.Event()
+    poller = Poller(looked.set, every_s=3600)
+    poller.start()
+
+    poller.wake()
+
+    assert looked.wait(PATIENCE_S)
+    poller.close()
+
+
+def test_closing_ends_the_wait():
+    poller = Poller(lambda: None, every_s=3600)
+    poller.start()
+
+    poller.close()
+
+    assert not poller._thread.is_alive()
+
+
+def test_being_woken_after_the_closing_is_harmless():
+    looks: list[None] = []
+    poller = Poller(lambda: looks.append(None), every_s=3600)
+    poller.start()
+    poller.close()
+
+    poller.wake()
+
+    assert looks == []

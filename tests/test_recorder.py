@@ -23,7 +23,7 @@ class Recording:
         self.ended = replace(self.run, state=RunState.SUCCEEDED, finished_at=clock.now())
         self.control = RunControl(self.run)
         self.heard: list[Run] = []
-        self.recorder = Recorder(bot.ledger, clock, {self.run.id: self.control}, self._hear)
+        self.recorder = Recorder(bot.ledger, clock, {self.run.id: self.control}, self._hear, dict, bot.hooks)
 
     def _hear(self, ended: Sequence[Run]) -> None:
         self.heard += ended
@@ -78,7 +78,7 @@ def test_an_end_that_somebody_else_wrote_first_is_refused_and_told(
 
 def test_while_the_ledger_is_locked_an_end_is_kept_and_written_later(recording: Recording, bot: Bot) -> None:
     with Ears() as ears:
-        with locked(bot.ledger.path):
+        with locked(bot.ledger):
             recording.recorder.start()
             recording.recorder.record(recording.ended)
             ears.wait_for("outcomes_kept")
@@ -90,7 +90,7 @@ def test_while_the_ledger_is_locked_an_end_is_kept_and_written_later(recording: 
 
 
 def test_a_recorder_that_cannot_write_gives_up_and_ends(recording: Recording, bot: Bot) -> None:
-    with locked(bot.ledger.path):
+    with locked(bot.ledger):
         recording.recorder.start()
         recording.recorder.record(recording.ended)
 
@@ -107,7 +107,7 @@ def test_the_heartbeat_says_when(recording: Recording, bot: Bot, clock: TravelCl
     recording.recorder.start()
     recording.recorder.close(PATIENCE_S)
 
-    beaten = rows(bot.ledger.path, "SELECT heartbeat_at FROM bots")
+    beaten = rows(bot.ledger, "SELECT heartbeat_at FROM bots")
     assert beaten == [(int(clock.now().timestamp()) * 1_000_000,)]
 
 
@@ -130,4 +130,4 @@ def test_progress_is_written_as_far_as_it_is_a_number(
     recording.recorder.start()
     recording.recorder.close(PATIENCE_S)
 
-    assert rows(bot.ledger.path, "SELECT progress_done, progress_total FROM runs") == [kept]
+    assert rows(bot.ledger, "SELECT progress_done, progress_total FROM runs") == [kept]

@@ -155,7 +155,7 @@ def test_a_run_sees_its_facts(make_bot: MakeBot, clock: TravelClock) -> None:
     bot.tick()
 
     bot.dispatcher.wait_until_idle()
-    (run,) = bot.ledger.history()
+    (run,) = bot.ledger.history.runs()
     before, now = "2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z"
     assert run.result == ["sweep", "*/5 * * * *", run.id, 1, now, before, now]
 
@@ -168,7 +168,7 @@ def test_a_job_cannot_change_the_parameters_of_the_next_run(make_bot: MakeBot, c
         bot.tick()
         bot.dispatcher.wait_until_idle()
 
-    assert [run.result for run in bot.ledger.history()] == [{"shops": [1, 2]}] * 2
+    assert [run.result for run in bot.ledger.history.runs()] == [{"shops": [1, 2]}] * 2
 
 
 def test_a_run_ends_in_one_event(make_bot: MakeBot) -> None:
@@ -284,7 +284,7 @@ def _cancelled(bot: Bot) -> Run:
     caller = threading.Thread(target=lambda: found.append(bot.run_background_job("sweep")))
     caller.start()
     assert names_in(bot, "sweep")["begun"].wait(PATIENCE_S)
-    bot.dispatcher.cancel_running()
+    bot.dispatcher.running.cancel_all()
     caller.join(PATIENCE_S)
     return found[0]
 
@@ -306,4 +306,4 @@ def test_a_run_that_has_ended_is_no_longer_watched(make_bot: MakeBot) -> None:
 
     bot.run_background_job("sweep")
 
-    assert bot.dispatcher.busy == 0
+    assert bot.dispatcher.running.is_empty

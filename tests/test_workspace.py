@@ -10,13 +10,13 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import text as sql
 
-from pinstripe_bot.bot import run_in_new_workspace
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.control import RunControl
-from pinstripe_bot.database import DatabasePool
+from pinstripe_bot.database import Database, DatabasePool
 from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
-from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.occurrence import Reason, Run, RunState
 from pinstripe_bot.project import Project
+from pinstripe_bot.scripting import run_in_new_workspace
 from pinstripe_bot.services import ProcessServices
 from pinstripe_bot.testing import TravelClock
 from pinstripe_bot.workspace import Workspace
@@ -57,6 +57,10 @@ class Callee:
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
         self.asked.append((name, dict(params)))
         return replace(RUN, job=name, state=RunState.SUCCEEDED)
+
+    def enqueue_inside(self, name: str, params: Mapping[str, Any], *, delay: Any, joining: Database | None) -> Run:
+        self.asked.append((name, {**params, "delay": delay, "joins": joining is not None}))
+        return replace(RUN, job=name, state=RunState.QUEUED)
 
 
 @pytest.fixture
@@ -154,7 +158,7 @@ def test_a_run_that_nobody_ends_goes_on(workspace):
 
 
 def test_a_run_that_was_told_to_end_does_so_at_its_checkpoint(workspace):
-    workspace.control.cancel()
+    workspace.control.cancel(Reason.SHUTDOWN)
 
     assert workspace.cancelled
     with pytest.raises(RunCancelled, match="this run was told to end"):
@@ -165,7 +169,7 @@ def test_a_run_whose_caller_was_told_to_end_ends_too():
     caller = RunControl()
     called = RunControl(parent=caller)
 
-    caller.cancel()
+    caller.cancel(Reason.SHUTDOWN)
 
     assert called.is_cancelled
 
@@ -174,7 +178,7 @@ def test_an_async_run_is_cancelled_where_it_waits():
     control = RunControl()
 
     async def wait() -> None:
-        asyncio.get_running_loop().call_soon(control.cancel)
+        asyncio.get_running_loop().call_soon(control.cancel, Reason.SHUTDOWN)
         await asyncio.Event().wait()
 
     with pytest.raises(asyncio.CancelledError):
@@ -183,7 +187,7 @@ def test_an_async_run_is_cancelled_where_it_waits():
 
 def test_an_async_run_that_was_told_to_end_before_it_began_does_not_begin():
     control = RunControl()
-    control.cancel()
+    control.cancel(Reason.SHUTDOWN)
     began: list[str] = []
 
     async def work() -> None:
@@ -219,6 +223,39 @@ def test_inside_an_event_loop_the_plain_form_says_what_to_write(workspace):
 
     with pytest.raises(WouldWait, match=r"write `await self\.run_background_job_async\('report'\)`"):
         asyncio.run(run())
+
+
+def test_a_run_is_enqueued_by_the_bot(workspace):
+    run = workspace.enqueue_background_job("report", "10m", days=7)
+
+    assert run.state is RunState.QUEUED
+    assert workspace.bot.asked == [("report", {"days": 7, "delay": "10m", "joins": False})]
+
+
+def test_a_run_that_is_enqueued_in_a_transaction_may_join_it(workspace):
+    with workspace.database.transaction():
+        workspace.enqueue_background_job("report")
+    workspace.enqueue_background_job("report")
+
+    assert [params["joins"] for _, params in workspace.bot.asked] == [True, False]
+
+
+def test_a_run_that_is_enqueued_by_an_atomic_run_may_join_it(load_project, open_workspace):
+    project = load_project({"pinstripe.toml": '[database]\nurl = "sqlite:///shop.db"'})
+
+    with open_workspace(project, atomic=True) as workspace:
+        workspace.enqueue_background_job("report")
+
+    assert workspace.bot.asked[0][1]["joins"]
+
+
+def test_a_run_that_has_ended_enqueues_nothing(workspace):
+    workspace.control.end()
+
+    with pytest.raises(RunCancelled, match="already recorded"):
+        workspace.enqueue_background_job("report")
+
+    assert workspace.bot.asked == []
 
 
 def test_inside_an_event_loop_another_job_is_awaited(workspace):
@@ -332,7 +369,7 @@ def test_a_service_sees_that_its_run_was_cancelled(load_project, open_workspace)
     project = load_project(services(mailer=LOGGED.format(name="mailer")))
 
     with pytest.raises(RunCancelled), open_workspace(project) as workspace:
-        _ = (workspace.mailer, workspace.control.cancel(), workspace.checkpoint())
+        _ = (workspace.mailer, workspace.control.cancel(Reason.SHUTDOWN), workspace.checkpoint())
 
     assert log_of(project, "mailer")[-1] == "mailer saw RunCancelled('this run was told to end')"
 

@@ -58,7 +58,8 @@ def next(
     """
     asked = _asked(invocation, subject, timezone, dst)
     now = SystemClock().now()
-    shown = {one: list(islice(one.after(read_instant(start, one.zone.name) if start else now), count)) for one in asked}
+    after = {one: read_instant(start, one.zone.name, now=now) if start else now for one in asked}
+    shown = {one: list(islice(one.after(after[one]), count)) for one in asked}
     if as_json:
         print_json([_as_json(one, instants) for one, instants in shown.items()])
         return

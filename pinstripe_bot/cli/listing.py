@@ -9,18 +9,19 @@ from typing import Any
 
 import click
 
-from pinstripe_bot.cli.instants import show_duration, show_instant
+from pinstripe_bot.cli.instants import show_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.tables import in_words, print_json, print_table
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import describe, load_config
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.errors import InvalidConfig
-from pinstripe_bot.ledger import read_last_runs
-from pinstripe_bot.ledger_store import ledger_path
+from pinstripe_bot.ledger_history import read_last_runs
+from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.project import Project, find_problems
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.spans import show_duration
 
 EXIT_PROBLEMS = 1
 
@@ -33,7 +34,7 @@ def list_background_jobs(invocation: Invocation, as_json: bool) -> None:
     Each schedule is shown as an expression and in words, its next due instant in UTC and in its own zone.
     """
     project = invocation.load_project()
-    last_runs = read_last_runs(ledger_path(project.config.ledger.url, project.root))
+    last_runs = read_last_runs(ledger_place(project.config, project.root))
     now = SystemClock().now()
     rows = [
         _row(job, schedule, last_runs.get(job.name), now)

@@ -78,7 +78,7 @@ def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, in
             if signals.number is not None:
                 bot.cut_short()
                 bot.stop()  # a job that does not listen is recorded as interrupted, and left behind
-            for done, total in bot.dispatcher.progress():
+            for done, total in bot.dispatcher.running.progress():
                 bar.show(done, total)
         thread.join()
     run = outcome.run()

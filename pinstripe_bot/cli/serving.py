@@ -17,6 +17,7 @@ from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import wants_colors
 from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.errors import InvalidProject
+from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.logs import configure_logs
 from pinstripe_bot.output import print_capture
 from pinstripe_bot.project import Project
@@ -31,6 +32,7 @@ log = structlog.get_logger("pinstripe")
 def bot_options(command: Any) -> Any:
     """The options of the bot, on both commands."""
     for option in (
+        click.option("--recover", is_flag=True, help="Move a damaged ledger aside and begin a new one."),
         click.option("--require-all", is_flag=True, help="Refuse to start while any file of the project is broken."),
         click.option("--shutdown-timeout", metavar="DURATION", help="How long running jobs get to end (default: 25s)."),
         click.option("--workers", type=int, metavar="N", help="How many jobs run at once (default: 8)."),
@@ -48,7 +50,13 @@ def bot_options(command: Any) -> Any:
 @bot_options
 @log_options
 def start_server(
-    invocation: Invocation, host: str | None, without_bot: bool, reloads: bool, require_all: bool, **flags: Any
+    invocation: Invocation,
+    host: str | None,
+    without_bot: bool,
+    reloads: bool,
+    require_all: bool,
+    recover: bool,
+    **flags: Any,
 ) -> None:
     """Serve the project over HTTP and run its bot.
 
@@ -63,19 +71,19 @@ def start_server(
     if without_bot:
         _serve_alone(project)
         return
-    bot = Bot(project)
+    bot = Bot(project, recover=recover)
     _run(bot, Server(project, bot))
 
 
 @project_command()
 @bot_options
 @log_options
-def start_bot(invocation: Invocation, require_all: bool, **flags: Any) -> None:
+def start_bot(invocation: Invocation, require_all: bool, recover: bool, **flags: Any) -> None:
     """Run the project's bot alone, without HTTP.
 
     Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
     """
-    _run(Bot(_load(invocation, require_all=require_all, **flags)), None)
+    _run(Bot(_load(invocation, require_all=require_all, **flags), recover=recover), None)
 
 
 def _load(
@@ -108,16 +116,25 @@ def _run(bot: Bot, server: Server | None) -> None:
         signals = stack.enter_context(StopSignals((STOPPING, bot.request_stop), (CANCELLING, bot.cut_short)))
         if server is not None:
             stack.callback(server.stop)
+        bot.hooks.call("before_server_start")
+        if server is not None:
             server.start()
-        cut_off = bot.run()
+        cut_off = bot.run(
+            on_start=lambda: bot.hooks.call("after_server_start"),
+            on_stop=lambda: bot.hooks.call("before_server_stop"),
+        )
     sys.exit(signals.exit_code if cut_off else 0)
 
 
 def _serve_alone(project: Project) -> None:
     clock = SystemClock()
+    hooks = Hooks(project.hooks.functions, project.root, clock)
     server = Server(project, AlwaysWell())
     with StopSignals(("stopping", clock.wake)) as signals:
+        hooks.call("before_server_start")
         server.start()
+        hooks.call("after_server_start")
         while signals.number is None:
             clock.sleep_until(clock.now() + timedelta(hours=1))
+        hooks.call("before_server_stop")
         server.stop()

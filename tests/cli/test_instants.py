@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pinstripe_bot.cli.instants import read_instant, show_duration, show_instant
+from pinstripe_bot.cli.instants import read_instant, show_instant
+from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.zones import zone
 
@@ -35,19 +36,30 @@ def test_what_is_no_instant_is_refused(written: str) -> None:
         read_instant(written, "UTC")
 
 
+def test_an_instant_may_be_written_in_words() -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+    read = [read_instant(written, "Europe/Berlin", now=now) for written in ("yesterday 02:30", "10m ago")]
+
+    assert read == [datetime(2026, 11, 22, 1, 30, tzinfo=UTC), datetime(2026, 11, 23, 11, 50, tzinfo=UTC)]
+
+
+def test_words_count_from_the_machines_time() -> None:
+    before = SystemClock().now()
+
+    read = read_instant("now", "Europe/Berlin")
+
+    assert before - timedelta(seconds=1) < read <= SystemClock().now()
+
+
+def test_a_time_that_the_clocks_skip_is_refused() -> None:
+    with pytest.raises(
+        InvalidParams, match=r"'2026-03-29T02:30' does not exist in Europe/Berlin: the clocks go forward"
+    ):
+        read_instant("2026-03-29T02:30", "Europe/Berlin")
+
+
 def test_an_instant_is_shown_in_its_own_zone() -> None:
     local = datetime(2026, 3, 30, 0, 30, tzinfo=UTC).astimezone(zone("Europe/Berlin").tzinfo)
 
     assert show_instant(local) == "Mon 2026-03-30 02:30:00 CEST"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0.0123, "12 ms"), (0.9999, "1.0 s"), (3.44, "3.4 s"), (59.97, "1 m 00 s"), (127, "2 m 07 s")],
-)
-def test_a_duration_is_as_short_as_can_be(seconds: float, shown: str) -> None:
-    assert show_duration(timedelta(seconds=seconds)) == shown
-
-
-def test_no_duration_is_nothing() -> None:
-    assert show_duration(None) == ""

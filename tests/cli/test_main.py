@@ -66,7 +66,7 @@ def test_version(pinstripe: Pinstripe) -> None:
         ("chek", "did you mean 'check'?"),
         ("list", "did you mean 'list-background-jobs'?"),
         ("start", "did you mean 'start-server' or 'start-bot'?"),
-        ("zzz", "known are check, generate-background-job,"),
+        ("zzz", "known are backfill, cancel, check,"),
     ],
 )
 def test_an_unknown_command_names_the_close_ones(pinstripe: Pinstripe, written: str, hint: str) -> None:

@@ -6,17 +6,17 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import pytest
 from bots import PATIENCE_S, job, locked
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pinstripe_bot.bot import STUCK_AFTER_S, Bot
+from pinstripe_bot.bot import Bot
 from pinstripe_bot.console.application import build_application
 from pinstripe_bot.console.health import AlwaysWell, Health
 from pinstripe_bot.testing import TravelClock
+from pinstripe_bot.tick_clock import STUCK_AFTER_S
 
 OK = (200, {"status": "ok"})
 
@@ -127,9 +127,9 @@ class LoopClock(TravelClock):
         super().__init__()
         self._ticks = threading.Semaphore(0)
 
-    def sleep_until(self, instant: datetime) -> None:
+    def sleep_to_next_second(self) -> None:
         self._ticks.release()
-        super().sleep_until(instant)
+        super().sleep_to_next_second()
 
     def await_tick(self) -> None:
         assert self._ticks.acquire(timeout=PATIENCE_S)
@@ -175,14 +175,14 @@ def test_a_bot_that_stops_is_alive_and_not_ready(running: Bot) -> None:
 
 
 def test_a_loop_that_stands_still_is_neither_alive_nor_ready(running: Bot, clock: LoopClock) -> None:
-    running.last_tick_s = clock.monotonic() - STUCK_AFTER_S - 10
+    running.ticks.last_tick_s = clock.monotonic() - STUCK_AFTER_S - 10
 
     assert health(served(running), "/livez") == failing("the last tick was 40 s ago")
     assert health(served(running), "/readyz") == failing("the last tick was 40 s ago")
 
 
 def test_a_bot_is_not_ready_while_its_ledger_does_not_answer(running: Bot, clock: LoopClock) -> None:
-    with locked(running.ledger.path):
+    with locked(running.ledger):
         clock.travel(minutes=1)
         clock.await_tick()
         status, told = health(served(running), "/readyz")
@@ -190,5 +190,5 @@ def test_a_bot_is_not_ready_while_its_ledger_does_not_answer(running: Bot, clock
     clock.await_tick()
 
     assert status == 503
-    assert [str(running.ledger.path) in reason for reason in told["reasons"]] == [True]
+    assert [running.ledger.store.place in reason for reason in told["reasons"]] == [True]
     assert health(served(running), "/readyz") == OK

@@ -6,17 +6,32 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 PATIENCE_S = 20.0
+
+SOAK = os.environ.get("PINSTRIPE_SOAK") == "1"
+"""The switch of the long forms: `make soak` sets it, and runs every test in this folder.
+
+A test that has a long form asks `soaking(short, long)` for what differs, such as how long or how often, and gives
+itself more time: `@pytest.mark.timeout(soaking(120, 900))`. Nothing else reads the variable.
+"""
+
+T = TypeVar("T")
+
+
+def soaking(short: T, long: T) -> T:
+    """The short form of something in `make test`, its long form in `make soak`."""
+    return long if SOAK else short
 
 
 class BotProcess:
@@ -29,6 +44,7 @@ class BotProcess:
             [*command, *flags], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environ
         )
         self.heard: Counter[str] = Counter()
+        self.said: list[dict[str, Any]] = []
         self._said: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -41,14 +57,32 @@ class BotProcess:
 
     def wait_for(self, event: str, times: int = 1) -> dict[str, Any]:
         """Read the log until it has said `event` so many times since the start; what it said the last time."""
-        said: dict[str, Any] | None = {}
+        said: dict[str, Any] = {}
         while self.heard[event] < times:
-            try:
-                said = self._said.get(timeout=PATIENCE_S)
-            except Empty:
-                raise AssertionError(f"no {event} within {PATIENCE_S} s, but {self.heard}") from None
-            assert said is not None, f"the bot has ended without {event}: {self.heard}"
-            self.heard[said["event"]] += 1
+            said = self._hear(event)
+        return said
+
+    def wait_for_one(self, event: str, **keys: Any) -> dict[str, Any]:
+        """The first `event` with these keys, of all that the log has said since the start, or will say."""
+        wanted, known = {"event": event, **keys}, 0
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline_s:
+            for said in self.said[known:]:
+                if wanted.items() <= said.items():
+                    return said
+            known = len(self.said)
+            self._hear(f"{event} with {keys}")
+        raise AssertionError(f"no {event} with {keys} within {PATIENCE_S} s, but {self.heard}")
+
+    def _hear(self, awaited: str) -> dict[str, Any]:
+        """What the log says next."""
+        try:
+            said = self._said.get(timeout=PATIENCE_S)
+        except Empty:
+            raise AssertionError(f"no {awaited} within {PATIENCE_S} s, but {self.heard}") from None
+        assert said is not None, f"the bot has ended without {awaited}: {self.heard}"
+        self.heard[said["event"]] += 1
+        self.said.append(said)
         return said
 
     def kill(self) -> None:

@@ -1,0 +1,63 @@
+"""The assembly: builds what a bot performs runs with, each part given those that it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pinstripe_bot.by_hand import ByHand
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.database import DatabasePool
+from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.hook_calls import Hooks
+from pinstripe_bot.intake import Intake
+from pinstripe_bot.isolation import ProcessIsolation
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.policies import Isolation
+from pinstripe_bot.project import Project
+from pinstripe_bot.pruner import Pruner, keeping_of
+from pinstripe_bot.retries import Retries
+from pinstripe_bot.runner import Runner
+from pinstripe_bot.services import ProcessServices
+from pinstripe_bot.workspace import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one bot has while it is open."""
+
+    ledger: Ledger
+    shared: ProcessServices
+    processes: ProcessIsolation
+    dispatcher: Dispatcher
+    intake: Intake
+    pruner: Pruner
+    by_hand: ByHand
+
+    def look(self) -> None:
+        """The poller's turn: what waits in the ledger, and what is old enough to go."""
+        if self.dispatcher.is_closing:
+            return
+        with self.ledger.trouble.noted("look"):
+            self.intake.look()
+            self.pruner.look()
+
+    def start_processes(self, project: Project) -> None:
+        """Let the fork server load the project, if any job runs in a process of its own."""
+        if any(job.options["isolation"] is Isolation.PROCESS for job in project.jobs.values()):
+            self.processes.start()
+
+
+def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: Caller) -> Parts:
+    """The parts of a bot; no thread is started, and nothing is connected. Raises DatabaseError for a wrong URL."""
+    config = project.config
+    url = config.database.url
+    pool = None if url is None else DatabasePool(url, root=project.root, monotonic=clock.monotonic)
+    shared = ProcessServices(config, pool)
+    processes = ProcessIsolation(project, clock)
+    runner = Runner(project, shared, clock, hooks.run_started, processes)
+    retries = Retries(project, clock)
+    dispatcher = Dispatcher(runner, ledger, clock, bot, workers=config.workers, retry_at=retries.retry_at, hooks=hooks)
+    intake = Intake(project, ledger, dispatcher, clock, retries, hooks)
+    pruner = Pruner(ledger.store, lambda: keeping_of(project), clock, is_idle=lambda: not dispatcher.stats()["waiting"])
+    by_hand = ByHand(project, ledger, runner, dispatcher, clock)
+    return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand)

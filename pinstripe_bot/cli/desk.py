@@ -1,0 +1,63 @@
+"""The desk: where a command acts, on the open ledger of a project."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pinstripe_bot.cli.history import find_run
+from pinstripe_bot.clock import Clock, SystemClock
+from pinstripe_bot.ledger_acts import Acts
+from pinstripe_bot.ledger_audit import Person
+from pinstripe_bot.ledger_history import open_history
+from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.ledger_roll import read_bots
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.project import Project
+from pinstripe_bot.zones import Zone, zone
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where a command acts: the project, its open ledger, and the acts of whoever typed it."""
+
+    project: Project
+    store: LedgerStore
+    acts: Acts
+    clock: Clock
+
+    @property
+    def zone(self) -> Zone:
+        return zone(self.project.config.timezone)
+
+    def has_bot(self) -> bool:
+        """Whether a bot lives that takes up what waits in the ledger."""
+        with self.store.reading() as connection:
+            bots = read_bots(connection, self.store, self.clock.now())
+        return any(bot.is_alive and bot.kind == "bot" for bot in bots.values())
+
+    def who_starts_it(self) -> str:
+        """Finishes "...: "."""
+        return (
+            "a bot starts it within a second" if self.has_bot() else "no bot is running, `pinstripe start-bot` runs one"
+        )
+
+
+@contextlib.contextmanager
+def open_desk(project: Project) -> Iterator[Desk]:
+    """Open the project's ledger to act on it; a new one is made."""
+    clock = SystemClock()
+    place = ledger_place(project.config, project.root)
+    store = place.store()
+    store.open(project.name, clock.now(), is_own=place.is_own)
+    try:
+        yield Desk(project, store, Acts(store, project, Person.at_this_machine()), clock)
+    finally:
+        store.close()
+
+
+def number_of(project: Project, written: str) -> int:
+    """The number of a run that there is. Raises UnknownRun, and makes no ledger to find that out."""
+    with open_history(ledger_place(project.config, project.root)) as history:
+        return find_run(history, written, SystemClock().now()).run.id

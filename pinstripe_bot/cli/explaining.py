@@ -1,0 +1,231 @@
+"""explain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from pinstripe_bot.asked import Asked, read_asked
+from pinstripe_bot.cli.history import find_job
+from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.pages import Page
+from pinstripe_bot.cli.shown import count_of, passed_as_json, run_as_json
+from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.errors import InvalidSchedule
+from pinstripe_bot.explanation import Explanation, explain_instant
+from pinstripe_bot.explanation_words import sentences
+from pinstripe_bot.ledger_history import History, open_history
+from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.ledger_schema import from_ts
+from pinstripe_bot.ledger_story import Stories
+from pinstripe_bot.occurrence import MANUAL
+from pinstripe_bot.options import did_you_mean
+from pinstripe_bot.project import Project
+from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.story import Story
+from pinstripe_bot.story_words import story_commands, story_sentences
+from pinstripe_bot.zones import Zone, zone
+
+MOST_STORIES = 60
+"""How many due instants are told of: those of a minute."""
+
+MOST_COMMANDS = 6
+
+MOST_SHOWN = 5
+"""How many of them are told in full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What can be said of one schedule at one wall time; of the ledger alone where `explanation` is None."""
+
+    heading: str
+    zone: Zone
+    explanation: Explanation | None
+    stories: Sequence[Story]
+
+
+@project_command()
+@click.argument("name")
+@click.option("--at", "at", metavar="T", required=True, help='When: "02:30", "last night 02:00", 2026-03-29T02:30.')
+@click.option("--schedule", metavar="NAME", help="Only this schedule of the job.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def explain(invocation: Invocation, name: str, at: str, schedule: str | None, as_json: bool) -> None:
+    """Say what became of a job at an instant, and why.
+
+    Whether it was due by each of its schedules, what the clocks had to do with it, what became of it and why, and
+    what to type next. Without an offset, T is on the clock of the schedule's zone.
+    """
+    project, now = invocation.load_project(), SystemClock().now()
+    with open_history(ledger_place(project.config, project.root)) as history:
+        job = find_job(project, history, name)
+        schedules = _schedules(project, job, schedule)
+        answers = list(_answers(project, history, job, schedules, at, now, only=schedule is not None))
+    if as_json:
+        print_json([_as_json(answer, now) for answer in answers])
+    else:
+        _draw(Page(), answers, has_ledger=history is not None, now=now)
+
+
+def _schedules(project: Project, job: str, name: str | None) -> list[Schedule]:
+    declared = list(project.jobs[job].schedules) if job in project.jobs else []
+    found = [one for one in declared if name in (None, one.name, one.cron.expression)]
+    if name is not None and not found:
+        known = [one.name for one in declared]
+        raise InvalidSchedule(f"the job {job!r} has no schedule {name!r}: {did_you_mean(name, known)}")
+    return found
+
+
+def _answers(
+    project: Project,
+    history: History | None,
+    job: str,
+    schedules: Sequence[Schedule],
+    at: str,
+    now: datetime,
+    *,
+    only: bool,
+) -> Iterable[Answer]:
+    explained = [explain_instant(one, read_asked(at, zone=one.zone, now=now)) for one in schedules]
+    own = zone(project.config.timezone)
+    if history is None:
+        for each in explained:
+            yield Answer(_title(each.schedule), each.schedule.zone, each, [])
+        return
+    with history.store.reading() as connection:
+        stories = Stories(connection, history.store, now, _retention(project, job))
+        told: set[tuple[str, datetime]] = set()
+        for each in explained:
+            found = [stories.tell(each.schedule, due_at) for due_at in each.due_at[:MOST_STORIES]]
+            told |= {(story.schedule, story.due_at) for story in found}
+            yield Answer(_title(each.schedule), each.schedule.zone, each, found)
+        spans = {_span(each.asked) for each in explained} or {_span(read_asked(at, zone=own, now=now))}
+        besides = [] if only else [one for span in sorted(spans) for one in stories.others(job, *span, told)]
+        if besides:
+            yield Answer(f"{job}, besides", own, None, besides[:MOST_STORIES])
+
+
+def _retention(project: Project, job: str) -> timedelta:
+    own = project.jobs[job].options["retention"] if job in project.jobs else None
+    return project.config.retention if own is None else own
+
+
+def _span(asked: Asked) -> tuple[datetime, datetime]:
+    """From the first instant that may be meant to the one after the last."""
+    shown = asked.passes()
+    if shown:
+        return from_ts(shown[0].start), from_ts(shown[-1].stop)
+    shift = asked.shift
+    at_ts = 0 if shift is None else shift.at_ts
+    return from_ts(at_ts), from_ts(at_ts + asked.until_wall - asked.first_wall)
+
+
+def _title(schedule: Schedule) -> str:
+    return f"{schedule.job}, schedule {schedule.name}"
+
+
+def _draw(page: Page, answers: Sequence[Answer], *, has_ledger: bool, now: datetime) -> None:
+    for answer in answers:
+        page.title(answer.heading)
+        if answer.explanation is not None:
+            for sentence in sentences(answer.explanation):
+                page.say(sentence, indent=2)
+        _draw_stories(page, answer, now)
+    if not answers:
+        page.say("The ledger has nothing of this job at that time.")
+    if not has_ledger:
+        page.say("There is no ledger yet, so nothing has run: `pinstripe start-server` starts the bot.", "yellow")
+    commands = list(dict.fromkeys(command for answer in answers for command in _commands(answer, has_ledger)))
+    if commands:
+        page.title("What to type next")
+        for command in commands[:MOST_COMMANDS]:
+            page.say(command, "cyan", indent=2)
+
+
+def _draw_stories(page: Page, answer: Answer, now: datetime) -> None:
+    """Each story in full where there are few; those that lie in one stretch together."""
+    groups = _alike(answer.stories)
+    is_one = len(answer.stories) == 1 and answer.explanation is not None
+    for group in groups[:MOST_SHOWN]:
+        if not is_one:
+            page.say(_when(group, answer), "bold", indent=2)
+        told = " ".join(story_sentences(group[0], answer.zone, now))
+        page.say(told, indent=2 if is_one else 4)
+    rest = [story for group in groups[MOST_SHOWN:] for story in group]
+    if rest:
+        counts = ", ".join(f"{number} {kind}" for kind, number in Counter(map(_kind, rest)).items())
+        page.say(f"and {count_of(len(rest), 'more instant')}: {counts}", "dim", indent=2)
+
+
+def _alike(stories: Sequence[Story]) -> list[list[Story]]:
+    groups: list[list[Story]] = []
+    for story in stories:
+        if groups and story.passed is not None and story.passed == groups[-1][0].passed:
+            groups[-1].append(story)
+        else:
+            groups.append([story])
+    return groups
+
+
+def _when(group: Sequence[Story], answer: Answer) -> str:
+    local = group[0].due_at.astimezone(answer.zone.tzinfo)
+    whose = "" if answer.explanation is not None else f", {_whose(group[0].schedule)}"
+    more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+    return f"{local:%H:%M:%S} {local:%Z}{more}{whose}"
+
+
+def _whose(schedule: str) -> str:
+    return "by hand" if schedule == MANUAL else f"schedule {schedule}"
+
+
+def _kind(story: Story) -> str:
+    """What became of it, in a word."""
+    if story.runs:
+        return str(story.runs[0].run.state).replace("_", " ")
+    return str(story.passed.occurrence.decision if story.passed else story.standing).replace("_", " ")
+
+
+def _commands(answer: Answer, has_ledger: bool) -> list[str]:
+    if not has_ledger:
+        return ["pinstripe start-server"]
+    if answer.explanation is not None and not answer.stories:
+        return [f"pinstripe next {answer.explanation.schedule.job}"]
+    return [command for group in _alike(answer.stories)[:MOST_SHOWN] for command in story_commands(group[0])]
+
+
+def _as_json(answer: Answer, now: datetime) -> dict[str, Any]:
+    it = answer.explanation
+    schedule = None if it is None else it.schedule
+    return {
+        "job": schedule.job if schedule else answer.stories[0].job,
+        "schedule": None if schedule is None else schedule.name,
+        "timezone": answer.zone.name,
+        "is_due": None if it is None else bool(it.due_at),
+        "exists": None if it is None else it.exists,
+        "is_repeated": None if it is None else it.is_repeated,
+        "rule": None if it is None else it.rule,
+        "nearest": [] if it is None else it.nearest,
+        "sentences": [] if it is None else sentences(it),
+        "instants": [_story_as_json(story, answer.zone, now) for story in answer.stories],
+    }
+
+
+def _story_as_json(story: Story, zone: Zone, now: datetime) -> dict[str, Any]:
+    return {
+        "due_at": story.due_at,
+        "schedule": story.schedule,
+        "standing": story.standing,
+        "runs": [run_as_json(record.run) for record in story.runs],
+        "passed": None if story.passed is None else passed_as_json(story.passed),
+        "other_run": None if story.other is None else story.other.id,
+        "who": None if story.act is None else story.act.who,
+        "why": None if story.act is None else story.act.why,
+        "sentences": story_sentences(story, zone, now),
+        "commands": story_commands(story),
+    }

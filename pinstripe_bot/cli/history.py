@@ -1,0 +1,241 @@
+"""runs, show and logs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.text import Text
+
+from pinstripe_bot.cli.following import Follower
+from pinstripe_bot.cli.instants import read_instant
+from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.pages import Cell, Page, state_cell
+from pinstripe_bot.cli.run_page import draw_run, record_as_json
+from pinstripe_bot.cli.shown import passed_as_json, run_as_json, show_wall
+from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.durations import parse_duration
+from pinstripe_bot.errors import InvalidParams, InvalidSchedule, UnknownRun
+from pinstripe_bot.job import dasherize
+from pinstripe_bot.ledger_history import History, open_history
+from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.occurrence import Decision, Run, RunState
+from pinstripe_bot.options import did_you_mean
+from pinstripe_bot.project import Project
+from pinstripe_bot.records import PassedRecord, RunRecord
+from pinstripe_bot.spans import show_duration
+from pinstripe_bot.zones import Zone, zone
+
+STATES = [*(str(state) for state in RunState), str(Decision.MISSED)]
+
+NO_LEDGER = "There is no ledger yet, so nothing has run: `pinstripe start-server` starts the bot."
+
+
+@project_command()
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--state", "states", multiple=True, metavar="STATE", help="Only those that ended so; several allowed.")
+@click.option("--since", metavar="T", help="Only those claimed since T: 2h, or an instant such as 02:30.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many at most.")
+@click.option("--all", "with_passed", is_flag=True, help="Also the instants that did not run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def runs(
+    invocation: Invocation,
+    name: str | None,
+    states: Sequence[str],
+    since: str | None,
+    limit: int,
+    with_passed: bool,
+    as_json: bool,
+) -> None:
+    """List the runs of one job or of all.
+
+    Newest first. With --all, or --state missed, also the due instants that did not run, and why.
+    """
+    project, now = invocation.load_project(), SystemClock().now()
+    wanted = [_read_state(state) for state in states]
+    since_at = None if since is None else _read_since(since, project.config.timezone, now)
+    with open_history(ledger_place(project.config, project.root)) as history:
+        if history is None:
+            _say_no_ledger(project, name, as_json)
+            return
+        job = None if name is None else find_job(project, history, name)
+        found = _find(history, job, wanted, since_at, limit, with_passed)
+    if as_json:
+        print_json([run_as_json(one) if isinstance(one, Run) else passed_as_json(one) for one in found])
+    elif found:
+        _draw_runs(found, zone(project.config.timezone))
+    else:
+        click.echo(_nothing_found(job, wanted, since))
+
+
+def _say_no_ledger(project: Project, name: str | None, as_json: bool) -> None:
+    if name is not None:
+        project.job(name)  # an unknown one is refused here too
+    if as_json:
+        print_json([])
+    else:
+        click.echo(NO_LEDGER)
+
+
+def find_job(project: Project, history: History | None, name: str) -> str:
+    """The name of a job of the project, or of one that only the ledger still knows. Raises UnknownJob."""
+    known = dasherize(name)
+    if known not in project.jobs and history is not None and history.knows(known):
+        return known
+    return project.job(name).name
+
+
+def _read_state(written: str) -> str:
+    state = written.lower().replace("-", "_")
+    if state not in STATES:
+        raise InvalidParams(f"{written!r} is no state of a run: {did_you_mean(state, STATES)}")
+    return state
+
+
+def _read_since(written: str, timezone: str, now: datetime) -> datetime:
+    try:
+        return now - parse_duration(written)
+    except InvalidSchedule:
+        return read_instant(written, timezone, now=now)
+
+
+def _find(
+    history: History, job: str | None, states: Sequence[str], since: datetime | None, limit: int, with_passed: bool
+) -> list[Run | PassedRecord]:
+    """Runs and what did not run, newest decision first."""
+    decisions = [each for each in (Decision.MISSED, Decision.SKIPPED) if not states or each in states]
+    of_runs = [RunState(state) for state in states if state != Decision.MISSED]
+    found: list[Run | PassedRecord] = []
+    if of_runs or not states:
+        found += history.runs(job, states=of_runs, since=since, limit=limit)
+    if with_passed or Decision.MISSED in states:
+        found += history.passed(job, decisions=decisions, since=since, limit=limit)
+    return sorted(found, key=_decided_at, reverse=True)[:limit]
+
+
+def _decided_at(one: Run | PassedRecord) -> tuple[datetime, datetime]:
+    if isinstance(one, Run):
+        return one.claimed_at, one.due_at
+    return one.decided_at, one.last_due_at
+
+
+def _draw_runs(found: Sequence[Run | PassedRecord], shown_zone: Zone) -> None:
+    due = f"due ({shown_zone.name})"
+    columns = ["run", "job", "schedule", due, "state", "reason", "late by", "took", "attempt"]
+    rows = [_run_cells(one, shown_zone) if isinstance(one, Run) else _passed_cells(one, shown_zone) for one in found]
+    Page().table(columns, rows, wraps="schedule", right="run attempt")
+
+
+def _run_cells(run: Run, shown_zone: Zone) -> list[Cell]:
+    return [
+        str(run.id),
+        run.job,
+        run.schedule,
+        show_wall(run.due_at, shown_zone),
+        state_cell(run.state),
+        run.reason or "",
+        show_duration(run.lateness),
+        show_duration(run.duration),
+        str(run.attempt) if run.attempt > 1 else "",
+    ]
+
+
+def _passed_cells(passed: PassedRecord, shown_zone: Zone) -> list[Cell]:
+    occurrence = passed.occurrence
+    due, state = show_wall(occurrence.due_at, shown_zone), state_cell(occurrence.decision)
+    if occurrence.until_at is not None:
+        day, until = due[:10], show_wall(occurrence.until_at, shown_zone)
+        due = f"{due}\n{'to':>10} {until.removeprefix(day).strip()}" if until.startswith(day) else f"{due}\n{until}"
+        state = Text.assemble(state, f"\n{occurrence.count} times")
+    return ["", occurrence.job, occurrence.schedule, due, state, occurrence.reason or "", "", "", ""]
+
+
+def _nothing_found(job: str | None, states: Sequence[str], since: str | None) -> str:
+    kind = f" {' or '.join(state.replace('_', ' ') for state in states)}" if states else ""
+    return f"No{kind} run{f' of {job}' if job else ''}{f' since {since}' if since else ''}."
+
+
+@project_command()
+@click.argument("run", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(invocation: Invocation, run: str, as_json: bool) -> None:
+    """Show everything about one run.
+
+    RUN is its number, as `pinstripe runs` and the log have it.
+    """
+    project, now = invocation.load_project(), SystemClock().now()
+    with open_history(ledger_place(project.config, project.root)) as history:
+        record = find_run(history, run, now)
+    if as_json:
+        print_json(record_as_json(record))
+    else:
+        draw_run(Page(), record, project.jobs.get(record.run.job), zone(project.config.timezone), now)
+
+
+def find_run(history: History | None, written: str, now: datetime) -> RunRecord:
+    """The run of this number. Raises UnknownRun."""
+    if not (written.isascii() and written.isdigit()):
+        raise UnknownRun(f"{written!r} is no number of a run: `pinstripe runs` lists them")
+    if history is None:
+        raise UnknownRun(f"there is no run {written}, and no ledger yet: `pinstripe start-server` starts the bot")
+    record = history.run(int(written), now) if len(written) < 19 else None
+    if record is None:
+        raise UnknownRun(f"there is no run {written} in the ledger: `pinstripe runs` lists the newest")
+    return record
+
+
+@project_command()
+@click.argument("subject", metavar="NAME|RUN")
+@click.option("--follow", "-f", is_flag=True, help="Go on while it runs; with a NAME also with its next runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def logs(invocation: Invocation, subject: str, follow: bool, as_json: bool) -> None:
+    """Show what a run printed and logged.
+
+    Of the run of that number, or of the newest run of the job NAME.
+    """
+    if follow and as_json:
+        raise click.UsageError("--follow prints as it comes, and --json is one answer: leave one of them out")
+    project, clock = invocation.load_project(), SystemClock()
+    with open_history(ledger_place(project.config, project.root)) as history:
+        job: str | None = None
+        record: RunRecord | None
+        if subject.isdigit():
+            record = find_run(history, subject, clock.now())
+        else:
+            job = find_job(project, history, subject)
+            record = None if history is None else history.newest(job, clock.now())
+        if follow and history is not None:
+            _follow(Follower(history, clock, lambda text: click.echo(text, nl=False)), job, record)
+        elif record is None:
+            click.echo(f"{job} has not run yet: `pinstripe run-background-job {job}` runs it now", err=True)
+        elif as_json:
+            print_json(_output_as_json(record.run))
+        else:
+            _print_output(record.run)
+
+
+def _follow(follower: Follower, job: str | None, record: RunRecord | None) -> None:
+    """Until the run has ended or, with a job, until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        if job is not None:
+            follower.follow_job(job, record)
+        elif record is not None:
+            follower.follow_run(record)
+
+
+def _print_output(run: Run) -> None:
+    if run.output:
+        click.echo(run.output, nl=not run.output.endswith("\n"))
+    else:
+        click.echo(
+            f"run {run.id} of {run.job} {'has printed nothing yet' if run.state.is_open else 'printed nothing'}",
+            err=True,
+        )
+
+
+def _output_as_json(run: Run) -> dict[str, Any]:
+    return {"run": run.id, "job": run.job, "state": run.state, "attempt": run.attempt, "output": run.output}

@@ -1,0 +1,187 @@
+"""pause, resume and skip."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from pinstripe_bot.asked import read_asked
+from pinstripe_bot.cli.desk import open_desk
+from pinstripe_bot.cli.instants import read_instant
+from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.shown import show_at
+from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.durations import parse_duration
+from pinstripe_bot.errors import InvalidParams, InvalidSchedule
+from pinstripe_bot.job import dasherize
+from pinstripe_bot.ledger_acts import Resume
+from pinstripe_bot.ledger_foresight import Instants
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
+from pinstripe_bot.project import Project
+from pinstripe_bot.zones import Zone, zone
+
+MOST_SHOWN = 10
+"""How many instants `skip` lists."""
+
+
+@project_command()
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--all", "is_all", is_flag=True, help="Every job.")
+@click.option("--until", metavar="T", help="When it ends: 2h, tomorrow 9:00, 2026-12-01 09:00 (default: at resume).")
+@click.option("--reason", default="", metavar="TEXT", help="Why; shown wherever the pause is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def pause(
+    invocation: Invocation, name: str | None, is_all: bool, until: str | None, reason: str, as_json: bool
+) -> None:
+    """Let a job, or every job, not come due for a while.
+
+    What comes due meanwhile is recorded as skipped and never runs. Running by hand goes on working.
+    """
+    project, now = invocation.load_project(), SystemClock().now()
+    job = _job(project, name, is_all)
+    until_at = None if until is None else read_until(until, project.config.timezone, now)
+    with open_desk(project) as desk:
+        begun = desk.acts.pause(job, desk.clock.now(), until_at=until_at, why=reason)
+    if as_json:
+        print_json(_pause_as_json(begun))
+    else:
+        ends = f"`pinstripe resume {job or '--all'}` ends it"
+        click.echo(f"{_subject(job)} paused {_until(begun, desk.zone)}; {ends}, running by hand goes on working")
+
+
+def _job(project: Project, name: str | None, is_all: bool) -> str:
+    """The name of the job that is meant, '' for every job. Raises UnknownJob."""
+    if (name is None) is not is_all:
+        raise click.UsageError("name one job, or say --all")
+    return EVERY_JOB if name is None else project.job(name).name
+
+
+def read_until(written: str, timezone: str, now: datetime) -> datetime:
+    """The instant at which something ends, a whole second: "2h" from now, or the next such time of day or weekday.
+
+    Raises InvalidParams for one that is past.
+    """
+    until_at = _since_now(written, now) or _to_come(written, timezone, now)
+    if until_at <= now:
+        raise InvalidParams(f"--until {written!r} is past, so nothing would be paused: name an instant to come")
+    return until_at
+
+
+def _since_now(written: str, now: datetime) -> datetime | None:
+    if written.strip().isdigit():
+        return None  # of what? A year?
+    try:
+        return _whole_second(now + parse_duration(written))
+    except (InvalidSchedule, OverflowError):
+        return None
+
+
+def _to_come(written: str, timezone: str, now: datetime) -> datetime:
+    """As `read_instant`; of a bare time or weekday, which means the last one there, the next one."""
+    days = _days_between(written.lower().split())
+    asked = read_asked(written, zone=zone(timezone), now=now)
+    if days and asked.at and asked.at[0] <= now:
+        day = asked.at[0].astimezone(asked.zone.tzinfo).date() + timedelta(days=days)
+        written = f"{day} {written.split()[-1]}"
+    return _whole_second(read_instant(written, timezone, now=now))
+
+
+def _days_between(words: list[str]) -> int:
+    """After how many days a bare time of day, or one on a weekday, comes again; 0 for any other instant."""
+    if len(words) == 1 and ":" in words[0] and "-" not in words[0]:
+        return 1
+    is_weekday = len(words) == 2 and words[0].endswith("day") and words[0] not in ("today", "yesterday")
+    return 7 if is_weekday else 0
+
+
+def _whole_second(instant: datetime) -> datetime:
+    """The next one, so that a duration is not cut short."""
+    return (instant + timedelta(microseconds=999_999)).replace(microsecond=0)
+
+
+def _subject(job: str) -> str:
+    return f"{job} is" if job else "all jobs are"
+
+
+def _until(pause: Pause, shown_zone: Zone) -> str:
+    until = f"until {show_at(pause.until_at, shown_zone)}" if pause.until_at else "until somebody resumes it"
+    return f"{until} (by {pause.who}{': ' + pause.why if pause.why else ''})"
+
+
+def _pause_as_json(pause: Pause) -> dict[str, Any]:
+    return {
+        "job": pause.job or None,
+        "paused_at": pause.paused_at,
+        "until_at": pause.until_at,
+        "who": pause.who,
+        "reason": pause.why,
+    }
+
+
+@project_command()
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--all", "is_all", is_flag=True, help="End the pause of every job; jobs with one of their own keep it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def resume(invocation: Invocation, name: str | None, is_all: bool, as_json: bool) -> None:
+    """End a pause.
+
+    The schedules start from now: what came due in the pause is recorded as skipped and does not run.
+    """
+    project = invocation.load_project()
+    if name is None or is_all:
+        _job(project, name, is_all)
+    with open_desk(project) as desk:
+        now = desk.clock.now()
+        job = EVERY_JOB if name is None else dasherize(name)
+        if job and not desk.acts.is_paused(job, now):  # a job that is no more may still have a pause
+            job = project.job(job).name
+        ended = desk.acts.resume(job, now)
+    if as_json:
+        was = None if ended.pause is None else _pause_as_json(ended.pause)
+        print_json({"job": job or None, "was": was, "passed": ended.passed})
+    else:
+        click.echo(_resumed(job, ended, desk.zone))
+
+
+def _resumed(job: str, ended: Resume, shown_zone: Zone) -> str:
+    still = (
+        f"; but every job is paused {_until(ended.still, shown_zone)}: `pinstripe resume --all`" if ended.still else ""
+    )
+    if ended.pause is None:
+        return f"{_subject(job)} not paused{still}"
+    passed = f"; {ended.passed} due instants are recorded as skipped" if ended.passed else ""
+    return f"{_subject(job)} resumed and {'come' if not job else 'comes'} due from now on{passed}{still}"
+
+
+@project_command()
+@click.argument("name", metavar="NAME")
+@click.option("--count", type=click.IntRange(0, 1000), default=1, show_default=True, help="How many; 0 takes it back.")
+@click.option("--schedule", default="", metavar="NAME", help="Of this schedule only (default: whichever is due first).")
+@click.option("--reason", default="", metavar="TEXT", help="Why; shown wherever the skip is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def skip(invocation: Invocation, name: str, count: int, schedule: str, reason: str, as_json: bool) -> None:
+    """Let the next due instants of a job not run.
+
+    They are recorded as skipped. What was asked before for the same job and schedule is replaced.
+    """
+    project = invocation.load_project()
+    job = project.job(name).name
+    with open_desk(project) as desk:
+        taken = desk.acts.skip(job, count, desk.clock.now(), schedule=schedule, why=reason)
+    if as_json:
+        due = [{"due_at": instant, "schedule": name} for instant, name in taken]
+        print_json({"job": job, "schedule": schedule or None, "count": count, "due": due})
+    else:
+        click.echo("\n".join(_skip_lines(job, count, taken, desk.zone)))
+
+
+def _skip_lines(job: str, count: int, taken: Instants, shown_zone: Zone) -> list[str]:
+    if not taken:
+        waits = f"{job} is paused: {count} due instants are skipped once it is resumed"
+        return [waits if count else f"no due instant of {job} is skipped"]
+    shown = [f"  {show_at(instant, shown_zone)}  {name}" for instant, name in taken[:MOST_SHOWN]]
+    more = [f"  and {len(taken) - MOST_SHOWN} more"] if len(taken) > MOST_SHOWN else []
+    return [f"{job} will not run at:", *shown, *more, f"`pinstripe skip {job} --count 0` takes it back"]

@@ -1,0 +1,195 @@
+"""Everything about one run, for `show`: as a page, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from pinstripe_bot.cli.pages import STYLES, Cell, Page, state_cell
+from pinstripe_bot.cli.shown import (
+    bot_as_json,
+    error_as_json,
+    error_line,
+    milliseconds,
+    run_as_json,
+    show_at,
+    show_bot,
+    show_params,
+)
+from pinstripe_bot.definition import JobDefinition
+from pinstripe_bot.occurrence import MANUAL, Run, RunError, RunState
+from pinstripe_bot.reason_words import reason_in_words
+from pinstripe_bot.records import AttemptRecord, RunRecord
+from pinstripe_bot.redaction import redact, redact_text
+from pinstripe_bot.spans import show_ago, show_duration
+from pinstripe_bot.story_words import RETRIABLE
+from pinstripe_bot.zones import Zone
+
+LINES = 20
+"""How many of the last lines of an output stand on the page."""
+
+
+def draw_run(page: Page, record: RunRecord, job: JobDefinition | None, zone: Zone, now: datetime) -> None:
+    """The whole page; `job` is today's definition, None where the project has it no more."""
+    run = record.run
+    page.title(f"Run {run.id} of {run.job}")
+    page.say(_verdict(record, now), _style(run))
+    page.grid([(Text(name, "dim"), value) for name, value in _facts(record, job, zone, now) if value])
+    if record.attempts:
+        page.title("Earlier attempts")
+        for attempt in record.attempts:
+            _draw_attempt(page, attempt, zone)
+    if run.error is not None:
+        page.title("Error")
+        page.say(_traceback(run.error), indent=2)
+    if run.output:
+        page.title("Output")
+        _draw_output(page, run.output, f"pinstripe logs {run.id}")
+    page.title("What to type next")
+    page.grid([(command, Text(what, "dim")) for command, what in _commands(record)])
+
+
+def _style(run: Run) -> str:
+    return STYLES.get(run.state, "")
+
+
+def _verdict(record: RunRecord, now: datetime) -> str:
+    """How it stands, in a sentence."""
+    run = record.run
+    because = f" because {reason_in_words(run.reason)}" if run.reason else ""
+    if run.state is RunState.QUEUED:
+        turn = ", and for the earlier ones of its work" if record.is_in_turn else ""
+        return f"It waits{turn}: it may start {show_ago(record.available_at, now)}."
+    if run.state is RunState.RUNNING and run.started_at is not None:
+        return f"It is running since {show_ago(run.started_at, now)[:-4]}."
+    told = f": {error_line(run.error)}" if run.error else because
+    after = f" after {show_duration(run.duration)}" if run.duration is not None else ""
+    goes_on = " Its thread goes on." if record.lingers else ""
+    words = "was skipped" if run.state is RunState.SKIPPED else str(run.state).replace("_", " ")
+    words = f"was {words}" if run.state in (RunState.CANCELLED, RunState.INTERRUPTED) else words
+    return f"It {words}{after}{told}.{goes_on}".replace("..", ".")
+
+
+def _facts(record: RunRecord, job: JobDefinition | None, zone: Zone, now: datetime) -> list[tuple[str, Cell]]:
+    run = record.run
+    asked_to_end = f"by {record.cancelled_by or 'somebody'}, {_clock(record.cancel_requested_at, run, zone)}"
+    return [
+        ("due", f"{show_at(run.due_at, zone)}, {show_ago(run.due_at, now)}"),
+        ("schedule", "by hand" if run.schedule == MANUAL else run.schedule),
+        ("tenant", run.tenant),
+        ("params", show_params(run.params)),
+        ("claimed", _clock(run.claimed_at, run, zone)),
+        ("available", _clock(record.available_at, run, zone) if record.available_at > run.claimed_at else ""),
+        ("started", _started(record, zone)),
+        ("cancelled", asked_to_end if record.cancel_requested_at else ""),
+        ("finished", _finished(run, zone)),
+        ("attempt", _attempt(run, job)),
+        ("progress", _progress(record)),
+        ("result", "" if run.result is None else json.dumps(redact("", run.result))),
+        ("job", "no longer in the project" if job is None else str(job.place)),
+    ]
+
+
+def _clock(instant: datetime | None, run: Run, zone: Zone) -> str:
+    """The time of day, to the millisecond; with the day where that is not the due instant's."""
+    if instant is None:
+        return ""
+    local, due = instant.astimezone(zone.tzinfo), run.due_at.astimezone(zone.tzinfo)
+    day = "" if local.date() == due.date() else f"{local.date()} "
+    return f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03d} {local:%Z}"
+
+
+def _started(record: RunRecord, zone: Zone) -> str:
+    run = record.run
+    if run.started_at is None:
+        return ""
+    late = f", {show_duration(run.lateness)} late" if run.attempt == 1 else ""
+    return f"{_clock(run.started_at, run, zone)}{late}" + (f", on {show_bot(record.bot)}" if record.bot else "")
+
+
+def _finished(run: Run, zone: Zone) -> str:
+    took = f", after {show_duration(run.duration)}" if run.duration is not None else ""
+    return _clock(run.finished_at, run, zone) + took if run.finished_at else ""
+
+
+def _attempt(run: Run, job: JobDefinition | None) -> str:
+    most = 1 + (0 if job is None else job.options["retries"])
+    return "" if max(run.attempt, most) == 1 else f"{run.attempt} of {max(most, run.attempt)}"
+
+
+def _progress(record: RunRecord) -> str:
+    if record.progress is None:
+        return ""
+    done, total = record.progress
+    return f"{done} of {total} ({100 * done // total} %)" if total else str(done)
+
+
+def _draw_attempt(page: Page, attempt: AttemptRecord, zone: Zone) -> None:
+    at = show_at(attempt.started_at, zone)
+    took = f"after {show_duration(attempt.duration)}" if attempt.duration is not None else ""
+    told = error_line(attempt.error) or reason_in_words(attempt.reason)
+    page.grid([(str(attempt.attempt), at, state_cell(attempt.state), took, told)])
+    if attempt.output:
+        page.say(_last_lines(attempt.output), "dim", indent=5)
+
+
+def _draw_output(page: Page, output: str, command: str) -> None:
+    page.say(_last_lines(output), indent=2)
+    cut = len(output.rstrip().splitlines()) - LINES
+    if cut > 0:
+        page.say(f"{cut} more lines before: {command}", "dim", indent=2)
+
+
+def _last_lines(output: str) -> str:
+    return "\n".join(output.rstrip().splitlines()[-LINES:])
+
+
+def _traceback(error: RunError) -> str:
+    return redact_text(error.traceback.rstrip() or f"{error_line(error)} ({error.place})")
+
+
+def _commands(record: RunRecord) -> list[tuple[str, str]]:
+    run = record.run
+    if run.state.is_open:
+        follow = (f"pinstripe logs {run.id} --follow", "what it prints, as it comes")
+        return [follow, (f"pinstripe cancel {run.id}", "end it")]
+    again = [(f"pinstripe retry {run.id}", "run it again")] if run.state in RETRIABLE else []
+    others = [(f"pinstripe logs {run.id}", "all that it printed")] if run.output else []
+    return [*again, *others, (f"pinstripe runs {run.job}", "the other runs of the job")]
+
+
+def record_as_json(record: RunRecord) -> dict[str, Any]:
+    """The run as in every command's JSON, and all the rest."""
+    run = record.run
+    traceback = None if run.error is None else redact_text(run.error.traceback)
+    return run_as_json(run) | {
+        "params": redact("", run.params),
+        "available_at": record.available_at,
+        "is_in_turn": record.is_in_turn,
+        "lingers": record.lingers,
+        "progress": None if record.progress is None else dict(zip(("done", "total"), record.progress, strict=True)),
+        "cancel_requested_at": record.cancel_requested_at,
+        "cancelled_by": record.cancelled_by,
+        "bot": bot_as_json(record.bot),
+        "result": redact("", run.result),
+        "traceback": traceback,
+        "output": run.output,
+        "attempts": [_attempt_as_json(attempt) for attempt in record.attempts],
+    }
+
+
+def _attempt_as_json(attempt: AttemptRecord) -> dict[str, Any]:
+    return {
+        "attempt": attempt.attempt,
+        "state": attempt.state,
+        "reason": attempt.reason,
+        "started_at": attempt.started_at,
+        "finished_at": attempt.finished_at,
+        "duration_ms": milliseconds(attempt.duration),
+        "error": error_as_json(attempt.error),
+        "output": attempt.output,
+        "bot": bot_as_json(attempt.bot),
+    }

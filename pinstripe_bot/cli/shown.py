@@ -1,0 +1,128 @@
+"""How runs, errors and instants are shown by the commands that look, and what they are in JSON."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from pinstripe_bot.occurrence import Run, RunError
+from pinstripe_bot.records import BotRecord, PassedRecord
+from pinstripe_bot.redaction import redact, redact_text
+from pinstripe_bot.zones import Zone
+
+
+def show_at(instant: datetime | None, zone: Zone) -> str:
+    """An instant on a zone's clock, as short as it is exact: "2026-03-30 02:30:00 CEST"."""
+    return "" if instant is None else instant.astimezone(zone.tzinfo).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def show_wall(instant: datetime, zone: Zone) -> str:
+    """What a zone's clock shows, for a column that names the zone; with CEST or CET where it shows it twice."""
+    local = instant.astimezone(zone.tzinfo)
+    is_repeated = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    return local.strftime("%Y-%m-%d %H:%M:%S %Z" if is_repeated else "%Y-%m-%d %H:%M:%S")
+
+
+def show_bot(bot: BotRecord | None) -> str:
+    """Where a run is performed: "web-1, pid 4711"."""
+    return "" if bot is None else f"{bot.host}, pid {bot.pid}"
+
+
+def error_line(error: RunError | None) -> str:
+    """The last line of a traceback, without secrets: "ConnectionError: the bank did not answer"."""
+    if error is None:
+        return ""
+    lines = error.message.strip().splitlines()
+    return redact_text(": ".join(text for text in (error.type, lines[0] if lines else "") if text))
+
+
+def show_params(params: dict[str, Any]) -> str:
+    """Parameters as they are given to `run-background-job`, without secrets: "days=3 kind=all"."""
+    shown = ((key, redact(key, value)) for key, value in params.items())
+    return " ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in shown)
+
+
+def milliseconds(span: timedelta | None) -> float | None:
+    """A duration as JSON has it."""
+    return None if span is None else round(span / timedelta(milliseconds=1), 1)
+
+
+def run_as_json(run: Run) -> dict[str, Any]:
+    """A run as every command's JSON has it."""
+    return {
+        "run": run.id,
+        "job": run.job,
+        "schedule": run.schedule,
+        "tenant": run.tenant,
+        "due_at": run.due_at,
+        "until_at": None,
+        "count": 1,
+        "state": run.state,
+        "reason": run.reason,
+        "attempt": run.attempt,
+        "decided_at": run.claimed_at,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "lateness_ms": milliseconds(run.lateness),
+        "duration_ms": milliseconds(run.duration),
+        "error": error_as_json(run.error),
+    }
+
+
+def passed_as_json(passed: PassedRecord) -> dict[str, Any]:
+    """Instants that did not run, in the same form."""
+    occurrence = passed.occurrence
+    empty = dict.fromkeys(("attempt", "started_at", "finished_at", "lateness_ms", "duration_ms", "error"))
+    return empty | {
+        "run": None,
+        "job": occurrence.job,
+        "schedule": occurrence.schedule,
+        "tenant": "",
+        "due_at": occurrence.due_at,
+        "until_at": occurrence.until_at,
+        "count": occurrence.count,
+        "state": occurrence.decision,
+        "reason": occurrence.reason,
+        "decided_at": passed.decided_at,
+    }
+
+
+def error_as_json(error: RunError | None) -> dict[str, str] | None:
+    """What a job raised, without its traceback and without secrets."""
+    if error is None:
+        return None
+    return {"type": error.type, "message": redact_text(error.message), "place": error.place}
+
+
+def bot_as_json(bot: BotRecord | None) -> dict[str, Any] | None:
+    """A bot; `stats` are workers, busy, waiting, lingering."""
+    if bot is None:
+        return None
+    return {
+        "bot": bot.id,
+        "kind": bot.kind,
+        "host": bot.host,
+        "pid": bot.pid,
+        "version": bot.version,
+        "is_alive": bot.is_alive,
+        "started_at": bot.started_at,
+        "heartbeat_at": bot.heartbeat_at,
+        "stopped_at": bot.stopped_at,
+        "stats": bot.stats,
+    }
+
+
+def show_size(size: int) -> str:
+    """A number of bytes: "912 B", "64 KB", "1.4 GB"."""
+    shown = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if shown < 1024 or unit == "GB":
+            break
+        shown /= 1024
+    return f"{shown:.0f} {unit}" if shown >= 10 or unit == "B" else f"{shown:.1f} {unit}"
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number of things: "1 run", "3 runs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

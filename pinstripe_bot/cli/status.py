@@ -1,0 +1,150 @@
+"""status."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.pages import Page
+from pinstripe_bot.cli.shown import bot_as_json, passed_as_json, run_as_json
+from pinstripe_bot.cli.status_page import Ground, draw_overview, is_well
+from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.errors import InvalidSchedule
+from pinstripe_bot.ledger_history import open_history
+from pinstripe_bot.ledger_overview import Overview, read_overview
+from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.project import Project
+from pinstripe_bot.records import RunRecord
+from pinstripe_bot.schedule import Schedule
+
+LATELY = timedelta(hours=24)
+NEXT = 5
+
+
+@project_command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(invocation: Invocation, as_json: bool) -> None:
+    """Show what went wrong lately, what runs, what comes.
+
+    First what failed, was missed or late in the last 24 hours, with the commands to see it and to retry it.
+    """
+    project, now = invocation.load_project(), SystemClock().now()
+    with open_history(ledger_place(project.config, project.root)) as history:
+        overview = ground = None
+        if history is not None:
+            overview = read_overview(history.store, project.schedules, since=now - LATELY, now=now)
+            ground = Ground(history.store.place, history.store.covers, _size(history.store.path))
+    due = next_due(project, now)
+    if as_json:
+        print_json(_as_json(project, overview, ground, due, now))
+    else:
+        draw_overview(Page(), project, overview, ground, due, now)
+
+
+def _size(path: Path | None) -> int | None:
+    """How many bytes a ledger's file has, with what SQLite keeps beside it."""
+    if path is None:
+        return None
+    parts = (path, path.with_name(f"{path.name}-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def next_due(project: Project, now: datetime) -> list[tuple[datetime, Schedule]]:
+    """The next due instants of all schedules, soonest first."""
+    each = (_upcoming(schedule, now) for schedule in project.schedules if schedule.enabled)
+    return list(islice(heapq.merge(*each, key=lambda due: due[0]), NEXT))
+
+
+def _upcoming(schedule: Schedule, now: datetime) -> list[tuple[datetime, Schedule]]:
+    found: list[tuple[datetime, Schedule]] = []
+    with contextlib.suppress(InvalidSchedule):  # nothing in the next fifty years
+        found.extend((due_at, schedule) for due_at in islice(schedule.upcoming(now), NEXT))
+    return found
+
+
+def _as_json(
+    project: Project,
+    overview: Overview | None,
+    ground: Ground | None,
+    due: list[tuple[datetime, Schedule]],
+    now: datetime,
+) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "project": project.name,
+        "at": now,
+        "is_well": is_well(project, overview),
+        "problems": [{"place": str(problem.place), "message": problem.message} for problem in project.problems],
+        "ledger": None if ground is None else {"place": ground.place, "covers": ground.covers, "bytes": ground.size},
+    }
+    told |= {name: [] for name in ("troubles", "passed", "paused", "skips", "running", "waiting", "bots")}
+    if overview is not None:
+        told |= _overview_as_json(overview)
+    return told | {
+        "next": [
+            {
+                "due_at": at,
+                "job": one.job,
+                "schedule": one.name,
+                "timezone": one.zone.name,
+                "local": at.astimezone(one.zone.tzinfo),
+            }
+            for at, one in due
+        ]
+    }
+
+
+def _overview_as_json(overview: Overview) -> dict[str, Any]:
+    return {
+        "since": overview.since,
+        "troubles": [
+            {
+                "kind": one.kind,
+                "job": one.newest.job,
+                "count": one.count,
+                "is_over": one.is_over,
+                "newest": run_as_json(one.newest),
+                "show": f"pinstripe show {one.newest.id}",
+                "retry": f"pinstripe retry {one.newest.id}" if one.kind != "late" else None,
+            }
+            for one in overview.troubles
+        ],
+        "passed": [
+            passed_as_json(one.newest) | {"count": one.count, "first_due_at": one.first_due_at}
+            for one in overview.passed
+        ],
+        "paused": [
+            {
+                "job": one.job or None,
+                "since": one.paused_at,
+                "until": one.until_at,
+                "who": one.who,
+                "why": one.why,
+                "count": overview.paused_counts[one.job],
+            }
+            for one in overview.pauses
+        ],
+        "skips": [asdict(one) | {"schedule": one.schedule or None} for one in overview.skips],
+        "running": [_open_as_json(one) for one in overview.running],
+        "waiting": [_open_as_json(one) for one in overview.waiting],
+        "open_count": overview.open_count,
+        "bots": [bot_as_json(one) for one in overview.bots],
+    }
+
+
+def _open_as_json(record: RunRecord) -> dict[str, Any]:
+    return run_as_json(record.run) | {
+        "available_at": record.available_at,
+        "is_in_turn": record.is_in_turn,
+        "lingers": record.lingers,
+        "progress": None if record.progress is None else dict(zip(("done", "total"), record.progress, strict=True)),
+        "bot": bot_as_json(record.bot),
+    }

@@ -1,0 +1,229 @@
+"""The page of `status`: trouble first, then what is paused, what runs, what waits, what comes, and who does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.text import Text
+
+from pinstripe_bot.cli.pages import STYLES, Cell, Page
+from pinstripe_bot.cli.shown import count_of, error_line, show_at, show_bot, show_size
+from pinstripe_bot.ledger_overview import Overview, PassedGroup, Trouble
+from pinstripe_bot.occurrence import MANUAL, Decision, RunState
+from pinstripe_bot.project import Project
+from pinstripe_bot.reason_words import reason_in_words
+from pinstripe_bot.records import BotRecord, RunRecord
+from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.spans import show_ago, show_duration, show_span
+from pinstripe_bot.zones import Zone, zone
+
+MOST_BLOCKS = 20
+"""How many jobs in trouble are told of."""
+
+MOST_LINES = 10
+"""How many lines a section has at most; the rest is one count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a ledger is, who may share it, and how many bytes its file has, if it is one."""
+
+    place: str
+    covers: str
+    size: int | None
+
+
+def is_well(project: Project, overview: Overview | None) -> bool:
+    """Whether nothing failed, was missed or late, no file is broken, and a bot is there."""
+    if project.problems or overview is None or overview.troubles or not overview.has_bot:
+        return False
+    return not any(group.newest.occurrence.decision is Decision.MISSED for group in overview.passed)
+
+
+def draw_overview(
+    page: Page,
+    project: Project,
+    overview: Overview | None,
+    ground: Ground | None,
+    due: Sequence[tuple[datetime, Schedule]],
+    now: datetime,
+) -> None:
+    """The whole page; `overview` and `ground` are None where there is no ledger yet."""
+    shown_zone = zone(project.config.timezone)
+    if is_well(project, overview):
+        page.say("All is well: in the last 24 hours nothing failed, was missed or late.", "green")
+    _draw_broken(page, project)
+    if overview is None:
+        page.say("There is no ledger yet, so nothing has run: `pinstripe start-server` starts the bot.", "yellow")
+    else:
+        _draw_trouble(page, overview, shown_zone, now)
+        _draw_skipped(page, overview, now)
+        _draw_paused(page, overview, shown_zone)
+        _draw_open(page, overview, now)
+    if due:
+        page.title("Next")
+        page.grid([(show_at(at, one.zone), Text(show_ago(at, now), "dim"), one.job, one.name) for at, one in due])
+    if overview is not None and ground is not None:
+        _draw_bots(page, overview.bots, now)
+        page.title("Ledger")
+        size = "" if ground.size is None else f", {show_size(ground.size)}"
+        page.say(f"{ground.place}, covers {ground.covers}{size}", indent=2)
+
+
+def _draw_broken(page: Page, project: Project) -> None:
+    if project.problems:
+        page.title("Broken files")
+        for problem in project.problems:
+            page.say(str(problem), "red", indent=2)
+
+
+def _draw_trouble(page: Page, overview: Overview, shown_zone: Zone, now: datetime) -> None:
+    if not overview.has_bot:
+        seen = max((bot.last_seen_at for bot in overview.bots if bot.kind == "bot"), default=None)
+        since = "" if seen is None else f" since {show_at(seen, shown_zone)}, {show_ago(seen, now)}"
+        page.say(f"No bot is running{since}: `pinstripe start-server` starts one.", "yellow")
+    missed = [group for group in overview.passed if group.newest.occurrence.decision is Decision.MISSED]
+    if not overview.troubles and not missed:
+        return
+    page.title("In the last 24 hours")
+    blocks = [_trouble_lines(trouble, shown_zone, now) for trouble in overview.troubles]
+    blocks += [_missed_lines(group, now) for group in missed]
+    for block in blocks[:MOST_BLOCKS]:
+        for number, line in enumerate(block):
+            page.say(line, indent=4 if number else 2)
+    if len(blocks) > MOST_BLOCKS:
+        command = "pinstripe runs --since 24h --state failed --state timed_out --state interrupted --state missed"
+        page.say(f"and {len(blocks) - MOST_BLOCKS} more: {command}", "dim", indent=2)
+
+
+def _trouble_lines(trouble: Trouble, shown_zone: Zone, now: datetime) -> Iterator[Text]:
+    """What, how often and when; why; what to type."""
+    run = trouble.newest
+    often = "once," if trouble.count == 1 else f"{trouble.count} times, last"
+    words = {"late": "started late", "interrupted": "was interrupted"}.get(trouble.kind, trouble.kind.replace("_", " "))
+    at = run.started_at if trouble.kind == "late" else run.finished_at
+    ago = "" if at is None else f" {show_ago(at, now)}"
+    over = Text(" and has succeeded since", "dim") if trouble.is_over else ""
+    what = Text(f" {words}", STYLES.get(trouble.kind, ""))
+    due = Text(f", due {show_at(run.due_at, shown_zone)}", "dim")
+    yield Text.assemble(Text(run.job, "bold"), what, f" {often}{ago}", due, over)
+    if trouble.kind == "late":
+        yield Text(f"{show_duration(run.lateness)} after it was due")
+        yield Text(f"pinstripe show {run.id}", "cyan")
+        return
+    place = f" ({run.error.place})" if run.error and run.error.place else ""
+    yield Text(error_line(run.error) + place if run.error else f"because {reason_in_words(run.reason)}")
+    yield Text(f"pinstripe show {run.id}    pinstripe retry {run.id}", "cyan")
+
+
+def _draw_rest(page: Page, count: int, command: str) -> None:
+    if count > MOST_LINES:
+        page.say(f"and {count - MOST_LINES} more: {command}", "dim", indent=2)
+
+
+def _missed_lines(group: PassedGroup, now: datetime) -> Iterator[Text]:
+    """What, how often and why; what to type."""
+    occurrence, last_at = group.newest.occurrence, group.newest.last_due_at
+    often = "once," if group.count == 1 else f"{group.count} times, last"
+    schedule = Text(f" ({occurrence.schedule})", "dim")
+    why = f" {often} {show_ago(last_at, now)}: {reason_in_words(occurrence.reason)}"
+    yield Text.assemble(Text(occurrence.job, "bold"), Text(" missed", STYLES["missed"]), why, schedule)
+    at = last_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    yield Text(f"pinstripe explain {occurrence.job} --at {at}", "cyan")
+    yield Text(f"pinstripe run-background-job {occurrence.job} --at {at}", "cyan")
+
+
+def _draw_skipped(page: Page, overview: Overview, now: datetime) -> None:
+    groups = [group for group in overview.passed if group.newest.occurrence.decision is Decision.SKIPPED]
+    if groups:
+        page.title("Skipped in the last 24 hours")
+        page.grid([_skipped_cells(group, now) for group in groups[:MOST_LINES]])
+        _draw_rest(page, len(groups), "pinstripe runs --all --since 24h --state skipped")
+
+
+def _skipped_cells(group: PassedGroup, now: datetime) -> list[Cell]:
+    occurrence = group.newest.occurrence
+    often = "once," if group.count == 1 else f"{group.count} times, last"
+    told = f"{often} {show_ago(group.newest.last_due_at, now)}: {reason_in_words(occurrence.reason)}"
+    return [Text(occurrence.job, "bold"), occurrence.schedule, told]
+
+
+def _draw_paused(page: Page, overview: Overview, shown_zone: Zone) -> None:
+    if not overview.pauses and not overview.skips:
+        return
+    page.title("Paused")
+    rows: list[list[Cell]] = []
+    for pause in overview.pauses:
+        until = f" until {show_at(pause.until_at, shown_zone)}" if pause.until_at else ""
+        why = f" ({pause.why})" if pause.why else ""
+        count = overview.paused_counts[pause.job]
+        passed = f", {count_of(count, 'instant')} passed over" if count else ""
+        told = f"since {show_at(pause.paused_at, shown_zone)}{until} by {pause.who}{why}{passed}"
+        resume = f"pinstripe resume {pause.job or '--all'}"
+        rows.append([Text(pause.job or "every job", "bold"), Text(f"{told}: {resume}")])
+    for skip in overview.skips:
+        which = f" of {skip.schedule}" if skip.schedule else ""
+        told = f"skips its next {count_of(skip.remaining, 'instant')}{which}, asked by {skip.who}"
+        rows.append([Text(skip.job, "bold"), told + (f" ({skip.why})" if skip.why else "")])
+    page.grid(rows)
+
+
+def _draw_open(page: Page, overview: Overview, now: datetime) -> None:
+    if overview.running:
+        page.title("Running")
+        page.grid([_running_cells(record, now) for record in overview.running[:MOST_LINES]])
+        _draw_rest(page, len(overview.running), "pinstripe runs --state running")
+    if overview.waiting:
+        page.title("Waiting")
+        page.grid([_waiting_cells(record, now) for record in overview.waiting[:MOST_LINES]])
+        _draw_rest(page, overview.open_count - len(overview.running), "pinstripe runs --state queued")
+
+
+def _running_cells(record: RunRecord, now: datetime) -> list[Cell]:
+    run = record.run
+    since = "" if run.started_at is None else f"since {show_span(now - run.started_at)}"
+    progress = ""
+    if record.progress is not None:
+        done, total = record.progress
+        progress = f"{done} of {total}" if total else str(done)
+    if run.state is not RunState.RUNNING:
+        progress = f"{str(run.state).replace('_', ' ')}, and its thread goes on"
+    if record.cancel_requested_at is not None:
+        progress = "told to end"
+    return [str(run.id), Text(run.job, "bold"), since, progress, Text(f"on {show_bot(record.bot)}", "dim")]
+
+
+def _waiting_cells(record: RunRecord, now: datetime) -> list[Cell]:
+    run = record.run
+    if record.available_at > now:
+        why = f"attempt {run.attempt} " if run.attempt > 1 else "starts "
+        told = f"{why}{show_ago(record.available_at, now)}"
+    elif record.is_in_turn:
+        told = "waits for the earlier runs of its work"
+    else:
+        told = f"waits for a worker since {show_span(now - record.available_at)}"
+    schedule = "by hand" if run.schedule == MANUAL else run.schedule
+    return [str(run.id), Text(run.job, "bold"), schedule, told]
+
+
+def _draw_bots(page: Page, bots: Sequence[BotRecord], now: datetime) -> None:
+    shown = [bot for bot in bots if bot.kind == "bot" or bot.is_alive][-MOST_LINES:]
+    if shown:
+        page.title("Bots")
+        page.grid([_bot_cells(bot, now) for bot in shown])
+
+
+def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
+    if bot.is_alive:
+        state = Text("alive", "green")
+    else:
+        state = Text("stopped" if bot.stopped_at else "dead", "dim" if bot.stopped_at else "red")
+    work = f"{bot.stats.get('busy', 0)} of {bot.stats['workers']} workers busy" if "workers" in bot.stats else ""
+    lingering = bot.stats.get("lingering", 0)
+    told = [f"heard {show_ago(bot.last_seen_at, now)}", f"version {bot.version}"]
+    if bot.is_alive and work:
+        told.insert(0, work + (f", {lingering} held by runs that timed out" if lingering else ""))
+    where = show_bot(bot) if bot.kind == "bot" else f"{show_bot(bot)} ({bot.kind})"
+    return [state, where, ", ".join(told)]

@@ -1,0 +1,70 @@
+"""Enqueueing: a program puts a durable run into the ledger, for whichever bot comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pinstripe_bot.clock import Clock, SystemClock
+from pinstripe_bot.durations import parse_duration
+from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.ledger_queue import Wish
+from pinstripe_bot.occurrence import MANUAL, Run, RunState
+from pinstripe_bot.params import encode_params, params_key
+from pinstripe_bot.project import Project
+
+Delay = float | str | timedelta | None
+"""Seconds, or as people write it: "10m"."""
+
+PROGRAM = "program"
+"""Who asked for a run that no bot did, in the column `bot` of its occurrence."""
+
+
+def enqueue(
+    project: Project | Path | str, name: str, *, delay: Delay = None, params: Mapping[str, Any] | None = None
+) -> Run:
+    """Put a run of the job `name` into the project's ledger and return it; a bot starts it, after `delay`.
+
+    From any process; no bot need run yet. Load a `Project` once and pass that: a path is loaded at each call.
+    The job's `overlap` decides: where the same work is open, the run may come back as skipped. Raises UnknownJob,
+    InvalidParams, and LedgerUnavailable, after which nothing was written or, where the answer was lost, all of it.
+    """
+    loaded = project if isinstance(project, Project) else Project.load(project)
+    clock: Clock = SystemClock()
+    wish = wish_of(loaded, name, params or {}, delay, clock.now())
+    place = ledger_place(loaded.config, loaded.root)
+    store = place.store()
+    if not store.open_known(loaded.name, is_own=place.is_own):
+        store.open(loaded.name, clock.now(), is_own=place.is_own)
+    try:
+        with store.writing() as connection:
+            return wish.write(connection, bot=PROGRAM)
+    finally:
+        store.close()
+
+
+def wish_of(project: Project, name: str, params: Mapping[str, Any], delay: Delay, now: datetime) -> Wish:
+    """The run as it is asked for, checked against its job. Raises UnknownJob and InvalidParams."""
+    job = project.job(name)
+    available_at = _after(now, delay)
+    run = Run(
+        id=0,
+        job=job.name,
+        schedule=MANUAL,
+        due_at=available_at.astimezone(UTC).replace(microsecond=0),
+        state=RunState.QUEUED,
+        claimed_at=now,
+        params=job.manual_params(params),
+    )
+    encoded = encode_params(run.params)
+    return Wish(run, encoded, params_key(encoded), job.options["overlap"], available_at)
+
+
+def _after(now: datetime, delay: Delay) -> datetime:
+    try:
+        return now if delay is None else now + parse_duration(delay)
+    except OverflowError as error:
+        raise InvalidParams(f"delay = {delay!r} ends after the year 9999: write a shorter one") from error

@@ -1,0 +1,119 @@
+"""The intake: what the ledger holds for this bot beside what comes due: runs that nobody has, and wishes to cancel."""
+
+from __future__ import annotations
+
+import structlog
+from msgspec.structs import replace
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.hook_calls import Hooks
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.occurrence import Reason, Run, RunError, RunState
+from pinstripe_bot.project import Project
+from pinstripe_bot.reports import report_ended
+from pinstripe_bot.retries import Retries
+
+MOST = 500
+"""How many runs wait in this process at most before more are taken: what is left, other bots may take."""
+
+DEAD_EVERY_S = 5.0
+
+log = structlog.get_logger("pinstripe")
+
+
+class Intake:
+    """Takes over retries, enqueued, waiting and released runs; buries dead bots; passes wishes to cancel on.
+
+    `look` is the poller's turn. It writes only where there is something to take.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        ledger: Ledger,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        retries: Retries,
+        hooks: Hooks,
+    ) -> None:
+        self._project = project
+        self._ledger = ledger
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._retries = retries
+        self._hooks = hooks
+        self._next_burial_s = 0.0
+        self.is_taking = False  # whether the last look found something: its end may let the next one have its turn
+        self._unknown: set[int] = set()  # open runs of this bot that nobody here knew at the last look
+
+    def begin(self) -> None:
+        """At a start: end the runs of jobs that are no more, and take over what waits.
+
+        Only at a start, which makes this the project of today: a bot that has run for long does not know new jobs.
+        """
+        removed = self._ledger.take_removed(self._project.jobs.keys() | self._project.broken_jobs)
+        ended = {"state": RunState.SKIPPED, "reason": Reason.JOB_REMOVED, "finished_at": self._clock.now()}
+        self._refuse([replace(run, **ended) for run in removed])
+        self._take()
+
+    def look(self) -> None:
+        """One turn: wishes to cancel, dead bots every few seconds, runs that nobody has."""
+        for run_id, attempt in self._ledger.asked_to_cancel():
+            self._dispatcher.running.cancel(run_id, attempt)
+        now_s = self._clock.monotonic()
+        if now_s >= self._next_burial_s:
+            if self._ledger.has_dead_bots(self._clock.now()):
+                self.bury()
+            self._find_lost()
+            self._next_burial_s = now_s + DEAD_EVERY_S  # only now: what failed is tried again at the next look
+        self._take()
+
+    def bury(self) -> None:
+        """Record what died with its bot as interrupted, so that it keeps nothing from running any more."""
+        report_ended(self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at), self._hooks)
+
+    def _take(self) -> None:
+        most = MOST - self._dispatcher.open_count
+        if most <= 0:
+            return
+        taken = self._ledger.take_available(self._project.jobs.keys(), self._clock.now(), most=most)
+        self.is_taking = bool(taken)
+        self._dispatch(taken)
+
+    def _dispatch(self, taken: list[Run]) -> None:
+        """Give queued runs of ours to the workers, but for those that fit their jobs no more."""
+        fitted = [self._fitted(run) for run in taken]
+        self._refuse([run for run in fitted if not run.state.is_open])
+        startable = [run for run in fitted if run.state.is_open]
+        if startable:
+            log.info("runs_taken_over", runs=len(startable))
+            self._dispatcher.dispatch(startable)
+
+    def _find_lost(self) -> None:
+        """Take up runs of ours that nobody here knows: the answer to a commit was lost, and the commit was not."""
+        known = self._dispatcher.known_ids()
+        unknown = {run.id: run for run in self._ledger.own_runs(besides=known)}
+        lost = [run for run_id, run in unknown.items() if run_id in self._unknown]
+        self._unknown = set(unknown)
+        self._dispatch([run for run in lost if run.state is RunState.QUEUED and run.job in self._project.jobs])
+        cut_off = {"state": RunState.INTERRUPTED, "reason": Reason.BOT_DIED, "finished_at": self._clock.now()}
+        self._dispatcher.record([replace(run, **cut_off) for run in lost if run.state is RunState.RUNNING])
+
+    def _fitted(self, run: Run) -> Run:
+        """The run as its job wants it today; failed where its parameters fit no more."""
+        job = self._project.jobs[run.job]
+        try:
+            return replace(run, params=job.params.cast(run.params))
+        except InvalidParams as error:
+            told = RunError(type(error).__name__, str(error), str(job.place), "")
+            return replace(run, state=RunState.FAILED, error=told, finished_at=self._clock.now())
+
+    def _refuse(self, ended: list[Run]) -> None:
+        if not ended:
+            return
+        self._ledger.refuse(ended)
+        for run in ended:
+            why = run.reason or (run.error and run.error.message)
+            log.warning("run_refused", job=run.job, run_id=run.id, state=str(run.state), reason=str(why))

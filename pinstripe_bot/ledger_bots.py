@@ -1,0 +1,99 @@
+"""The bots that share a ledger: who has signed in, who still lives. Steps of a transaction."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from pinstripe_bot import __version__
+from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
+from pinstripe_bot.ledger_schema import bots, to_column
+from pinstripe_bot.ledger_sql import DATABASE_NOW, both, execute, listed, rows_of, to_json
+
+BEAT = both(
+    """
+    UPDATE bots SET heartbeat_at = :heard, lease_until = {now} + :lease, stats = :stats, stopped_at = NULL
+    WHERE id = :bot
+    """,
+    now=DATABASE_NOW,
+)
+
+IS_STOPPED = both("SELECT count(*) FROM bots WHERE id = :bot AND stopped_at IS NOT NULL")
+
+UNSIGNED = both(
+    """
+    SELECT {rows} FROM (
+        SELECT id, host, boot_id, lock, CASE WHEN lease_until < {now} THEN 1 ELSE 0 END AS has_expired
+        FROM bots WHERE stopped_at IS NULL
+    ) AS unsigned
+    """,
+    rows=listed("id", "host", "boot_id", "lock", "has_expired"),
+    now=DATABASE_NOW,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Who tells the dead bots from the living: `me`, by lock files where they can be seen, else by leases.
+
+    `locks` is the folder of my lock file, and of all where the ledger is one machine's.
+    """
+
+    me: str
+    locks: Path
+    is_one_machine: bool
+
+    def living(self, connection: Connection, now: datetime) -> dict[str, bool]:
+        """{bot: whether it lives} of all that have not signed out.
+
+        After a machine was asleep all leases have run out, also mine: then everybody counts as alive, and who does
+        not wake is found at the next look.
+        """
+        rows = rows_of(connection, UNSIGNED, now=to_column(now))
+        is_awake = any(bot == self.me and not has_expired for bot, *_, has_expired in rows)
+        return {bot: bot == self.me or self._lives(bot, *facts, is_awake=is_awake) for bot, *facts in rows}
+
+    def _lives(self, bot: str, host: str, boot: str, lock: str, has_expired: int, *, is_awake: bool) -> bool:
+        if self.is_one_machine:
+            return bool(is_held(self.locks / f"{bot}.lock"))
+        if host == platform.node() and boot == boot_id():
+            held = is_held(Path(lock))
+            if held is not None:
+                return held
+        return not (has_expired and is_awake)
+
+
+def sign_in(connection: Connection, lock: BotLock, now: datetime, kind: str, lease: timedelta) -> None:
+    """Write the row of a bot that begins."""
+    row = {
+        "id": lock.bot,
+        "kind": kind,
+        "host": platform.node(),
+        "boot_id": boot_id(),
+        "pid": os.getpid(),
+        "version": __version__,
+        "started_at": to_column(now),
+        "heartbeat_at": to_column(now),
+        "lock": str(lock.path),
+    }
+    connection.execute(insert(bots), row)
+    beat(connection, lock.bot, now, lease, {})
+
+
+def beat(connection: Connection, bot: str, now: datetime, lease: timedelta, stats: Mapping[str, Any]) -> bool:
+    """Renew the lease of a bot and of all its runs; false if it was taken for dead meanwhile."""
+    was_alive = not execute(connection, IS_STOPPED, bot=bot).scalar_one()
+    now_at, lease_us = to_column(now), lease // timedelta(microseconds=1)
+    execute(connection, BEAT, bot=bot, heard=now_at, now=now_at, lease=lease_us, stats=to_json(stats))
+    return was_alive
+
+
+def sign_out(connection: Connection, bot: str, now: datetime) -> None:
+    connection.execute(update(bots).where(bots.c.id == bot).values(stopped_at=to_column(now)))

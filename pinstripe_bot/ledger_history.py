@@ -1,0 +1,190 @@
+"""The history: what the ledger tells of runs and of instants that did not run, to whoever only looks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, func, select
+
+from pinstripe_bot.ledger_place import LedgerPlace
+from pinstripe_bot.ledger_roll import read_bots
+from pinstripe_bot.ledger_schema import attempts, error_of, from_column, occurrences, run_of, runs, schedules, to_column
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.occurrence import MANUAL, Decision, Occurrence, Reason, Run, RunState
+from pinstripe_bot.records import AttemptRecord, BotRecord, PassedRecord, RunRecord
+
+
+class History:
+    """Reads a ledger. Every method raises LedgerUnavailable if the database does not answer."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self.store = store
+
+    def runs(
+        self,
+        job: str | None = None,
+        *,
+        states: Collection[RunState] = (),
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """The newest runs, newest first: of one job or of all, in these states or in any, claimed `since`."""
+        with self.store.reading() as connection:
+            query = _newest(connection, runs, job, since, limit)
+            if states:
+                query = query.where(runs.c.state.in_(states))
+            return [run_of(row) for row in connection.execute(query).mappings()]
+
+    def passed(
+        self,
+        job: str | None = None,
+        *,
+        decisions: Collection[Decision] = (Decision.MISSED, Decision.SKIPPED),
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[PassedRecord]:
+        """The newest instants and stretches that did not run, newest first."""
+        with self.store.reading() as connection:
+            query = _newest(connection, occurrences, job, since, limit)
+            query = query.where(occurrences.c.decision.in_(decisions), occurrences.c.schedule != MANUAL)
+            return [passed_of(row) for row in connection.execute(query).mappings()]
+
+    def run(self, run_id: int, now: datetime) -> RunRecord | None:
+        """One run with all that surrounds it; None if there is no such run."""
+        with self.store.reading() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+            if row is None:
+                return None
+            tries = select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.attempt)
+            earlier = connection.execute(tries).mappings().all()
+            bots = read_bots(connection, self.store, now)
+            return record_of(row, bots, [_attempt_of(each, bots) for each in earlier])
+
+    def newest(self, job: str, now: datetime) -> RunRecord | None:
+        """The newest run of a job."""
+        found = self.runs(job, limit=1)
+        return self.run(found[0].id, now) if found else None
+
+    def following(self, job: str, run_id: int, now: datetime) -> RunRecord | None:
+        """The first run of a job after the run `run_id`; None if there is none yet."""
+        with self.store.reading() as connection:
+            is_later = (runs.c.job == job) & (runs.c.id > run_id)
+            found = connection.scalar(select(runs.c.id).where(is_later).order_by(runs.c.id).limit(1))
+        return None if found is None else self.run(found, now)
+
+    def knows(self, job: str) -> bool:
+        """Whether the ledger has a run or a schedule of this job, which the project may no longer have."""
+        with self.store.reading() as connection:
+            has_run = connection.scalar(select(runs.c.id).where(runs.c.job == job).limit(1))
+            return has_run is not None or (
+                connection.scalar(select(schedules.c.id).where(schedules.c.job == job).limit(1)) is not None
+            )
+
+    def last_runs(self) -> dict[str, Run]:
+        """{job: its newest run}."""
+        with self.store.reading() as connection:
+            return _last_runs(connection)
+
+
+def _newest(connection: Connection, table: Table, job: str | None, since: datetime | None, limit: int) -> Select[Any]:
+    query = select(table).order_by(table.c.id.desc()).limit(limit)
+    if job is not None:
+        query = query.where(table.c.job == job)
+    return query if since is None else query.where(table.c.id >= first_since(connection, table, since))
+
+
+def first_since(connection: Connection, table: Table, since: datetime) -> int:
+    """The id of the first row claimed `since`: ids grow as time goes on, and there is no index of instants.
+
+    A clock that was set back may let in some rows from before, or leave out some from after it.
+    """
+    wanted_at = to_column(since)
+    low, high = 1, (connection.scalar(select(func.max(table.c.id))) or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        after = select(table.c.claimed_at).where(table.c.id >= middle).order_by(table.c.id).limit(1)
+        claimed_at = connection.scalar(after)
+        if claimed_at is None or claimed_at >= wanted_at:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def record_of(
+    row: Mapping[Any, Any], bots: Mapping[str, BotRecord], earlier: Collection[AttemptRecord] = ()
+) -> RunRecord:
+    """A run from its row, with its bot and its earlier attempts."""
+    available_at = from_column(row["available_at"])
+    assert available_at is not None
+    done = row["progress_done"]
+    return RunRecord(
+        run=run_of(row),  # type: ignore[arg-type]
+        available_at=available_at,
+        is_in_turn=bool(row["in_turn"]),
+        lingers=bool(row["lingers"]),
+        progress=None if done is None else (done, row["progress_total"]),
+        cancel_requested_at=from_column(row["cancel_requested_at"]),
+        cancelled_by=row["cancelled_by"],
+        bot=bots.get(row["owner"]),
+        attempts=tuple(earlier),
+    )
+
+
+def _attempt_of(row: Mapping[Any, Any], bots: Mapping[str, BotRecord]) -> AttemptRecord:
+    return AttemptRecord(
+        attempt=row["attempt"],
+        state=RunState(row["state"]),
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        started_at=from_column(row["started_at"]),
+        finished_at=from_column(row["finished_at"]),
+        error=error_of(row["error"]),
+        output=row["output"] or "",
+        bot=bots.get(row["owner"]),
+    )
+
+
+def passed_of(row: Mapping[Any, Any]) -> PassedRecord:
+    """An instant or a stretch that did not run, from its row."""
+    due_at, decided_at = from_column(row["due_at"]), from_column(row["claimed_at"])
+    assert due_at is not None
+    assert decided_at is not None
+    occurrence = Occurrence(
+        job=row["job"],
+        schedule=row["schedule"],
+        due_at=due_at,
+        decision=Decision(row["decision"]),
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        until_at=from_column(row["until_at"]),
+        count=row["count"],
+    )
+    return PassedRecord(occurrence, decided_at)
+
+
+def _last_runs(connection: Connection) -> dict[str, Run]:
+    newest = select(func.max(runs.c.id)).group_by(runs.c.job)
+    rows = connection.execute(select(runs).where(runs.c.id.in_(newest))).mappings()
+    return {row["job"]: run_of(row) for row in rows}
+
+
+@contextlib.contextmanager
+def open_history(place: LedgerPlace) -> Iterator[History | None]:
+    """The history of a ledger that may be in use; None if there is no ledger yet."""
+    store = place.store()
+    if not store.open_for_reading():
+        store.close()
+        yield None
+        return
+    try:
+        yield History(store)
+    finally:
+        store.close()
+
+
+def read_last_runs(place: LedgerPlace) -> dict[str, Run]:
+    """{job: its newest run} of a ledger that may be in use; empty if there is none yet."""
+    with open_history(place) as history:
+        return {} if history is None else history.last_runs()

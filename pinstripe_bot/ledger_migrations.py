@@ -1,0 +1,55 @@
+"""The ledger's migrations: what turns the tables of one version into those of the next. Forward only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, insert, inspect, select, update
+
+from pinstripe_bot.ledger_schema import ENDED_BADLY, OPEN, VERSION, ledger, metadata
+
+_TO_2 = (
+    "ALTER TABLE bots ADD COLUMN lease_until BIGINT NOT NULL DEFAULT '0'",
+    "ALTER TABLE bots ADD COLUMN lock VARCHAR NOT NULL DEFAULT ''",
+    "DROP INDEX runs_open",
+    "ALTER TABLE runs DROP COLUMN lease_until",
+    "ALTER TABLE runs ADD COLUMN in_turn INTEGER NOT NULL DEFAULT '0'",
+    "ALTER TABLE runs ADD COLUMN lingers INTEGER NOT NULL DEFAULT '0'",
+    f"CREATE INDEX runs_open ON runs (job) WHERE {OPEN}",
+    f"CREATE INDEX runs_ended_badly ON runs (finished_at) WHERE {ENDED_BADLY}",
+)
+
+
+def _to_2(connection: Connection) -> None:
+    """Leases belong to bots; retries, pauses, skips, the audit and the days get their tables."""
+    for statement in _TO_2:
+        connection.exec_driver_sql(statement)
+    new = ("attempts", "pauses", "skips", "audit", "days")
+    metadata.create_all(connection, tables=[metadata.tables[name] for name in new])
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2}
+"""{version: what makes it from the one before}; the first version that PostgreSQL ledgers had is 2."""
+
+
+def version_of(connection: Connection) -> int | None:
+    """The version of the tables in this database, or None where there is no ledger."""
+    found = inspect(connection)
+    if not found.has_table("ledger") or {column["name"] for column in found.get_columns("ledger")} != {"name", "value"}:
+        return None
+    stored = connection.scalar(select(ledger.c.value).where(ledger.c.name == "version"))
+    return int(stored) if stored is not None and str(stored).isdecimal() else None
+
+
+def create_or_migrate(connection: Connection, project: str, created_at: str) -> int | None:
+    """Bring the tables to this version, in the caller's transaction; the version that was found, None for none."""
+    found = version_of(connection)
+    if found is None:
+        metadata.create_all(connection)
+        facts = {"version": str(VERSION), "project": project, "created_at": created_at}
+        connection.execute(insert(ledger), [{"name": name, "value": value} for name, value in facts.items()])
+    elif found < VERSION:
+        for version in range(found + 1, VERSION + 1):
+            MIGRATIONS[version](connection)
+        connection.execute(update(ledger).where(ledger.c.name == "version").values(value=str(VERSION)))
+    return found

@@ -1,0 +1,214 @@
+"""The overview: what went wrong lately, what is paused, what runs and waits, and who does the work; in one look."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select, text
+
+from pinstripe_bot.ledger_history import first_since, passed_of, record_of
+from pinstripe_bot.ledger_roll import read_bots
+from pinstripe_bot.ledger_schema import (
+    ENDED_BADLY,
+    OPEN,
+    SECOND,
+    from_column,
+    occurrences,
+    run_of,
+    runs,
+    schedules,
+    skips,
+    to_column,
+)
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
+from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
+from pinstripe_bot.records import BotRecord, PassedRecord, RunRecord
+from pinstripe_bot.schedule import Schedule
+
+LATE_AFTER = timedelta(seconds=60)
+"""For runs that no schedule of the project stands for any more: the default of `late_after`."""
+
+MOST_SHOWN = 1000
+"""How many open runs are read; there may be 100,000 of them."""
+
+# Grouped by an expression: grouped by the column, SQLite walks a whole index of jobs instead of the newest ids.
+LATE = both(
+    """
+    SELECT {rows} FROM (
+        SELECT max(runs.job) AS job, count(*) AS count, max(runs.id) AS newest
+        FROM runs LEFT JOIN {limits} AS late ON late.job = runs.job AND late.schedule = runs.schedule
+        WHERE runs.id >= :first AND runs.started_at IS NOT NULL AND runs.attempt = 1
+          AND runs.started_at - CASE WHEN runs.schedule = 'manual' THEN runs.available_at ELSE runs.due_at END
+              > coalesce(late.after_us, :otherwise)
+        GROUP BY runs.job || ''
+    ) AS found
+    """,
+    rows=listed("job", "count", "newest"),
+    limits=given("limits", job="text", schedule="text", after_us="bigint"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Runs of one job with the same trouble, a state or "late": how many, the newest, whether one succeeded since."""
+
+    kind: str
+    count: int
+    newest: Run
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassedGroup:
+    """Instants of one schedule that did not run, for one reason: how many, from when to when."""
+
+    count: int
+    first_due_at: datetime
+    newest: PassedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """How many of the next instants of a job, or of one schedule of it, a person asked to skip."""
+
+    job: str
+    schedule: str
+    remaining: int
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a ledger tells of the present, and of the time since `since`."""
+
+    since: datetime
+    troubles: tuple[Trouble, ...]
+    passed: tuple[PassedGroup, ...]
+    pauses: tuple[Pause, ...]
+    paused_counts: Mapping[str, int]  # {job: how many instants its pause, or that of every job, has passed over}
+    skips: tuple[Skip, ...]
+    running: tuple[RunRecord, ...]
+    waiting: tuple[RunRecord, ...]
+    open_count: int
+    bots: tuple[BotRecord, ...]  # the living, and those that have died or stopped since
+
+    @property
+    def has_bot(self) -> bool:
+        """Whether a bot lives that plans schedules."""
+        return any(bot.is_alive and bot.kind == "bot" for bot in self.bots)
+
+
+def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: datetime, now: datetime) -> Overview:
+    """One look at the whole ledger; `planned` say from when on a run of theirs is late."""
+    with store.reading() as connection:
+        bots = read_bots(connection, store, now)
+        open_runs = _open_runs(connection, bots)
+        lasting = [pause for pause in read_pauses(connection).values() if not _is_over(pause, now)]
+        return Overview(
+            since=since,
+            troubles=tuple(_troubles(connection, planned, since)),
+            passed=tuple(_passed(connection, since)),
+            pauses=tuple(lasting),
+            paused_counts={pause.job: _paused_count(connection, pause) for pause in lasting},
+            skips=tuple(_skips(connection)),
+            running=tuple(one for one in open_runs if one.run.state is not RunState.QUEUED),
+            waiting=tuple(one for one in open_runs if one.run.state is RunState.QUEUED),
+            open_count=connection.scalar(select(func.count()).select_from(runs).where(text(OPEN))) or 0,
+            bots=tuple(bot for bot in bots.values() if bot.is_alive or bot.last_seen_at >= since),
+        )
+
+
+def _troubles(connection: Connection, planned: Iterable[Schedule], since: datetime) -> list[Trouble]:
+    columns = (runs.c.job, runs.c.state, func.count(), func.max(runs.c.id))
+    bad = select(*columns).where(text(ENDED_BADLY), runs.c.finished_at >= to_column(since))
+    groups = [(row[1], row[2], row[3]) for row in connection.execute(bad.group_by(runs.c.job, runs.c.state))]
+    groups += [("late", count, newest) for _, count, newest in _late(connection, planned, since)]
+    newest = _runs_of(connection, [run_id for _, _, run_id in groups])
+    succeeded = _last_successes(connection, {run.job for run in newest.values()})
+    troubles = [
+        Trouble(kind, count, newest[run_id], succeeded.get(newest[run_id].job, 0) > run_id)
+        for kind, count, run_id in groups
+    ]
+    return sorted(troubles, key=lambda trouble: (trouble.kind == "late", -trouble.newest.id))
+
+
+def _late(connection: Connection, planned: Iterable[Schedule], since: datetime) -> list[tuple[str, int, int]]:
+    first = first_since(connection, runs, since)
+    limits = [(one.job, one.name, round(one.policy.late_after_s * SECOND)) for one in planned]
+    otherwise = LATE_AFTER // timedelta(microseconds=1)
+    return rows_of(connection, LATE, first=first, limits=to_json(limits), otherwise=otherwise)
+
+
+def _runs_of(connection: Connection, run_ids: Collection[int]) -> dict[int, Run]:
+    found = connection.execute(select(runs).where(runs.c.id.in_(run_ids))).mappings()
+    return {row["id"]: run_of(row) for row in found}
+
+
+def _last_successes(connection: Connection, jobs: Iterable[str]) -> dict[str, int]:
+    """{job: its newest run, where that has succeeded}."""
+    last = {}
+    for job in jobs:
+        ended = select(runs.c.id, runs.c.state).where(runs.c.job == job, runs.c.finished_at.is_not(None))
+        row = connection.execute(ended.order_by(runs.c.id.desc()).limit(1)).first()
+        if row is not None and row.state == RunState.SUCCEEDED:
+            last[job] = row.id
+    return last
+
+
+def _passed(connection: Connection, since: datetime) -> list[PassedGroup]:
+    # The job as an expression, as in LATE.
+    kind = (occurrences.c.job + "", occurrences.c.schedule, occurrences.c.decision, occurrences.c.reason)
+    columns = (func.sum(occurrences.c.count), func.min(occurrences.c.due_at), func.max(occurrences.c.id))
+    is_passed = (occurrences.c.decision != Decision.RUN) & (occurrences.c.schedule != MANUAL)
+    query = (
+        select(*columns)
+        .where(occurrences.c.id >= first_since(connection, occurrences, since), is_passed)
+        .group_by(*kind)
+    )
+    groups = connection.execute(query).all()
+    found = connection.execute(select(occurrences).where(occurrences.c.id.in_([row[2] for row in groups])))
+    newest = {row["id"]: passed_of(row) for row in found.mappings()}
+    passed = [PassedGroup(int(count), _instant(first), newest[row_id]) for count, first, row_id in groups]
+    return sorted(passed, key=lambda group: group.newest.last_due_at, reverse=True)
+
+
+def _instant(column: int) -> datetime:
+    instant = from_column(column)
+    assert instant is not None
+    return instant
+
+
+def _is_over(pause: Pause, now: datetime) -> bool:
+    return pause.until_at is not None and pause.until_at <= now
+
+
+def _paused_count(connection: Connection, pause: Pause) -> int:
+    """How many instants a pause has passed over so far; schedule by schedule, where an index leads to them."""
+    planned = select(schedules.c.job, schedules.c.schedule)
+    if pause.job != EVERY_JOB:
+        planned = planned.where(schedules.c.job == pause.job)
+    counts = select(func.coalesce(func.sum(occurrences.c.count), 0)).where(
+        occurrences.c.key == "",
+        occurrences.c.due_at >= to_column(pause.paused_at),
+        occurrences.c.reason == Reason.PAUSED,
+    )
+    return sum(
+        int(connection.scalar(counts.where(occurrences.c.job == job, occurrences.c.schedule == schedule)) or 0)
+        for job, schedule in connection.execute(planned).all()
+    )
+
+
+def _skips(connection: Connection) -> list[Skip]:
+    rows = connection.execute(select(skips).order_by(skips.c.job, skips.c.schedule))
+    return [Skip(row.job, row.schedule, row.remaining, row.who, row.why) for row in rows]
+
+
+def _open_runs(connection: Connection, bots: Mapping[str, BotRecord]) -> list[RunRecord]:
+    """What runs (also what has timed out and goes on), and what waits: what comes first, first."""
+    found = select(runs).where(text(OPEN)).order_by(runs.c.state == RunState.QUEUED, runs.c.available_at, runs.c.id)
+    return [record_of(row, bots) for row in connection.execute(found.limit(MOST_SHOWN)).mappings()]

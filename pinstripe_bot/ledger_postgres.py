@@ -1,0 +1,107 @@
+"""The ledger in PostgreSQL: a schema of its own, shared by the bots of every machine that reaches it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from pinstripe_bot.errors import LedgerError, LedgerUnavailable
+from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, LedgerStore
+
+SCHEMA = "pinstripe"
+
+WRITER_LOCK = (0x70696E73, 0x74726970)
+"""The advisory lock of whoever writes: "pins", "trip"."""
+
+_FROZEN_S = 10
+"""How long a bot that was stopped in the middle of a transaction may keep the others waiting."""
+
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+class PostgresStore(LedgerStore):
+    """The schema `pinstripe` of a PostgreSQL database.
+
+    Every commit is durable, also where less was asked: a server that crashes must not come back without its last ones.
+    """
+
+    covers = "every machine that reaches this database"
+    _begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+    def __init__(self, url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        super().__init__()
+        self.place = url.set(query={}).render_as_string(hide_password=True)
+        self._url = url.set(drivername="postgresql+psycopg")
+        self._busy_timeout_s = busy_timeout_s
+
+    def _exists(self) -> bool:
+        return True
+
+    def check(self) -> None:
+        """Nothing: a PostgreSQL server looks after its files."""
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        yield  # the tables are made in one transaction, under the writer's lock
+
+    def _prepare(self) -> None:
+        """The schema, which the search path of every later connection starts with."""
+        with self._engine().connect() as connection:
+            if connection.dialect.default_schema_name == SCHEMA:
+                return
+            connection.exec_driver_sql("BEGIN")
+            self._lock_writer(connection)
+            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            connection.exec_driver_sql("COMMIT")
+
+    def _connect_readers(self) -> Engine:
+        return self._engine(pool_pre_ping=True)
+
+    def _connect_writer(self) -> Connection:
+        return self._engine(poolclass=StaticPool).connect()
+
+    def _engine(self, **settings: object) -> Engine:
+        given = self._url.query.get("options", "")  # what we must have comes later, and counts
+        options = {
+            "search_path": SCHEMA,
+            "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
+            "idle_in_transaction_session_timeout": f"{_FROZEN_S}s",
+            "timezone": "UTC",
+        }
+        try:
+            return create_engine(
+                self._url,
+                isolation_level="AUTOCOMMIT",  # we begin and commit ourselves, as on SQLite
+                connect_args={
+                    "options": " ".join([str(given), *(f"-c {name}={value}" for name, value in options.items())]),
+                    "application_name": "pinstripe",
+                    "connect_timeout": max(round(self._busy_timeout_s), 2),
+                    "prepare_threshold": None,  # a pooler between us and the server may not keep them
+                    **_KEEPALIVE,
+                },
+                **(settings or {"poolclass": NullPool}),
+            )
+        except ImportError as error:
+            raise LedgerError("a ledger in PostgreSQL needs a driver: install pinstripe-bot[postgres]") from error
+
+    def _begin_writing(self, connection: Connection, *, durable: bool) -> None:
+        # Said, as a database may have other defaults: only so a statement sees all that was committed before the lock.
+        connection.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        self._lock_writer(connection)
+
+    def _lock_writer(self, connection: Connection) -> None:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock({}, {})".format(*WRITER_LOCK))
+
+    def _told(self, error: DBAPIError) -> LedgerError:
+        # What libpq says of a lost server goes over several lines; no password is ever in it.
+        said = " ".join(str(error.orig).split())
+        return LedgerUnavailable(f"the ledger {self.place} does not answer: {said}")

@@ -1,0 +1,122 @@
+"""What people have asked of the due instants to come: pauses, and skips of the next ones. Steps of a transaction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from pinstripe_bot.ledger_schema import SECOND, from_column, pauses, skips, to_column
+from pinstripe_bot.ledger_sql import both, execute
+
+EVERY_JOB = ""
+
+EXTEND = both(
+    """
+    UPDATE occurrences SET until_at = :until_at, count = count + :count
+    WHERE decision = 'skipped' AND reason = 'paused' AND coalesce(until_at, due_at) >= :since AND id = (
+        SELECT id FROM occurrences WHERE job = :job AND schedule = :schedule AND key = '' ORDER BY due_at DESC LIMIT 1
+    )
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A job, or every job (''), that does not come due for a while; who asked for it and why."""
+
+    job: str
+    paused_at: datetime
+    until_at: datetime | None
+    who: str
+    why: str
+    tenant: str = ""
+
+    @property
+    def last_ts(self) -> int | None:
+        """Its last UTC second, None without an end: what comes due at the very end is not paused any more."""
+        return None if self.until_at is None else math.ceil(self.until_at.timestamp()) - 1
+
+    def ends_before_ts(self, instant_ts: int) -> bool:
+        """Whether it is over at this UTC second."""
+        return self.last_ts is not None and self.last_ts < instant_ts
+
+
+def read_pauses(connection: Connection) -> dict[str, Pause]:
+    """{job: its pause}, '' for one of every job; also those that are over."""
+    return {
+        row.job: Pause(row.job, _instant(row.paused_at), from_column(row.until_at), row.who, row.why, row.tenant)
+        for row in connection.execute(select(pauses).where(pauses.c.tenant == ""))
+    }
+
+
+def _instant(column: int) -> datetime:
+    instant = from_column(column)
+    assert instant is not None
+    return instant
+
+
+def write_pause(connection: Connection, pause: Pause) -> None:
+    """Begin a pause; one that was there is replaced, but for its beginning where it still lasts."""
+    before = read_pauses(connection).get(pause.job)
+    goes_on = before is not None and not before.ends_before_ts(int(pause.paused_at.timestamp()))
+    since = before.paused_at if before is not None and goes_on else pause.paused_at
+    connection.execute(delete(pauses).where(pauses.c.job == pause.job))
+    row = {"job": pause.job, "tenant": pause.tenant, "paused_at": to_column(since), "who": pause.who, "why": pause.why}
+    until_at = None if pause.until_at is None else to_column(pause.until_at)
+    connection.execute(insert(pauses), row | {"until_at": until_at})
+
+
+def end_pause(connection: Connection, job: str, now: datetime) -> bool:
+    """End the pause of a job, or of every job; false if there was none.
+
+    Its row stays, as one that is over: what came due in it while no bot ran is still to be decided.
+    """
+    now_at = to_column(now)
+    lasts = (pauses.c.job == job) & (pauses.c.until_at.is_(None) | (pauses.c.until_at > now_at))
+    return bool(connection.execute(update(pauses).where(lasts).values(until_at=now_at)).rowcount)
+
+
+def extend_stretch(
+    connection: Connection, job: str, schedule: str, *, until_ts: int, count: int, since: datetime
+) -> bool:
+    """Let the newest occurrence of a schedule go on to `until_ts`, if it is a paused stretch of this pause."""
+    values = {"until_at": until_ts * SECOND, "count": count, "since": to_column(since)}
+    return bool(execute(connection, EXTEND, job=job, schedule=schedule, **values).rowcount)
+
+
+class Skips:
+    """How many of the next due instants people asked to skip: {(job, schedule or ''): how many}."""
+
+    def __init__(self, remaining: Mapping[tuple[str, str], int]) -> None:
+        self._before = dict(remaining)
+        self._remaining = dict(remaining)
+        self._skipped: set[tuple[str, int]] = set()  # instants of whole jobs: one wish is for all schedules due then
+
+    @classmethod
+    def read(cls, connection: Connection) -> Skips:
+        rows = connection.execute(select(skips.c.job, skips.c.schedule, skips.c.remaining))
+        return cls({(row.job, row.schedule): row.remaining for row in rows})
+
+    def take(self, job: str, schedule: str, due_ts: int) -> bool:
+        """Whether this due instant is one to skip; then there is one less to come."""
+        if self._remaining.get((job, schedule), 0) > 0:
+            self._remaining[job, schedule] -= 1
+            return True
+        if (job, due_ts) not in self._skipped and self._remaining.get((job, ""), 0) > 0:
+            self._remaining[job, ""] -= 1
+            self._skipped.add((job, due_ts))
+        return (job, due_ts) in self._skipped
+
+    def write(self, connection: Connection) -> None:
+        """Record what has been taken."""
+        taken = [key for key, remaining in self._remaining.items() if remaining != self._before[key]]
+        if not taken:
+            return
+        is_row = (skips.c.job == bindparam("its_job")) & (skips.c.schedule == bindparam("its_schedule"))
+        rows = [{"its_job": job, "its_schedule": name, "now": self._remaining[job, name]} for job, name in taken]
+        connection.execute(update(skips).where(is_row).values(remaining=bindparam("now")), rows)
+        connection.execute(delete(skips).where(skips.c.remaining <= 0))

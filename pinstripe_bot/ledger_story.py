@@ -1,0 +1,211 @@
+"""Stories from the ledger: what became of one due instant, and what was in its way. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from pinstripe_bot.ledger_history import passed_of, record_of
+from pinstripe_bot.ledger_roll import read_bots
+from pinstripe_bot.ledger_schema import audit, from_column, occurrences, run_of, runs, schedules, skips, to_column
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.occurrence import Decision, Reason, Run
+from pinstripe_bot.records import Act, MarkRecord, PassedRecord
+from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.story import Gap, Standing, Story, standing_of
+
+MOST_LOOKED_AT = 500
+"""How many runs before an instant are looked at for the one that was in its way."""
+
+
+class Stories:
+    """Tells what became of due instants, all in one look at the ledger."""
+
+    def __init__(self, connection: Connection, store: LedgerStore, now: datetime, retention: timedelta) -> None:
+        self._connection = connection
+        self._now = now
+        self._retention = retention
+        self._bots = read_bots(connection, store, now)
+        self._pauses = read_pauses(connection)
+
+    def tell(self, schedule: Schedule, due_at: datetime) -> Story:
+        """The story of one due instant of a schedule of the project."""
+        return self._tell(schedule.job, schedule.name, due_at, schedule)
+
+    def others(self, job: str, since: datetime, until: datetime, told: set[tuple[str, datetime]]) -> list[Story]:
+        """The stories of what the ledger has in [since, until) beside what was `told`.
+
+        Runs by hand, and what was due by another form of a schedule, or by one that is no more.
+        """
+        query = select(occurrences.c.schedule, occurrences.c.due_at, occurrences.c.id).where(
+            occurrences.c.job == job, occurrences.c.due_at >= to_column(since), occurrences.c.due_at < to_column(until)
+        )
+        found = self._connection.execute(query.order_by(occurrences.c.due_at, occurrences.c.id)).all()
+        rows = [(row.schedule, _instant(row.due_at), row.id) for row in found]
+        return [
+            self._of_row(job, schedule, due_at, self._row(occurrences.c.id == row_id))
+            for schedule, due_at, row_id in rows
+            if (schedule, due_at) not in told
+        ]
+
+    def _tell(self, job: str, name: str, due_at: datetime, schedule: Schedule | None) -> Story:
+        row = self._covering(job, name, due_at)
+        if row is not None:
+            return self._of_row(job, name, due_at, row, schedule)
+        mark = self._mark(job, name)
+        standing = standing_of(
+            due_at,
+            mark,
+            form=None if schedule is None else schedule.fingerprint,
+            is_enabled=schedule is not None and schedule.enabled,
+            now=self._now,
+            retention=self._retention,
+        )
+        pause = self._lasting_pause(job, due_at)
+        return Story(
+            job,
+            name,
+            due_at,
+            standing,
+            act=None if pause is None else _act_of(pause),
+            gap=self._gap(due_at),
+            mark=mark,
+            skips=self._skips(job, name),
+            has_bot=any(bot.is_alive and bot.kind == "bot" for bot in self._bots.values()),
+            retention=self._retention,
+        )
+
+    def _row(self, *conditions: Any) -> Mapping[Any, Any]:
+        return self._connection.execute(select(occurrences).where(*conditions)).mappings().one()
+
+    def _covering(self, job: str, schedule: str, due_at: datetime) -> Mapping[Any, Any] | None:
+        """The row of the instant, or of the stretch that it lies in."""
+        instant = to_column(due_at)
+        is_before = _of_schedule(job, schedule) & (occurrences.c.due_at <= instant)
+        query = select(occurrences).where(is_before).order_by(occurrences.c.due_at.desc()).limit(1)
+        row = self._connection.execute(query).mappings().first()
+        return row if row is not None and (row["until_at"] or row["due_at"]) >= instant else None
+
+    def _of_row(
+        self, job: str, name: str, due_at: datetime, row: Mapping[Any, Any], schedule: Schedule | None = None
+    ) -> Story:
+        story = Story(job, name, due_at, Standing.DECIDED, retention=self._retention)
+        of_row = select(runs).where(runs.c.occurrence_id == row["id"]).order_by(runs.c.tenant)
+        found = tuple(record_of(each, self._bots) for each in self._connection.execute(of_row).mappings())
+        if row["decision"] == Decision.RUN or found:
+            return replace(story, runs=found)
+        passed = passed_of(row)
+        return replace(
+            story,
+            passed=passed,
+            other=self._other(row, passed, schedule),
+            act=self._act(job, passed),
+            gap=self._gap(due_at),
+        )
+
+    def _other(self, row: Mapping[Any, Any], passed: PassedRecord, schedule: Schedule | None) -> Run | None:
+        """The run that was in the way of an instant, or took its place."""
+        match passed.occurrence.reason:
+            case Reason.OVERLAP:
+                return self._in_the_way(row, None if schedule is None else schedule.params_key)
+            case Reason.SAME_INSTANT:
+                return self._at_the_same_instant(row)
+            case Reason.COALESCED | Reason.BOT_DOWN | Reason.CLOCK_JUMP | Reason.TOO_LATE:
+                return self._after(row)
+            case _:
+                return None
+
+    def _in_the_way(self, row: Mapping[Any, Any], params_key: str | None) -> Run | None:
+        """The newest run of the same work that was open when the instant was decided."""
+        later = select(runs.c.id).where(runs.c.occurrence_id > row["id"]).order_by(runs.c.occurrence_id).limit(1)
+        next_id = self._connection.scalar(later)
+        query = select(runs).where(runs.c.job == row["job"]).order_by(runs.c.id.desc()).limit(MOST_LOOKED_AT)
+        if next_id is not None:
+            query = query.where(runs.c.id < next_id)
+        for each in self._connection.execute(query).mappings():
+            is_same_work = params_key is None or each["params_key"] == params_key
+            was_open = each["finished_at"] is None or each["finished_at"] >= row["claimed_at"]
+            if is_same_work and was_open:
+                return run_of(each)
+        return None
+
+    def _at_the_same_instant(self, row: Mapping[Any, Any]) -> Run | None:
+        names = select(schedules.c.schedule).where(schedules.c.job == row["job"])
+        same = (occurrences.c.job == row["job"]) & (occurrences.c.key == "") & (occurrences.c.due_at == row["due_at"])
+        query = select(runs).join(occurrences, runs.c.occurrence_id == occurrences.c.id)
+        found = self._connection.execute(query.where(same, occurrences.c.schedule.in_(names))).mappings().first()
+        return None if found is None else run_of(found)
+
+    def _after(self, row: Mapping[Any, Any]) -> Run | None:
+        """The run of the next instant of the schedule that ran."""
+        last_at = row["until_at"] or row["due_at"]
+        query = select(runs).join(occurrences, runs.c.occurrence_id == occurrences.c.id)
+        is_after = _of_schedule(row["job"], row["schedule"]) & (occurrences.c.due_at > last_at)
+        found = self._connection.execute(query.where(is_after).order_by(occurrences.c.due_at).limit(1)).mappings()
+        first = found.first()
+        return None if first is None else run_of(first)
+
+    def _act(self, job: str, passed: PassedRecord) -> Act | None:
+        """The pause or the wish to skip that an instant was passed over for."""
+        action = {Reason.PAUSED: "pause", Reason.SKIP_ASKED: "skip"}.get(passed.occurrence.reason or Reason.OVERLAP)
+        if action is None:
+            return None
+        for pause in (self._pauses.get(job), self._pauses.get(EVERY_JOB)):
+            if action == "pause" and pause is not None and pause.paused_at <= passed.last_due_at:
+                return _act_of(pause)
+        done = (audit.c.action == action) & audit.c.job.in_([job, EVERY_JOB])
+        is_before = audit.c.at <= to_column(passed.decided_at)
+        row = self._connection.execute(
+            select(audit).where(done, is_before).order_by(audit.c.id.desc()).limit(1)
+        ).first()
+        if row is None:
+            return None
+        details = msgspec.json.decode(row.details) if row.details else {}
+        return Act(action, row.who, _instant(row.at), str(details.get("why") or details.get("reason") or ""))
+
+    def _lasting_pause(self, job: str, due_at: datetime) -> Pause | None:
+        pauses = [self._pauses[name] for name in (job, EVERY_JOB) if name in self._pauses]
+        lasting = (one for one in pauses if one.until_at is None or one.until_at >= due_at)
+        return next((one for one in lasting if one.paused_at <= due_at), None)
+
+    def _gap(self, instant: datetime) -> Gap | None:
+        """The time without any bot that an instant lies in; None where there was one."""
+        bots = [bot for bot in self._bots.values() if bot.kind == "bot"]
+        if any(bot.started_at <= instant and (bot.is_alive or instant <= bot.last_seen_at) for bot in bots):
+            return None
+        return Gap(
+            max((bot.last_seen_at for bot in bots if bot.last_seen_at < instant), default=None),
+            min((bot.started_at for bot in bots if bot.started_at > instant), default=None),
+        )
+
+    def _mark(self, job: str, schedule: str) -> MarkRecord | None:
+        is_its = (schedules.c.job == job) & (schedules.c.schedule == schedule) & (schedules.c.key == "")
+        row = self._connection.execute(select(schedules).where(is_its)).first()
+        if row is None:
+            return None
+        removed_at = from_column(row.removed_at)
+        return MarkRecord(row.fingerprint, _instant(row.effective_from), _instant(row.planned_to), removed_at)
+
+    def _skips(self, job: str, schedule: str) -> int:
+        is_its = (skips.c.job == job) & skips.c.schedule.in_([schedule, ""])
+        return sum(self._connection.scalars(select(skips.c.remaining).where(is_its)))
+
+
+def _of_schedule(job: str, schedule: str) -> Any:
+    return (occurrences.c.job == job) & (occurrences.c.schedule == schedule) & (occurrences.c.key == "")
+
+
+def _act_of(pause: Pause) -> Act:
+    return Act("pause", pause.who, pause.paused_at, pause.why, pause.until_at)
+
+
+def _instant(column: int) -> datetime:
+    instant = from_column(column)
+    assert instant is not None
+    return instant

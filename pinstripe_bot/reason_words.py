@@ -1,0 +1,29 @@
+"""The reasons of the ledger, as a person reads them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pinstripe_bot.occurrence import Reason
+
+REASON_WORDS: Final = {
+    Reason.OVERLAP: "the run before it had not ended",
+    Reason.SAME_INSTANT: "another schedule of the job ran it at the same instant",
+    Reason.COALESCED: "a newer instant took its place",
+    Reason.TOO_LATE: "it was too late to run it",
+    Reason.SHUTDOWN: "its bot had to stop",
+    Reason.BOT_DIED: "its bot died",
+    Reason.JOB_REMOVED: "the job is no longer in the project",
+    Reason.PAUSED: "the job was paused",
+    Reason.BOT_DOWN: "no bot was running",
+    Reason.CLOCK_JUMP: "the clock jumped ahead",
+    Reason.SKIP_ASKED: "somebody asked to skip it",
+    Reason.TIMEOUT: "it took longer than its timeout",
+    Reason.CANCELLED: "somebody told it to end",
+}
+"""Each finishes a sentence that ends in "because"."""
+
+
+def reason_in_words(reason: Reason | None) -> str:
+    """What finishes "because"; empty where there is no reason."""
+    return "" if reason is None else REASON_WORDS[reason]

@@ -1,0 +1,98 @@
+"""The records: what a reader of the ledger is told of runs, attempts, passed instants, bots and people's acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pinstripe_bot.occurrence import Occurrence, Reason, Run, RunError, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class BotRecord:
+    """A bot, or a command that ran jobs by hand; `stats` are what its last heartbeat told of its work."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    heartbeat_at: datetime
+    stopped_at: datetime | None
+    stats: dict[str, Any]
+    is_alive: bool
+
+    @property
+    def last_seen_at(self) -> datetime:
+        """When it stopped, or was last heard."""
+        return self.stopped_at or self.heartbeat_at
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One try of a run that was followed by another one."""
+
+    attempt: int
+    state: RunState
+    reason: Reason | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: RunError | None
+    output: str
+    bot: BotRecord | None
+
+    @property
+    def duration(self) -> timedelta | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run with all that surrounds it: who has it, what it waits for, how far it is, its earlier attempts."""
+
+    run: Run
+    available_at: datetime
+    is_in_turn: bool
+    lingers: bool
+    progress: tuple[int, int | None] | None
+    cancel_requested_at: datetime | None
+    cancelled_by: str | None
+    bot: BotRecord | None
+    attempts: tuple[AttemptRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassedRecord:
+    """A due instant, or a stretch of them, that did not run."""
+
+    occurrence: Occurrence
+    decided_at: datetime
+
+    @property
+    def last_due_at(self) -> datetime:
+        return self.occurrence.until_at or self.occurrence.due_at
+
+
+@dataclass(frozen=True, slots=True)
+class MarkRecord:
+    """What the ledger knows of a schedule: its form, from when it counts, up to when it is decided."""
+
+    form: str
+    effective_from: datetime
+    planned_to: datetime
+    removed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a person did: "pause" or "skip", who, when, why, and for how long."""
+
+    action: str
+    who: str
+    at: datetime
+    why: str = ""
+    until_at: datetime | None = None

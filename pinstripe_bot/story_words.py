@@ -1,0 +1,229 @@
+"""A story in sentences, and what to type next: the ledger's half of an explanation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pinstripe_bot.durations import format_duration
+from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
+from pinstripe_bot.reason_words import reason_in_words
+from pinstripe_bot.records import Act, AttemptRecord, RunRecord
+from pinstripe_bot.redaction import redact_text
+from pinstripe_bot.spans import show_ago, show_duration
+from pinstripe_bot.story import Gap, Standing, Story
+from pinstripe_bot.zones import Zone
+
+RETRIABLE = (RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED, RunState.CANCELLED)
+"""The ends of a run that `pinstripe retry` takes."""
+
+
+def story_sentences(story: Story, zone: Zone, now: datetime) -> list[str]:
+    """What became of an instant and why, or why nothing is known; every time on the clock of `zone`."""
+    return _Words(story, zone, now).all()
+
+
+def story_commands(story: Story) -> list[str]:
+    """What to type next."""
+    at = f"{story.due_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if story.runs:
+        return [command for record in story.runs for command in _run_commands(record.run)]
+    if story.standing is Standing.TO_COME:
+        return [f"pinstripe resume {story.job}"] if story.act else [f"pinstripe next {story.job}"]
+    if story.standing is Standing.UNDECIDED and not story.has_bot:
+        return ["pinstripe start-server"]
+    if story.standing in (Standing.UNPLANNED, Standing.EDITED):
+        return ["pinstripe start-server"]
+    if story.standing in (Standing.DISABLED, Standing.REMOVED):
+        return [f"pinstripe runs {story.job} --all"]
+    commands = [f"pinstripe run-background-job {story.job} --at {at}"]
+    if story.other is not None:
+        commands.insert(0, f"pinstripe show {story.other.id}")
+    if story.passed is not None and story.passed.occurrence.count > 1:
+        last_at = f"{story.passed.last_due_at:%Y-%m-%dT%H:%M:%SZ}"
+        first_at = f"{story.passed.occurrence.due_at:%Y-%m-%dT%H:%M:%SZ}"
+        commands.append(f"pinstripe backfill {story.job} --from {first_at} --to {last_at} --dry-run")
+    return commands
+
+
+def _run_commands(run: Run) -> list[str]:
+    if run.state.is_open:
+        return [f"pinstripe logs {run.id} --follow", f"pinstripe cancel {run.id}"]
+    retry = [f"pinstripe retry {run.id}"] if run.state in RETRIABLE else []
+    return [f"pinstripe show {run.id}", f"pinstripe logs {run.id}", *retry]
+
+
+class _Words:
+    """Writes the sentences of one story."""
+
+    def __init__(self, story: Story, zone: Zone, now: datetime) -> None:
+        self._it = story
+        self._zone = zone
+        self._now = now
+
+    def all(self) -> list[str]:
+        it = self._it
+        if it.runs:
+            return [sentence for record in it.runs for sentence in self._of_run(record)]
+        if it.passed is not None:
+            return self._of_passed()
+        if it.standing is Standing.DECIDED:
+            return ["It was decided to run, and its run is no longer in the ledger."]
+        return [self._undecided(), *self._ahead()]
+
+    # What ran
+
+    def _of_run(self, record: RunRecord) -> list[str]:
+        run = record.run
+        tenant = f" for the tenant {run.tenant}" if run.tenant else ""
+        by_hand = " by hand" if run.schedule == MANUAL else ""
+        where = f" on {record.bot.host}, pid {record.bot.pid}" if record.bot else ""
+        if run.state is RunState.QUEUED:
+            turn = " for the earlier runs of its work" if record.is_in_turn else ""
+            when = f", and may start {show_ago(record.available_at, self._now)}" if not turn else ""
+            return [f"Its run {run.id}{by_hand}{tenant} waits{turn}{when}.", *self._attempts(record)]
+        if run.state is RunState.RUNNING and run.started_at is not None:
+            since = f"since {self._at(run.started_at)}, {self._late(run)}"
+            return [f"Its run {run.id}{by_hand}{tenant} is running{where} {since}.", *self._attempts(record)]
+        began = f" It started at {self._at(run.started_at)}, {self._late(run)}{where}." if run.started_at else ""
+        return [f"It ran{by_hand}{tenant} as run {run.id}, which {self._ended(run)}.{began}", *self._attempts(record)]
+
+    def _ended(self, run: Run) -> str:
+        took = f" after {show_duration(run.duration)}" if run.duration is not None else ""
+        words = {
+            RunState.TIMED_OUT: "timed out",
+            RunState.CANCELLED: "was cancelled",
+            RunState.INTERRUPTED: "was interrupted",
+            RunState.SKIPPED: "was skipped",
+        }.get(run.state, str(run.state))
+        if run.error is not None:
+            return f"{words}{took}: {_error(run.error.type, run.error.message)} ({run.error.place})"
+        return f"{words}{took}" + (f" because {reason_in_words(run.reason)}" if run.reason else "")
+
+    def _late(self, run: Run) -> str:
+        if run.attempt > 1:
+            return f"attempt {run.attempt}"
+        return f"{show_duration(run.lateness)} {'after it was asked for' if run.schedule == MANUAL else 'late'}"
+
+    def _attempts(self, record: RunRecord) -> list[str]:
+        return [self._attempt(attempt) for attempt in record.attempts]
+
+    def _attempt(self, attempt: AttemptRecord) -> str:
+        state = str(attempt.state).replace("_", " ")
+        told = _error(attempt.error.type, attempt.error.message) if attempt.error else reason_in_words(attempt.reason)
+        at = f" at {self._at(attempt.finished_at)}" if attempt.finished_at else ""
+        return f"Attempt {attempt.attempt} {state}{at}" + (f": {told}." if told else ".")
+
+    # What did not run
+
+    def _of_passed(self) -> list[str]:
+        it = self._it
+        assert it.passed is not None
+        occurrence = it.passed.occurrence
+        was = "skipped" if occurrence.decision is Decision.SKIPPED else "missed"
+        stretch = ""
+        if occurrence.until_at is not None:
+            ends = f"from {self._at(occurrence.due_at)} to {self._at(occurrence.until_at)}"
+            stretch = f", with {occurrence.count - 1} more {ends},"
+        told = [f"It was {was}{stretch} because {self._because(occurrence.reason)}."]
+        if occurrence.decision is Decision.MISSED and it.gap is not None:
+            told.append(self._without_bot(it.gap))
+        told.append(f"This was decided at {self._at(it.passed.decided_at)}.")
+        return told
+
+    def _because(self, reason: Reason | None) -> str:
+        it, words = self._it, reason_in_words(reason)
+        other = it.other
+        if reason is Reason.OVERLAP:
+            return words + (f": {self._other(other)}" if other else "; which one that was is no longer known")
+        if reason is Reason.SAME_INSTANT:
+            return words + (f", {other.schedule}, as run {other.id}" if other else "")
+        if reason is Reason.COALESCED:
+            return words + (f": that of {self._at(other.due_at)}, which ran as run {other.id}" if other else "")
+        if reason in (Reason.PAUSED, Reason.SKIP_ASKED) and it.act is not None:
+            return self._asked(it.act)
+        return words + (f"; the next one that ran was {self._at(other.due_at)}, run {other.id}" if other else "")
+
+    def _other(self, run: Run) -> str:
+        until = f"until {self._at(run.finished_at)}" if run.finished_at else "and has not ended yet"
+        since = f"ran from {self._at(run.started_at)}" if run.started_at else "waited"
+        return f"run {run.id}, due at {self._at(run.due_at)}, {since} {until}"
+
+    def _asked(self, act: Act) -> str:
+        why = f" ({act.why})" if act.why else ""
+        until = f" until {self._at(act.until_at)}" if act.until_at else ""
+        what = "paused" if act.action == "pause" else "asked to skip"
+        return f"{act.who} {what} it at {self._at(act.at)}{until}{why}"
+
+    def _without_bot(self, gap: Gap) -> str:
+        since = f" from {self._at(gap.since)}" if gap.since else " before"
+        until = f" to {self._at(gap.until)}" if gap.until else " on"
+        return (
+            f"No bot was running{since}{until}."
+            if gap.since or not gap.until
+            else (f"The first bot that the ledger knows started at {self._at(gap.until)}.")
+        )
+
+    # What is not decided
+
+    def _undecided(self) -> str:
+        it, mark = self._it, self._it.mark
+        match it.standing:
+            case Standing.TO_COME:
+                return f"It is still to come, {show_ago(it.due_at, self._now)}."
+            case Standing.UNDECIDED if it.has_bot:
+                return "It is not decided yet: a bot is running, and decides it at its next look."
+            case Standing.UNDECIDED:
+                return f"It is not decided yet: no bot is running{self._since_when()}, and the next one decides it."
+            case Standing.BEFORE if mark is not None:
+                since = f"from {self._at(mark.effective_from)} on, when it was new, edited or back again"
+                return f"The schedule counts {since}: what was due before was not decided, and does not run."
+            case Standing.EDITED if mark is not None:
+                return (
+                    f"The ledger has the schedule in another form ({mark.form}): no bot has been started since its"
+                    " file has the present one."
+                )
+            case Standing.UNPLANNED:
+                return "No bot has planned this schedule yet: it counts from the first start of a bot on."
+            case Standing.DISABLED:
+                return "The schedule is disabled: nothing of it comes due."
+            case Standing.REMOVED:
+                return f"The schedule was removed or disabled{self._removed()}: nothing came due after that."
+            case Standing.PRUNED:
+                return f"The ledger has no record of it any more: records are kept for {format_duration(it.retention)}."
+        decided_to = "" if mark is None else f", though all up to {self._at(mark.planned_to)} is decided"
+        return f"The ledger has no record of it{decided_to}."
+
+    def _removed(self) -> str:
+        mark = self._it.mark
+        return f" at {self._at(mark.removed_at)}" if mark is not None and mark.removed_at else ""
+
+    def _since_when(self) -> str:
+        gap = self._it.gap
+        return f" since {self._at(gap.since)}" if gap is not None and gap.since else ""
+
+    def _ahead(self) -> list[str]:
+        it = self._it
+        if it.standing not in (Standing.TO_COME, Standing.UNDECIDED):
+            return []
+        told = []
+        if it.act is not None:
+            told.append(f"It will be skipped: {self._asked(it.act)}.")
+        elif it.skips:
+            those = "The next due instant is" if it.skips == 1 else f"The next {it.skips} due instants are"
+            told.append(f"{those} to be skipped, as somebody asked.")
+        if it.standing is Standing.TO_COME and not it.has_bot:
+            told.append(f"No bot is running{self._since_when()}.")
+        return told
+
+    def _at(self, instant: datetime | None) -> str:
+        """An instant on the zone's clock, with its day where that is another one than the due instant's."""
+        if instant is None:
+            return ""
+        local, due = instant.astimezone(self._zone.tzinfo), self._it.due_at.astimezone(self._zone.tzinfo)
+        day = "" if local.date() == due.date() else f" on {local:%a} {local.date()}"
+        return f"{local:%H:%M:%S} {local:%Z}{day}"
+
+
+def _error(kind: str, message: str) -> str:
+    lines = message.strip().splitlines()
+    return redact_text(": ".join(text for text in (kind, lines[0] if lines else "") if text))

@@ -1,0 +1,68 @@
+"""What the tests of the commands that only look share: a shop whose ledger a bot has filled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bots import Ears
+
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.output import print_capture
+from pinstripe_bot.project import Project
+from pinstripe_bot.testing import TravelClock
+
+from .conftest import Pinstripe
+
+REPORT = """
+    from pinstripe_bot import background_job
+
+    @background_job("*/5 * * * *", params={"days": 3, "api_key": "hunter2"})
+    def report(workspace, *, days: int, api_key: str):
+        print(f"report of {days} days")
+        raise ConnectionError("the bank did not answer: postgresql://shop:hunter2@bank/db")
+    """
+
+SWEEP = """
+    from pinstripe_bot import background_job
+
+    @background_job("*/5 * * * *")
+    def sweep(workspace):
+        print("swept")
+        return {"rows": 7}
+    """
+
+FILES = {"pinstripe.toml": "", "lib/background_jobs/report.py": REPORT, "lib/background_jobs/sweep.py": SWEEP}
+
+
+@contextmanager
+def bot_of(root: Path, *, ago: timedelta) -> Iterator[tuple[Bot, TravelClock]]:
+    """A planned bot of the project in `root`, that long ago, on a minute that five divides."""
+    then = SystemClock().now() - ago
+    clock = TravelClock(datetime.fromtimestamp(then.timestamp() // 300 * 300, UTC))
+    bot = Bot(Project.load(root, environ={"TZ": "UTC"}), clock=clock)
+    with Ears(), print_capture():  # unheard, the log would be printed, captured and logged again
+        bot.plan()
+        try:
+            yield bot, clock
+        finally:
+            bot.stop()
+
+
+def tick(bot: Bot, clock: TravelClock, **units: float) -> None:
+    """Let time pass, and all that is due run."""
+    clock.travel(timedelta(**units))
+    bot.tick()
+    bot.dispatcher.wait_until_idle()
+
+
+def asked(pinstripe: Pinstripe, *arguments: str, at: Path) -> Any:
+    """What a command answers with --json."""
+    result = pinstripe(*arguments, "--json", at=at)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)

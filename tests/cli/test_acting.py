@@ -1,0 +1,309 @@
+"""retry, cancel, pause, resume and skip."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bots import PATIENCE_S, rows
+
+from pinstripe_bot import enqueue
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.cli.pausing import read_until
+from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.project import Project
+
+from .conftest import Pinstripe
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+LISTENING = """
+    import threading
+    from pinstripe_bot import background_job
+
+    begun = threading.Event()
+
+    @background_job()
+    def listening(workspace):
+        begun.set()
+        while True:
+            workspace.checkpoint()
+            threading.Event().wait(0.01)
+    """
+
+
+@pytest.fixture
+def ledger(shop: Path) -> Path:
+    return shop / ".pinstripe/ledger.db"
+
+
+@pytest.fixture
+def bot(shop: Path, write_project: Any) -> Iterator[Bot]:
+    """A bot of the shop that runs."""
+    write_project({"lib/background_jobs/listening.py": LISTENING})
+    bot = Bot(Project.load(shop, environ={}))
+    bot.start()
+    yield bot
+    bot.cut_short()
+    bot.stop()
+
+
+def answer(pinstripe: Pinstripe, *arguments: str, at: Path) -> dict[str, Any]:
+    """What the command answers in JSON."""
+    result = pinstripe(*arguments, "--json", at=at)
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+# Retry
+
+
+def test_a_failed_run_is_queued_again(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("run-background-job", "failing", at=shop)
+
+    result = pinstripe("retry", "1", at=shop)
+
+    told = "run 1 of failing is queued for attempt 2: no bot is running, `pinstripe start-bot` runs one\n"
+    assert (result.exit_code, result.stdout) == (0, told)
+
+
+def test_a_retry_in_json(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("run-background-job", "failing", at=shop)
+
+    run = answer(pinstripe, "retry", "1", at=shop)
+
+    assert (run["run"], run["state"], run["attempt"]) == (1, "queued", 2)
+
+
+def test_a_succeeded_run_needs_force(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("run-background-job", "cleanup", at=shop)
+
+    refused, forced = pinstripe("retry", "1", at=shop), pinstripe("retry", "1", "--force", at=shop)
+
+    assert (refused.exit_code, forced.exit_code) == (2, 0)
+    assert refused.stderr == "pinstripe: run 1 of cleanup has succeeded: --force runs it once more\n"
+
+
+@pytest.mark.parametrize("command", ["retry", "cancel"])
+@pytest.mark.parametrize("number", ["7", "seven"])
+def test_an_unknown_run_is_told_and_no_ledger_is_made(
+    shop: Path, ledger: Path, pinstripe: Pinstripe, command: str, number: str
+) -> None:
+    result = pinstripe(command, number, at=shop)
+
+    assert result.exit_code == 5
+    assert number in result.stderr
+    assert not ledger.exists()
+
+
+# Cancel
+
+
+def test_a_queued_run_is_cancelled(shop: Path, ledger: Path, pinstripe: Pinstripe) -> None:
+    enqueue(shop, "cleanup")
+
+    result = pinstripe("cancel", "1", at=shop)
+
+    assert (result.exit_code, result.stdout) == (0, "run 1 of cleanup is cancelled\n")
+    assert rows(ledger, "SELECT state, reason, cancelled_by FROM runs") == [("cancelled", "cancelled", ME)]
+
+
+def test_a_running_run_is_cancelled_and_waited_for(shop: Path, bot: Bot, pinstripe: Pinstripe) -> None:
+    enqueue(bot.project, "listening")
+    assert bot.project.jobs["listening"].author.__globals__["begun"].wait(PATIENCE_S)
+
+    run = answer(pinstripe, "cancel", "1", at=shop)
+
+    assert (run["state"], run["reason"], run["cancel_requested"]) == ("cancelled", "cancelled", True)
+
+
+def test_nobody_need_wait_for_the_end(shop: Path, bot: Bot, pinstripe: Pinstripe) -> None:
+    enqueue(bot.project, "listening")
+    assert bot.project.jobs["listening"].author.__globals__["begun"].wait(PATIENCE_S)
+
+    result = pinstripe("cancel", "1", "--no-wait", at=shop)
+
+    assert result.stdout == "run 1 of listening was asked to end: `pinstripe show 1` tells when it has\n"
+
+
+def test_an_ended_run_cannot_be_cancelled(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("run-background-job", "cleanup", at=shop)
+
+    result = pinstripe("cancel", "1", at=shop)
+
+    assert (result.exit_code, result.stdout) == (0, "run 1 of cleanup had succeeded already\n")
+
+
+# Pause
+
+
+def test_a_pause_is_told_with_its_end_and_its_reason(shop: Path, pinstripe: Pinstripe) -> None:
+    result = pinstripe("pause", "Cleanup", "--until", "2099-12-01 09:00", "--reason", "inventory", at=shop)
+
+    assert result.stdout == (
+        f"cleanup is paused until 2099-12-01 09:00:00 CET (by {ME}: inventory);"
+        " `pinstripe resume cleanup` ends it, running by hand goes on working\n"
+    )
+    assert pinstripe("run-background-job", "cleanup", at=shop).exit_code == 0
+
+
+def test_every_job_may_be_paused(shop: Path, ledger: Path, pinstripe: Pinstripe) -> None:
+    paused = answer(pinstripe, "pause", "--all", at=shop)
+
+    assert (paused["job"], paused["until_at"], paused["who"]) == (None, None, ME)
+    assert rows(ledger, "SELECT job FROM pauses") == [("",)]
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_one_job_or_all_is_to_be_named(shop: Path, pinstripe: Pinstripe, command: str) -> None:
+    results = [pinstripe(command, *names, at=shop) for names in ([], ["cleanup", "--all"])]
+
+    assert [result.exit_code for result in results] == [2, 2]
+    assert all("name one job, or say --all" in result.stderr for result in results)
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "skip"])
+def test_an_unknown_job_is_told(shop: Path, pinstripe: Pinstripe, command: str) -> None:
+    result = pinstripe(command, "cleanip", at=shop)
+
+    assert result.exit_code == 5
+    assert "did you mean 'cleanup'" in result.stderr
+
+
+NOW = datetime(2026, 3, 27, 12, 30, 15, tzinfo=UTC)  # a Friday, 13:30 in Berlin; two days later clocks go forward
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2h", "2026-03-27T14:30:15"),
+        ("in 2h", "2026-03-27T14:30:15"),
+        ("1d12h", "2026-03-29T00:30:15"),
+        ("2026-12-01 09:00", "2026-12-01T08:00:00"),
+        ("2026-12-01T09:00Z", "2026-12-01T09:00:00"),
+        ("tomorrow 9:00", "2026-03-28T08:00:00"),
+        ("14:00", "2026-03-27T13:00:00"),
+        ("9:00", "2026-03-28T08:00:00"),
+        ("monday 9:00", "2026-03-30T07:00:00"),
+        ("friday 9:00", "2026-04-03T07:00:00"),
+        ("today 14:00", "2026-03-27T13:00:00"),
+    ],
+)
+def test_an_end_is_always_still_to_come(written: str, expected: str) -> None:
+    assert read_until(written, "Europe/Berlin", NOW) == datetime.fromisoformat(f"{expected}+00:00")
+
+
+@pytest.mark.parametrize("written", ["2026-01-01 09:00", "yesterday 9:00", "10m ago", "today 9:00", "now"])
+def test_an_end_in_the_past_is_refused(written: str) -> None:
+    with pytest.raises(InvalidParams, match="is past, so nothing would be paused"):
+        read_until(written, "Europe/Berlin", NOW)
+
+
+@pytest.mark.parametrize("written", ["90", "soon", "2026-03-29 02:30"])
+def test_an_end_that_is_none_is_refused(written: str) -> None:
+    with pytest.raises(InvalidParams):
+        read_until(written, "Europe/Berlin", NOW)
+
+
+# Resume
+
+
+def test_a_resumed_job_comes_due_from_now_on(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("pause", "cleanup", at=shop)
+
+    result = pinstripe("resume", "cleanup", at=shop)
+
+    assert (result.exit_code, result.stdout) == (0, "cleanup is resumed and comes due from now on\n")
+
+
+def test_a_job_that_is_not_paused_is_told(shop: Path, pinstripe: Pinstripe) -> None:
+    result = pinstripe("resume", "cleanup", at=shop)
+
+    assert (result.exit_code, result.stdout) == (0, "cleanup is not paused\n")
+
+
+def test_a_pause_of_every_job_is_told_to_whoever_resumes_one(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("pause", "--all", at=shop)
+
+    result = pinstripe("resume", "cleanup", at=shop)
+
+    assert result.stdout == (
+        f"cleanup is not paused; but every job is paused until somebody resumes it (by {ME}):"
+        " `pinstripe resume --all`\n"
+    )
+
+
+def test_what_came_due_in_a_pause_is_counted(shop: Path, ledger: Path, pinstripe: Pinstripe) -> None:
+    bot = Bot(Project.load(shop, environ={}))
+    bot.plan()
+    bot.stop()
+    pinstripe("pause", "--all", at=shop)
+    set_marks_back(ledger, timedelta(days=1))
+
+    resumed = answer(pinstripe, "resume", "--all", at=shop)
+
+    assert (resumed["job"], resumed["was"]["who"], resumed["passed"]) == (None, ME, 288 + 1)
+    assert rows(ledger, "SELECT count(*) FROM runs") == [(0,)]
+
+
+def set_marks_back(ledger: Path, by: timedelta) -> None:
+    """As if no bot had run for so long."""
+    connection = sqlite3.connect(ledger)
+    connection.execute("UPDATE schedules SET planned_to = planned_to - ?", (by // timedelta(microseconds=1),))
+    connection.commit()
+    connection.close()
+
+
+def test_a_job_that_the_project_has_no_more_can_be_resumed(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("pause", "failing", at=shop)
+    (shop / "lib/background_jobs/failing.py").unlink()
+
+    result = pinstripe("resume", "failing", at=shop)
+
+    assert result.stdout == "failing is resumed and comes due from now on\n"
+
+
+# Skip
+
+
+def test_the_instants_that_will_be_skipped_are_listed(shop: Path, pinstripe: Pinstripe) -> None:
+    result = pinstripe("skip", "cleanup", "--schedule", "night", "--count", "2", at=shop)
+
+    first, *instants, last = result.stdout.splitlines()
+    assert (first, last) == ("cleanup will not run at:", "`pinstripe skip cleanup --count 0` takes it back")
+    assert len(instants) == 2
+    assert all("02:30:00" in line and line.endswith("night") for line in instants)
+
+
+def test_a_long_list_of_instants_is_cut(shop: Path, pinstripe: Pinstripe) -> None:
+    result = pinstripe("skip", "cleanup", "--count", "25", at=shop)
+
+    assert len(result.stdout.splitlines()) == 1 + 10 + 1 + 1
+    assert re.search(r"^  and 1[56] more$", result.stdout, re.M)  # one may just have come due
+
+
+def test_a_skip_is_taken_back(shop: Path, ledger: Path, pinstripe: Pinstripe) -> None:
+    skipped = answer(pinstripe, "skip", "cleanup", at=shop)
+
+    result = pinstripe("skip", "cleanup", "--count", "0", at=shop)
+
+    assert len(skipped["due"]) == 1
+    assert result.stdout == "no due instant of cleanup is skipped\n"
+    assert rows(ledger, "SELECT count(*) FROM skips") == [(0,)]
+
+
+def test_a_skip_of_a_paused_job_waits(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("pause", "cleanup", at=shop)
+
+    result = pinstripe("skip", "cleanup", "--count", "3", at=shop)
+
+    assert result.stdout == "cleanup is paused: 3 due instants are skipped once it is resumed\n"

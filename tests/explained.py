@@ -1,0 +1,44 @@
+"""Schedules and questions for the tests of explanations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pinstripe_bot import cron
+from pinstripe_bot.asked import read_asked
+from pinstripe_bot.explanation import Explanation, explain_instant
+from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
+from pinstripe_bot.schedule import Place, Schedule
+from pinstripe_bot.zones import zone
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def make_schedule(
+    expression: str, timezone: str, *, dst: str = "once", offset_s: int = 0, name: str | None = None
+) -> Schedule:
+    parsed = cron.parse(expression)
+    return Schedule(
+        job="report",
+        name=name or parsed.normalized,
+        cron=parsed,
+        zone=zone(timezone),
+        dst=dst,
+        offset_s=offset_s,
+        policy=CatchUpPolicy(CatchUp.LATEST, 60, None),
+        overlap=Overlap.SKIP,
+        params={},
+        params_json="{}",
+        params_key="",
+        enabled=True,
+        place=Place("report.py", 3),
+    )
+
+
+def berlin(expression: str, *, dst: str = "once", offset_s: int = 0, name: str | None = None) -> Schedule:
+    return make_schedule(expression, "Europe/Berlin", dst=dst, offset_s=offset_s, name=name)
+
+
+def explain(schedule: Schedule, written: str) -> Explanation:
+    """What the schedule makes of an instant as a person writes it in November 2026."""
+    return explain_instant(schedule, read_asked(written, zone=schedule.zone, now=NOW))

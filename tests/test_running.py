@@ -1,0 +1,247 @@
+"""Time-outs and cancelling, through a bot: what listens, what does not, and what becomes of its thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from bots import PATIENCE_S, WAITING, Ears, decisions, job, names_in, rows, states
+
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.occurrence import Run
+from pinstripe_bot.testing import TravelClock
+
+MakeBot = Callable[..., Bot]
+
+LIMITED = "'* * * * *', timeout='30s', kill_after='5s'"
+
+LISTENING = f"begun.set(); go.wait({PATIENCE_S}); workspace.checkpoint()"
+"""The body of a job that asks whether it was told to end, once its `go` is set."""
+
+
+def begin(bot: Bot, clock: TravelClock, name: str = "sweep") -> None:
+    """Let the job come due, and wait until its code runs; deadlines are looked at only by the test."""
+    bot.dispatcher._runner.deadlines.close()
+    clock.travel(minutes=1)
+    bot.tick()
+    assert names_in(bot, name)["begun"].wait(PATIENCE_S)
+
+
+def pass_time(bot: Bot, clock: TravelClock, seconds: float) -> None:
+    """Let time pass, and the deadlines see it."""
+    clock.travel(seconds=seconds)
+    bot.dispatcher._runner.deadlines.look()
+
+
+def end(bot: Bot, name: str = "sweep") -> None:
+    names_in(bot, name)["go"].set()
+    bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+
+def give_up(bot: Bot, clock: TravelClock) -> None:
+    """Let the time of a job pass that does not listen, and the time after that."""
+    begin(bot, clock)
+    pass_time(bot, clock, 30)
+    pass_time(bot, clock, 5)
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+
+def last_run(bot: Bot) -> Run:
+    return bot.ledger.history.runs(limit=1)[0]
+
+
+def test_a_job_that_listens_is_timed_out(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(LISTENING, LIMITED))
+    begin(bot, clock)
+
+    pass_time(bot, clock, 30)
+
+    end(bot)
+    assert states(bot) == [("timed_out", "timeout")]
+
+
+def test_an_async_job_is_cancelled_where_it_waits(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("begun.set(); await asyncio.Event().wait()", LIMITED))
+    begin(bot, clock)
+
+    pass_time(bot, clock, 30)
+
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert states(bot) == [("timed_out", "timeout")]
+
+
+def test_what_a_job_raises_after_its_time_out_is_kept(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(f"begun.set(); go.wait({PATIENCE_S}); raise OSError('the line is cut')", LIMITED))
+    begin(bot, clock)
+
+    pass_time(bot, clock, 30)
+
+    end(bot)
+    run = last_run(bot)
+    assert run.error is not None
+    assert (run.state, run.error.message) == ("timed_out", "the line is cut")
+
+
+def test_a_job_that_ends_well_all_the_same_has_succeeded(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(WAITING, LIMITED))
+    begin(bot, clock)
+
+    pass_time(bot, clock, 30)
+
+    end(bot)
+    assert states(bot) == [("succeeded", None)]
+
+
+def test_a_job_that_does_not_listen_is_timed_out_and_says_where_it_is(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(WAITING, LIMITED))
+
+    give_up(bot, clock)
+
+    run = last_run(bot)
+    assert run.error is not None
+    assert (run.state, run.error.type) == ("timed_out", "DoesNotListen")
+    assert "sweep.py" in run.error.traceback
+    assert bot.dispatcher.running.lingering.jobs == ["sweep"]
+    end(bot)
+
+
+def test_its_thread_is_replaced(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot({"workers": 1}, sweep=job(WAITING, LIMITED), other=job("return 1", "'2 * * * *'"))
+    give_up(bot, clock)
+    clock.travel(minutes=1)
+
+    bot.tick()
+
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert ("succeeded", None) in states(bot)
+    end(bot)
+
+
+def test_it_still_counts_for_overlap_until_it_ends(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(WAITING, LIMITED))
+    give_up(bot, clock)
+    clock.travel(seconds=25)
+    bot.tick()
+    with Ears() as ears:
+        names_in(bot, "sweep")["go"].set()
+        ears.wait_for("run_came_back")
+    bot.dispatcher._recorder._let_go()
+    lingering = rows(bot.ledger, "SELECT lingers FROM runs")
+    clock.travel(minutes=1)
+
+    bot.tick()
+
+    assert lingering == [(0,)]
+    bot.dispatcher.wait_until_idle(PATIENCE_S)
+    reasons = [(decision, reason) for _, decision, reason, _ in decisions(bot)]
+    assert reasons == [("run", None), ("skipped", "overlap"), ("run", None)]
+
+
+def test_what_it_does_later_changes_nothing(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(f"{WAITING}; return 'too late'", LIMITED))
+    give_up(bot, clock)
+
+    with Ears() as ears:
+        names_in(bot, "sweep")["go"].set()
+        ears.wait_for("run_came_back")
+
+    assert (last_run(bot).state, last_run(bot).result) == ("timed_out", None)
+    assert ears.names("run_succeeded", "outcome_refused") == []
+
+
+def test_as_many_may_linger_as_there_are_workers(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot({"workers": 1}, sweep=job(WAITING, LIMITED))
+    give_up(bot, clock)
+
+    reasons = bot._readiness.reasons_not_ready()
+
+    assert reasons[1:] == ["1 runs do not end although their time is over, and no more can: sweep"]
+    end(bot)
+
+
+def test_a_run_that_a_person_cancels_ends_as_cancelled(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(LISTENING))
+    begin(bot, clock)
+
+    bot.dispatcher.running.cancel(last_run(bot).id, 1)
+
+    end(bot)
+    assert states(bot) == [("cancelled", "cancelled")]
+
+
+def test_a_cancelled_run_is_not_tried_again_whatever_it_raises(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(f"begun.set(); go.wait({PATIENCE_S}); raise OSError", "'* * * * *', retries=5"))
+    begin(bot, clock)
+
+    bot.dispatcher.running.cancel(last_run(bot).id, 1)
+
+    end(bot)
+    assert states(bot) == [("cancelled", "cancelled")]
+
+
+def test_an_earlier_attempt_cannot_be_cancelled_any_more(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(LISTENING))
+    begin(bot, clock)
+
+    bot.dispatcher.running.cancel(last_run(bot).id, 2)
+
+    end(bot)
+    assert states(bot) == [("succeeded", None)]
+
+
+@pytest.mark.parametrize("event", ["attempt_ended", "run_failed"])
+def test_a_failed_run_is_tried_again_until_its_retries_are_over(
+    make_bot: MakeBot, clock: TravelClock, event: str
+) -> None:
+    bot = make_bot(sweep=job("raise OSError(workspace.attempt)", "'* * * * *', retries=1, backoff='10s'"))
+    clock.travel(minutes=1)
+    with Ears() as ears:
+        bot.tick()
+        bot.dispatcher.wait_until_idle(PATIENCE_S)
+        clock.travel(seconds=10)
+
+        bot._intake.look()
+
+        bot.dispatcher.wait_until_idle(PATIENCE_S)
+    told = ears.wait_for(event)
+    assert (told["attempt"], "retry_at" in told) == ((1, True) if event == "attempt_ended" else (2, False))
+    assert rows(bot.ledger, "SELECT attempt, state FROM attempts") == [(1, "failed")]
+    assert rows(bot.ledger, "SELECT attempt, state FROM runs") == [(2, "failed")]
+
+
+def test_before_its_backoff_is_over_nothing_is_tried(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("raise OSError", "'* * * * *', retries=1, backoff='10s'"))
+    clock.travel(minutes=1)
+    bot.tick()
+    bot.dispatcher.wait_until_idle(PATIENCE_S)
+    clock.travel(seconds=4)
+
+    bot._intake.look()
+
+    assert rows(bot.ledger, "SELECT attempt, state, owner FROM runs") == [(2, "queued", None)]
+
+
+def test_a_run_that_timed_out_is_tried_again_when_its_thread_has_ended(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job(WAITING, f"{LIMITED}, retries=1, backoff='1s'"))
+    give_up(bot, clock)
+    clock.travel(seconds=2)
+    bot._intake.look()
+    held_back = rows(bot.ledger, "SELECT attempt, state, owner FROM runs")
+    with Ears() as ears:
+        names_in(bot, "sweep")["go"].set()
+        ears.wait_for("run_came_back")
+    bot.ledger.let_go([last_run(bot).id])
+
+    bot._intake.look()
+
+    bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert held_back == [(2, "queued", None)]
+    assert states(bot) == [("succeeded", None)]
+
+
+def test_a_run_by_hand_that_fails_is_not_tried_again(make_bot: MakeBot) -> None:
+    bot = make_bot(sweep=job("raise OSError", "'* * * * *', retries=3"))
+
+    run = bot.run_background_job("sweep")
+
+    assert (run.state, run.attempt, states(bot)) == ("failed", 1, [("failed", None)])

@@ -25,7 +25,7 @@ run: $(READY) ## Run the example shop: its server, and its bot with a handful of
 	@cd docs/examples/shop && exec ../../../$(BIN)/pinstripe start-server
 
 test: $(READY) ## Run all tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 soak: $(READY) ## Run the system tests in their long form; it takes a while
 	@PINSTRIPE_SOAK=1 $(BIN)/python -m pytest -q -s tests/system

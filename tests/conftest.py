@@ -152,6 +152,14 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let all system tests share one process of the test run: what they time, start and kill is theirs alone."""
+    system = Path(__file__).parent / "system"
+    for item in items:
+        if item.path.is_relative_to(system):
+            item.add_marker(pytest.mark.xdist_group("system"))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let every test of the ledger's rooms that uses a ledger run on SQLite and on PostgreSQL."""
     if "ledger_kind" in metafunc.fixturenames:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from bots import crash, job, let_go, rows
+import pytest
+from bots import claim_only, crash, job, let_go, rows
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger import Ledger
@@ -16,6 +17,10 @@ MakeLedger = Callable[[], Ledger]
 
 def never(_run: Run) -> datetime | None:
     return None
+
+
+def fails(_run: Run) -> datetime | None:
+    raise OSError("the disk is gone")
 
 
 def opened(make_ledger: MakeLedger, clock: TravelClock, *, kind: str = "bot") -> Ledger:
@@ -92,6 +97,22 @@ def test_the_lock_file_of_a_dead_bot_is_removed(ledger: Ledger, make_ledger: Mak
     ledger.bury(clock.now(), retry_at=never)
 
     assert [path.stem for path in ledger._locks.iterdir()] == [ledger.bot]
+
+
+def test_a_burial_that_is_undone_leaves_the_lock_file_by_which_the_next_look_tells_who_is_dead(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot, dying = make_bot(sweep=job()), make_bot()
+    clock.travel(minutes=1)
+    dying.ledger.start(claim_only(dying), clock.now())
+    crash(dying.ledger)
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        bot.ledger.bury(clock.now(), retry_at=fails)
+
+    assert bot.ledger.has_dead_bots(clock.now())
+    (run,) = bot.ledger.bury(clock.now(), retry_at=never)
+    assert run.state == "interrupted"
 
 
 def test_who_was_taken_for_dead_hears_it_at_the_next_beat_and_lives_again(

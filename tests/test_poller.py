@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 
+from bots import Ears
+
 from pinstripe_bot.poller import Poller
 
 PATIENCE_S = 10.0
@@ -36,6 +38,24 @@ def test_a_look_that_raises_ends_nothing():
 
     assert enough.wait(PATIENCE_S)
     poller.close()
+
+
+def test_looks_that_keep_failing_are_told_once():
+    looks, enough = [], threading.Event()
+
+    def look() -> None:
+        looks.append(None)
+        if len(looks) == 3:
+            enough.set()
+        raise OSError("the disk is gone")
+
+    with Ears() as ears:
+        poller = Poller(look, every_s=0.001)
+        poller.start()
+        assert enough.wait(PATIENCE_S)
+        poller.close()
+
+    assert ears.names() == ["poll_failed"]
 
 
 def test_after_the_closing_it_looks_no_more():

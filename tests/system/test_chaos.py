@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chaos import Nursery, Site, embedded_postgres, job_file, judge, kill_a_backend, nursery_of
+from chaos import Site, embedded_postgres, job_file, kill_a_backend
+from judge import judge
+from many_bots import Nursery, nursery_of
 from processes import soaking
 
-SECONDS = soaking(6.0, 60.0)
-KILLS = soaking(12, 110)
+SECONDS = soaking(5.0, 60.0)
+KILLS = soaking(10, 110)
 BACKEND_EVERY = 5
 """On PostgreSQL, after so many blows the database is hit as well."""
 BLACKOUT_EVERY = 8

@@ -122,8 +122,10 @@ def begin(shop: Isolated, ears: Ears, name: str, **options: Any) -> tuple[RunCon
 def test_when_the_fork_server_is_killed_its_runs_fail_and_the_next_one_works(shop: Isolated) -> None:
     with Ears() as ears:
         runs = [begin(shop, ears, name) for name in ("sleeps", "burns", "holds_the_lock")]
+        server = shop.isolation._server
+        assert server is not None
 
-        os.kill(ears.wait_for("fork_server_started")["pid"], signal.SIGKILL)
+        os.kill(server.pid, signal.SIGKILL)
 
         ended = [end.result(PATIENCE_S)[0] for _control, end, _pids in runs]
         after = shop.perform("fine")

@@ -25,10 +25,10 @@ run: $(READY) ## Run the example shop: its server, and its bot with a handful of
 	@cd docs/examples/shop && exec ../../../$(BIN)/pinstripe start-server
 
 test: $(READY) ## Run all tests
-	@$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadgroup
+	@$(BIN)/python -m pytest -q --numprocesses 4 --dist loadgroup
 
 soak: $(READY) ## Run the system tests in their long form; it takes a while
-	@PINSTRIPE_SOAK=1 $(BIN)/python -m pytest -q -s tests/system
+	@PINSTRIPE_SOAK=1 $(BIN)/python -m pytest -q -s tests/system tests/test_bot_properties.py
 
 check: format lint types ## Check format, lint and types
 

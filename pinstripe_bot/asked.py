@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -19,9 +20,14 @@ _NIGHT_ENDS_S: Final = 6 * 3600
 _NIGHT_STARTS_S: Final = 18 * 3600
 _TIME: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 _ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
 _ISO_SECONDS: Final = re.compile(r"[t ]\d\d:?\d\d:?\d\d", re.ASCII)
 _NEIGHBOUR_DAYS: Final = {"today": 0, "yesterday": -1, "tomorrow": 1}
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 _WEEKDAY_OF_EPOCH: Final = 3  # 1 January 1970 was a Thursday
 
 
@@ -78,7 +84,7 @@ def read_asked(written: str, *, zone: Zone, now: datetime) -> Asked:
     """Read an instant as people write it; without an offset it is wall time of `zone`. Raises InvalidParams.
 
     "2026-03-29T02:30" (or with a blank, with seconds, with an offset), "2026-03-29" (its first minute),
-    "today 14:00", "yesterday 02:30", "tomorrow 9:00", "now", "10m ago", "in 1h30m".
+    "today 14:00", "yesterday 02:30", "tomorrow 9:00", "now", "10m ago" or "10m", "in 1h30m".
     "02:30", "monday 09:00" and "last monday 09:00": the most recent such wall time, today's where it has come.
     "last night 02:00": the most recent one too; from 18:00 to midnight it is yesterday's, also in the evening.
     """
@@ -88,11 +94,29 @@ def read_asked(written: str, *, zone: Zone, now: datetime) -> Asked:
     except OverflowError as error:
         raise InvalidParams(f"{written!r} lies outside the years 1 to 9999: write one nearer to today") from error
     if asked is None:
+        _refuse_date(text)
         raise InvalidParams(
             f"{written!r} is not an instant: write it as 2026-03-29T02:30 or 2026-03-29T00:30:00Z,"
             ' or as "02:30", "yesterday 02:30", "last night 02:00", "monday 09:00" or "10m ago"'
         )
     return replace(asked, written=written)
+
+
+def _refuse_date(text: str) -> None:
+    """Raise InvalidParams where the text begins with a date of a day that there is not."""
+    found = _DATE.match(text)
+    if found is None:
+        return
+    year, month, day = (int(number) for number in found.groups())
+    if not 1 <= month <= 12:
+        raise InvalidParams(f"{found[0]} does not exist: a year has no month {month}")
+    if year and not 1 <= day <= monthrange(year, month)[1]:
+        raise InvalidParams(f"{found[0]} does not exist: {_MONTHS[month - 1]} {year} has no {_ordinal(day)}")
+
+
+def _ordinal(day: int) -> str:
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{day}{'th' if day in (11, 12, 13) else ends.get(day % 10, 'th')}"
 
 
 def _read(text: str, zone: Zone, now: datetime) -> Asked | None:
@@ -111,14 +135,14 @@ def _read(text: str, zone: Zone, now: datetime) -> Asked | None:
 
 
 def _since_now(text: str) -> timedelta | None:
-    """The duration in "now", "10m ago" and "in 10m"; it needs a unit there."""
+    """The duration in "now", "10m", "10m ago" and "in 10m", where "10m" is ago; it needs a unit."""
     if text == "now":
         return timedelta(0)
-    is_past, duration = text.endswith(" ago"), text.removesuffix(" ago").removeprefix("in ")
-    if duration == text or not duration[-1].isalpha():
+    is_to_come, duration = text.startswith("in "), text.removesuffix(" ago").removeprefix("in ")
+    if not duration or not duration[-1].isalpha():
         return None
     try:
-        return parse_duration(duration) * (-1 if is_past else 1)
+        return parse_duration(duration) * (1 if is_to_come else -1)
     except InvalidSchedule:
         return None
 

@@ -168,7 +168,7 @@ class Bot:
         if dues and not all(self._claim(part, now) for part in in_parts(dues)):
             return
         self._trouble.note("claim", None)
-        self.ticks.is_caught_up()
+        self.ticks.forget_cause()
 
     def _claim(self, dues: Sequence[Due[Schedule]], now: datetime) -> bool:
         """Decide these windows and dispatch their runs; false if the ledger does not answer."""

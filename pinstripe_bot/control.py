@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,9 @@ class RunControl:
         self.is_replaced = False  # whether another thread has taken its worker's place
         self._ending = threading.Lock()
         self._parent = parent
+        self._callees: weakref.WeakSet[RunControl] = weakref.WeakSet()
+        if parent is not None:
+            parent._callees.add(self)
         self._reason: Reason | None = None
         self._cancel_task: Callable[[], None] | None = None
 
@@ -57,11 +61,16 @@ class RunControl:
     def cancel(self, reason: Reason) -> None:
         """Ask the run to end: an async one is cancelled at its next await, any other sees it in `checkpoint`."""
         self._reason = self._reason or reason
+        self._tell()
+
+    def _tell(self) -> None:
         self.on_told()
         cancel_task = self._cancel_task  # once: the run may end meanwhile
         if cancel_task is not None:
             with contextlib.suppress(RuntimeError):  # its event loop is closed by now
                 cancel_task()
+        for callee in list(self._callees):
+            callee._tell()
 
     def check(self) -> None:
         """Raise RunCancelled if the run was told to end."""

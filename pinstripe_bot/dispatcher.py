@@ -15,7 +15,7 @@ from pinstripe_bot.errors import LedgerUnavailable, WouldWait
 from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.recorder import Recorder
 from pinstripe_bot.reports import report_ended
 from pinstripe_bot.runner import Runner, is_inside_run
@@ -54,12 +54,14 @@ class Dispatcher:
         self._hooks = hooks
         self.running = Running(runner, clock, most_lingering=workers, on_given_up=self._give_up)
         self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded, self.stats, hooks)
+        self._recorder.on_presumed_dead = self._drop_lost
         self._handoff = Handoff(workers)
         self._starter = Starter(ledger, clock, self._handoff, self._settle)
         self._changed = threading.Condition()
         self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
         self._watched: dict[int, Run | None] = {}  # somebody waits for these; their ended form, once recorded
         self._threads: list[threading.Thread] = []
+        self._worker_count = 0  # of all that ever were
         self._is_closed = False  # to further runs
 
     @property
@@ -116,11 +118,13 @@ class Dispatcher:
                 self._add_worker()
 
     def _add_worker(self) -> None:
-        self._add_thread(f"worker-{len(self._threads)}", self._work)
+        self._worker_count += 1
+        self._add_thread(f"worker-{self._worker_count}", self._work)
 
     def _add_thread(self, name: str, loop: Callable[[], None]) -> None:
-        self._threads.append(threading.Thread(target=loop, name=f"pinstripe-{name}", daemon=True))
-        self._threads[-1].start()
+        thread = threading.Thread(target=loop, name=f"pinstripe-{name}", daemon=True)
+        thread.start()
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
 
     def dispatch(self, runs: Sequence[Run]) -> None:
         """Queue these runs; returns at once. When nothing may start any more they are released."""
@@ -217,38 +221,53 @@ class Dispatcher:
 
     def _perform(self, run: Run) -> bool:
         """Perform a run and hand its outcome over; true if another thread has taken this one's place meanwhile."""
-        ended, _, control = self._runner.run(run, self._bot)
+        try:
+            ended, _, control = self._runner.run(run, self._bot)
+        except Exception as error:  # a wall: a worker that ends takes a place with it
+            log.exception("worker_failed")
+            told = RunError(type(error).__name__, str(error), "", "")
+            ended = replace(run, state=RunState.FAILED, error=told, finished_at=self._clock.now())
+            self._recorder.record(self.to_retry(ended))
+            return False
         if control.end():
-            self._recorder.record(self._to_retry(ended))
+            self._recorder.record(self.to_retry(ended))
             return False
         self.came_back(control)
         return control.is_replaced
 
     def came_back(self, control: RunControl) -> None:
         """The code of a run has ended whose end was recorded before."""
-        if self.running.came_back(control) and control.run is not None:
+        if self.running.stop_lingering(control) and control.run is not None:
             self._recorder.let_go(control.run.id)
             lingering = len(self.running.lingering)
             log.warning("run_came_back", job=control.run.job, run_id=control.run.id, lingering=lingering)
 
     def _give_up(self, ended: Run, needs_worker: bool) -> None:
         """Record the end of a run that does not listen; another worker may take its place."""
-        self._recorder.record(self._to_retry(ended), lingers=True)
+        self._recorder.record(self.to_retry(ended), lingers=True)
         if needs_worker:
             with self._changed:
                 self._add_worker()
 
-    def _to_retry(self, ended: Run) -> Run:
+    def to_retry(self, ended: Run) -> Run:
         """The run with the instant of its next attempt; one that somebody waits for has but one."""
         if ended.state is RunState.SUCCEEDED or ended.id in self._watched:
             return ended
         return replace(ended, retry_at=self._retry_at(ended))
 
-    def _on_recorded(self, ended: Sequence[Run]) -> None:
+    def _drop_lost(self) -> None:
+        """Another bot took this one for dead: what it has ended of ours may change nothing any more."""
+        lost = [control.run for control in self.running.controls if control.run and not self.may_commit(control.run)]
+        disowned = [run for run in lost if self.running.disown(run)]
+        for run in disowned:
+            log.warning("outcome_refused", job=run.job, run_id=run.id, state=str(run.state))
+        self._settle(disowned)
+
+    def _on_recorded(self, ended: Sequence[Run], recorded: set[int]) -> None:
         with self._changed:
             self.cut_off += sum(run.state is RunState.INTERRUPTED for run in ended)
             for run in ended:
-                if run.id in self._watched:
+                if run.id in self._watched and run.id in recorded:
                     self._watched[run.id] = run
         self._settle(ended)
         self.on_recorded()

@@ -53,7 +53,7 @@ def _cut_off(dispatcher: Dispatcher, clock: Clock) -> None:
     if dispatcher.wait_until_idle(CUT_OFF_GRACE_S):
         return
     ended = {"state": RunState.INTERRUPTED, "reason": Reason.SHUTDOWN, "finished_at": clock.now()}
-    dispatcher.record([replace(run, **ended) for run in dispatcher.running.abandon_all()])
+    dispatcher.record([dispatcher.to_retry(replace(run, **ended)) for run in dispatcher.running.abandon_all()])
 
 
 def sign_out(shared: ProcessServices, ledger: Ledger, now: datetime) -> None:

@@ -10,11 +10,15 @@ from typing import Any
 from pinstripe_bot.clock import Clock, SystemClock
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams
-from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.ledger_bots import Witness
+from pinstripe_bot.ledger_place import FOLDER, ledger_place
 from pinstripe_bot.ledger_queue import Wish
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.ledger_sweep import has_dead_bots, sweep
 from pinstripe_bot.occurrence import MANUAL, Run, RunState
 from pinstripe_bot.params import encode_params, params_key
 from pinstripe_bot.project import Project
+from pinstripe_bot.retries import Retries
 
 Delay = float | str | timedelta | None
 """Seconds, or as people write it: "10m"."""
@@ -40,10 +44,21 @@ def enqueue(
     if not store.open_known(loaded.name, is_own=place.is_own):
         store.open(loaded.name, clock.now(), is_own=place.is_own)
     try:
+        _sweep(store, loaded, clock)
         with store.writing() as connection:
             return wish.write(connection, bot=PROGRAM)
     finally:
         store.close()
+
+
+def _sweep(store: LedgerStore, project: Project, clock: Clock) -> None:
+    """Let nothing that a dead bot has left count as open work."""
+    folder = project.root / FOLDER if store.path is None else store.path.parent
+    witness = Witness(PROGRAM, folder / "bots", store.is_one_machine)
+    with store.reading() as connection:
+        is_needed = has_dead_bots(connection, witness, clock.now())
+    if is_needed:
+        sweep(store, witness, clock.now(), Retries(project, clock).retry_at)
 
 
 def wish_of(project: Project, name: str, params: Mapping[str, Any], delay: Delay, now: datetime) -> Wish:

@@ -148,9 +148,11 @@ def _nearest(schedule: Schedule, spans: list[range]) -> tuple[datetime, ...]:
 
 def _next_after(schedule: Schedule, ts: int) -> int | None:
     try:
-        return schedule.next_after_ts(ts)
-    except InvalidSchedule:  # nothing in fifty years
+        found = schedule.next_after_ts(ts)
+        (EPOCH + timedelta(seconds=found)).astimezone(schedule.zone.tzinfo)
+    except (InvalidSchedule, OverflowError):  # nothing in fifty years, or after the last day that can be shown
         return None
+    return found
 
 
 def _previous_before(schedule: Schedule, ts: int) -> int | None:

@@ -140,7 +140,7 @@ def _asked_day(it: Explanation) -> str:
 
 
 def _in_zone(it: Explanation) -> str:
-    return "" if it.schedule.zone.name == "UTC" else f" in {it.schedule.zone.name}"
+    return "" if it.schedule.zone.name in ("UTC", "Etc/UTC") else f" in {it.schedule.zone.name}"
 
 
 def _moments(it: Explanation, instants: Sequence[datetime]) -> str:

@@ -6,8 +6,10 @@ import asyncio
 import os
 import re
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from traceback import FrameSummary
+from types import FrameType, TracebackType
 
 from pinstripe_bot.occurrence import RunError
 
@@ -30,6 +32,20 @@ def describe_error(error: BaseException, root: Path) -> RunError:
         place=_place(trace, root),
         traceback=_PRIVATE_MODULE.sub("", "".join(told.format()).rstrip("\n")),
     )
+
+
+def describe_stack(frame: FrameType | None, root: Path) -> tuple[str, str]:
+    """(place, stack) of a thread that is at `frame`, told as the place and the traceback of an error are."""
+    frames = [] if frame is None else list(traceback.extract_stack(frame))
+    first = _first(frames, lambda each: _is_authors(each.filename, root))
+    if first is None:
+        first = _first(frames, lambda each: not _is_below(Path(each.filename), *_NOT_THE_AUTHORS))
+    told = frames[first or 0 :]
+    return _place_in(told, root), _PRIVATE_MODULE.sub("", "".join(traceback.format_list(told)).rstrip("\n"))
+
+
+def _first(frames: list[FrameSummary], is_it: Callable[[FrameSummary], bool]) -> int | None:
+    return next((index for index, frame in enumerate(frames) if is_it(frame)), None)
 
 
 def _author_trace(trace: TracebackType | None, root: Path) -> TracebackType | None:
@@ -56,8 +72,11 @@ def _is_below(path: Path, *folders: Path) -> bool:
 
 
 def _place(trace: TracebackType | None, root: Path) -> str:
+    return _place_in(list(traceback.extract_tb(trace)), root)
+
+
+def _place_in(frames: list[FrameSummary], root: Path) -> str:
     """The innermost line in the project's own code: "lib/background_jobs/flaky.py:12 in run"."""
-    frames = traceback.extract_tb(trace)
     own = [frame for frame in frames if _is_authors(frame.filename, root)] or frames
     if not own:
         return ""

@@ -44,19 +44,21 @@ class ForkServerProcess:
     """
 
     def __init__(self, project: Project) -> None:
-        self._control, theirs = socket.socketpair()
-        lifeline, self._lifeline = os.pipe()
         self._turn = threading.Lock()
-        descriptors = (theirs.fileno(), lifeline)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", START, *map(str, descriptors), *sys.path],
-            pass_fds=descriptors,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # what the project prints when it is loaded, the bot has printed already
-            start_new_session=True,
-        )
-        theirs.close()
-        os.close(lifeline)
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            self._control, control = _enter(socket.socketpair(), ours, theirs)
+            lifeline, self._lifeline = os.pipe()
+            ours.callback(os.close, self._lifeline)
+            theirs.callback(os.close, lifeline)
+            descriptors = (control.fileno(), lifeline)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", START, *map(str, descriptors), *sys.path],
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # what the project prints when it is loaded, the bot has printed already
+                start_new_session=True,
+            )
+            ours.pop_all()
         # A process that a job forks must not hold the lifeline when the bot has died.
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _let_go(this()))
@@ -74,22 +76,17 @@ class ForkServerProcess:
 
     def fork(self) -> ChildEnds:
         """Ask for a child; the first word on its watch says whether there is one. Raises OSError if nobody listens."""
-        connection, their_connection = socket.socketpair()
-        output, their_output = os.pipe()
-        watch, their_watch = socket.socketpair()
-        ends = ChildEnds(connection, output, watch)
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            connection, their_connection = _enter(socket.socketpair(), ours, theirs)
+            watch, their_watch = _enter(socket.socketpair(), ours, theirs)
+            output, their_output = os.pipe()
+            ours.callback(os.close, output)
+            theirs.callback(os.close, their_output)
             with self._turn:
                 sent = [their_connection.fileno(), their_output, their_watch.fileno()]
                 socket.send_fds(self._control, [b"f"], sent)
-        except OSError:
-            ends.close()
-            raise
-        finally:
-            their_connection.close()
-            their_watch.close()
-            os.close(their_output)
-        return ends
+            ours.pop_all()
+        return ChildEnds(connection, output, watch)
 
     def wait(self) -> int:
         """The exit code of a server that is known to end; below zero: the number of a signal."""
@@ -111,6 +108,13 @@ class ForkServerProcess:
             self._lifeline = -1
         with contextlib.suppress(OSError):
             self._control.close()
+
+
+def _enter(
+    pair: tuple[socket.socket, socket.socket], ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    """The two ends, each to be closed with its own."""
+    return ours.enter_context(pair[0]), theirs.enter_context(pair[1])
 
 
 def _let_go(process: ForkServerProcess | None) -> None:

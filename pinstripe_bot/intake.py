@@ -53,9 +53,7 @@ class Intake:
 
         Only at a start, which makes this the project of today: a bot that has run for long does not know new jobs.
         """
-        removed = self._ledger.take_removed(self._project.jobs.keys() | self._project.broken_jobs)
-        ended = {"state": RunState.SKIPPED, "reason": Reason.JOB_REMOVED, "finished_at": self._clock.now()}
-        self._refuse([replace(run, **ended) for run in removed])
+        self._refuse_removed(self._ledger.take_removed(self._known))
         self._take()
 
     def look(self) -> None:
@@ -97,9 +95,12 @@ class Intake:
         unknown = {run.id: run for run in self._ledger.own_runs(besides=known)}
         lost = [run for run_id, run in unknown.items() if run_id in self._unknown]
         self._unknown = set(unknown)
-        self._dispatch([run for run in lost if run.state is RunState.QUEUED and run.job in self._project.jobs])
+        queued = [run for run in lost if run.state is RunState.QUEUED]
+        self._dispatch([run for run in queued if run.job in self._project.jobs])
+        self._refuse_removed([run for run in queued if run.job not in self._known])
         cut_off = {"state": RunState.INTERRUPTED, "reason": Reason.BOT_DIED, "finished_at": self._clock.now()}
-        self._dispatcher.record([replace(run, **cut_off) for run in lost if run.state is RunState.RUNNING])
+        running = [replace(run, **cut_off) for run in lost if run.state is RunState.RUNNING]
+        self._dispatcher.record([self._dispatcher.to_retry(run) for run in running])
 
     def _fitted(self, run: Run) -> Run:
         """The run as its job wants it today; failed where its parameters fit no more."""
@@ -109,6 +110,14 @@ class Intake:
         except InvalidParams as error:
             told = RunError(type(error).__name__, str(error), str(job.place), "")
             return replace(run, state=RunState.FAILED, error=told, finished_at=self._clock.now())
+
+    @property
+    def _known(self) -> set[str]:
+        return self._project.jobs.keys() | self._project.broken_jobs
+
+    def _refuse_removed(self, removed: list[Run]) -> None:
+        ended = {"state": RunState.SKIPPED, "reason": Reason.JOB_REMOVED, "finished_at": self._clock.now()}
+        self._refuse([replace(run, **ended) for run in removed])
 
     def _refuse(self, ended: list[Run]) -> None:
         if not ended:

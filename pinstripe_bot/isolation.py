@@ -87,16 +87,20 @@ class ProcessIsolation:
         for _ in range(STARTS):
             try:
                 server, ends = self._ask_for_child()
-            except PinstripeError as error:
+            except (PinstripeError, OSError) as error:
                 return str(error)
-            child = Supervision(ends, begin, control, self._clock, kill_after, perform_call)
+            try:
+                child = Supervision(ends, begin, control, self._clock, kill_after, perform_call)
+            except OSError as error:
+                ends.close()
+                return str(error)
             child.wait()
+            if child.refusal is not None:
+                return child.refusal
             if child.exit_code is None:
                 self._bury(server)
             if child.pid is not None:
                 return child
-            if child.refusal is not None:
-                return child.refusal
         return "the fork server ended before it had made a process: the log says how"
 
     def _ask_for_child(self) -> tuple[ForkServerProcess, ChildEnds]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from pinstripe_bot import ledger_bots, ledger_runs, ledger_sweep
 from pinstripe_bot.bot_lock import BotLock
@@ -75,6 +76,7 @@ class Ledger:
         self._locks = locks if self.store.path is None else self.store.path.parent / "bots"
         self._marks = Marks()
         self._lock: BotLock | None = None
+        self._was_presumed_dead = False  # and has not said so yet
 
     @classmethod
     def of(cls, config: Config, root: Path) -> Self:
@@ -148,13 +150,21 @@ class Ledger:
             living = self._witness.living(connection, now)
         return dataclasses.replace(registration, has_others=sum(living.values()) > 1)
 
+    @contextmanager
+    def _claiming(self, now: datetime) -> Iterator[Connection]:
+        """A write transaction that gives this bot runs: it must count as alive, or another one would bury them."""
+        with self.store.writing() as connection:
+            if not self.store.is_one_machine and ledger_bots.revive(connection, self.bot, now, self.lease):
+                self._was_presumed_dead = True
+            yield connection
+
     def claim(self, dues: Sequence[Due[Schedule]], now: datetime, *, cause: Reason = Reason.BOT_DOWN) -> Claim:
         """Decide every window in `dues` and return the runs that are ours to start.
 
         One transaction for all; safe with any number of bots: the unique key lets one insert through, and the
         mark of a schedule moves only where its stored fingerprint is ours. Source: docs/ledger.md, "Claiming".
         """
-        with self.store.writing() as connection:
+        with self._claiming(now) as connection:
             marks, superseded = self._marks.read(connection, (due.schedule for due in dues))
             windows = [
                 Due(due.schedule, max(due.after_ts, marks[due.schedule]), due.until_ts)
@@ -174,14 +184,14 @@ class Ledger:
         """
         verdict = Verdict(instant_ts, Decision.RUN)
         candidates = [Candidate(schedule, verdict, order) for order, schedule in enumerate(due)]
-        with self.store.writing() as connection:
+        with self._claiming(now) as connection:
             undecided = [one for one in candidates if not is_decided(connection, one)]
             claimed, _, _ = record(connection, undecided, bot=self.bot, now_at=to_column(now))
         return claimed
 
     def claim_manual(self, run: Run, params_json: str, params_key: str, *, ignore_overlap: bool) -> Run:
         """Record a run by hand under a fresh key, and return it: ours, queued or running as it came, or skipped."""
-        with self.store.writing() as connection:
+        with self._claiming(run.claimed_at) as connection:
             return record_manual(
                 connection, run, params_json, params_key, bot=self.bot, owner=self.bot, ignore_overlap=ignore_overlap
             )
@@ -206,6 +216,11 @@ class Ledger:
             ledger_runs.linger(connection, ids.intersection(lingering), lingers=True)
             ledger_runs.retry_unless_cancelled(connection, written)
         return ids
+
+    def wished_cancelled(self, ended: Sequence[Run]) -> set[int]:
+        """Which of these runs a person wants cancelled; only a look."""
+        with self.store.reading() as connection:
+            return ledger_runs.wished_cancelled(connection, ended)
 
     def let_go(self, run_ids: Collection[int]) -> None:
         """Note that threads which had gone on after their runs' recorded end have ended."""
@@ -240,14 +255,15 @@ class Ledger:
         with self.store.writing(durable=False) as connection:
             was_alive = ledger_bots.beat(connection, self.bot, now, self.lease, stats or {})
             ledger_runs.note_said(connection, said)
-        return was_alive
+        was_presumed_dead, self._was_presumed_dead = self._was_presumed_dead, False
+        return was_alive and not was_presumed_dead
 
     def take_available(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Run]:
         """Take over runs of these jobs that nobody has and whose time and turn have come; oldest due first."""
         with self.store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
             if not ledger_runs.available(connection, jobs, now=now, most=1):
                 return []
-        with self.store.writing() as connection:
+        with self._claiming(now) as connection:
             found = ledger_runs.available(connection, jobs, now=now, most=most)
             return ledger_sweep.adopt(connection, found, bot=self.bot)
 
@@ -278,11 +294,4 @@ class Ledger:
 
         Those of which `retry_at` gives an instant are queued again; `Run.retry_at` says so.
         """
-        with self.store.writing() as connection:
-            interrupted, dead = ledger_sweep.bury(
-                connection, self._witness, now, retry_at=retry_at, knows_starts=self.store.survives_power_cut
-            )
-        for bot in dead:  # not before the commit: where that fails, the file has to tell again that its bot is dead
-            with contextlib.suppress(OSError):
-                (self._locks / f"{bot}.lock").unlink()
-        return interrupted
+        return ledger_sweep.sweep(self.store, self._witness, now, retry_at)

@@ -14,13 +14,20 @@ from sqlalchemy import Connection, insert, update
 
 from pinstripe_bot import __version__
 from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
-from pinstripe_bot.ledger_schema import bots, to_column
+from pinstripe_bot.ledger_schema import bots, runs, to_column
 from pinstripe_bot.ledger_sql import DATABASE_NOW, both, execute, listed, rows_of, to_json
 
 BEAT = both(
     """
     UPDATE bots SET heartbeat_at = :heard, lease_until = {now} + :lease, stats = :stats, stopped_at = NULL
     WHERE id = :bot
+    """,
+    now=DATABASE_NOW,
+)
+
+REVIVE = both(
+    """
+    UPDATE bots SET lease_until = {now} + :lease, stopped_at = NULL WHERE id = :bot AND stopped_at IS NOT NULL
     """,
     now=DATABASE_NOW,
 )
@@ -58,16 +65,22 @@ class Witness:
         """
         rows = rows_of(connection, UNSIGNED, now=to_column(now))
         is_awake = any(bot == self.me and not has_expired for bot, *_, has_expired in rows)
-        return {bot: bot == self.me or self._lives(bot, *facts, is_awake=is_awake) for bot, *facts in rows}
+        lives = {bot: bot == self.me or self._lives(bot, *facts, is_awake=is_awake) for bot, *facts in rows}
+        return lives | {self.me: True}  # also where another one has signed me out: my next heartbeat signs me in
 
     def _lives(self, bot: str, host: str, boot: str, lock: str, has_expired: int, *, is_awake: bool) -> bool:
-        if self.is_one_machine:
-            return bool(is_held(self.locks / f"{bot}.lock"))
-        if host == platform.node() and boot == boot_id():
-            held = is_held(Path(lock))
-            if held is not None:
-                return held
-        return not (has_expired and is_awake)
+        held = holds_lock(bot, host, boot, lock, self.locks if self.is_one_machine else None)
+        return not (has_expired and is_awake) if held is None else held
+
+
+def holds_lock(bot: str, host: str, boot: str, lock: str, locks: Path | None) -> bool | None:
+    """Whether a bot holds its lock; None where that cannot be seen from here.
+
+    `locks` is the folder of all lock files where the ledger is one machine's; there, one without a file is dead.
+    """
+    if locks is not None:
+        return bool(is_held(locks / f"{bot}.lock"))
+    return is_held(Path(lock)) if host == platform.node() and boot == boot_id() else None
 
 
 def sign_in(connection: Connection, lock: BotLock, now: datetime, kind: str, lease: timedelta) -> None:
@@ -95,5 +108,13 @@ def beat(connection: Connection, bot: str, now: datetime, lease: timedelta, stat
     return was_alive
 
 
+def revive(connection: Connection, bot: str, now: datetime, lease: timedelta) -> bool:
+    """Sign a bot in again before it gets runs, where another one took it for dead; whether it was."""
+    lease_us = lease // timedelta(microseconds=1)
+    return bool(execute(connection, REVIVE, bot=bot, now=to_column(now), lease=lease_us).rowcount)
+
+
 def sign_out(connection: Connection, bot: str, now: datetime) -> None:
+    """Write that a bot has ended; threads of runs that linger end with its process."""
+    connection.execute(update(runs).where(runs.c.owner == bot, runs.c.lingers == 1).values(lingers=0))
     connection.execute(update(bots).where(bots.c.id == bot).values(stopped_at=to_column(now)))

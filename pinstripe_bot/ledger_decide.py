@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from pinstripe_bot.ledger_claim import Candidate, decided_ahead
 from pinstripe_bot.ledger_marks import Marks
-from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, extend_stretch, read_pauses
-from pinstripe_bot.occurrence import Decision, Due, Occurrence, Reason
-from pinstripe_bot.policies import Verdict, stretches
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, goes_on, in_pause, read_pauses
+from pinstripe_bot.occurrence import Due, Occurrence, Reason
+from pinstripe_bot.policies import Verdict
 from pinstripe_bot.schedule import Schedule
 
 
@@ -39,6 +40,8 @@ def decide(
         decided_ts = ahead.get(due.schedule, ())
         try:
             verdicts = _verdicts(connection, due, pauses, decided_ts, now, cause, decided)
+        except DBAPIError:
+            raise
         except Exception as error:  # noqa: BLE001 - a wall: one schedule that misbehaves stops no other
             decided.failed[due.schedule] = error
             continue
@@ -61,8 +64,10 @@ def _verdicts(
     pause = _pause_of(schedule, pauses)
     if pause is not None and not pause.ends_before_ts(after_ts + 1):
         end_ts = due.until_ts if pause.last_ts is None else min(due.until_ts, pause.last_ts)
-        found = stretches(schedule, after_ts, end_ts, decided_ts, Reason.PAUSED, decision=Decision.SKIPPED)
-        paused = [one for one in found if not _extends(connection, schedule, pause, one, decided)]
+        earlier, found = in_pause(schedule, pause, (after_ts, end_ts), decided_ts, cause)
+        fresh = [one for one in found if not goes_on(connection, schedule, pause, one)]
+        decided.extended += [Candidate(schedule, one, 0).occurrence() for one in found if one not in fresh]
+        paused = earlier + fresh
         after_ts = end_ts
     if after_ts >= due.until_ts:
         return paused
@@ -74,14 +79,3 @@ def _pause_of(schedule: Schedule, pauses: Mapping[str, Pause]) -> Pause | None:
     """The pause that holds a schedule the longest: its job's, or that of every job."""
     found = [pauses[name] for name in (schedule.job, EVERY_JOB) if name in pauses]
     return max(found, key=lambda pause: (pause.until_at is None, pause.until_at or pause.paused_at), default=None)
-
-
-def _extends(connection: Connection, schedule: Schedule, pause: Pause, stretch: Verdict, decided: Decided) -> bool:
-    """Whether the stretch goes on where the last row of this pause ends, and is written there."""
-    last_ts = stretch.due_ts if stretch.until_ts is None else stretch.until_ts
-    if not extend_stretch(
-        connection, schedule.job, schedule.name, until_ts=last_ts, count=stretch.count, since=pause.paused_at
-    ):
-        return False
-    decided.extended.append(Candidate(schedule, stretch, 0).occurrence())
-    return True

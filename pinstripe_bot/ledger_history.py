@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +13,20 @@ from sqlalchemy import Connection, Select, Table, func, select
 from pinstripe_bot.ledger_place import LedgerPlace
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_schema import attempts, error_of, from_column, occurrences, run_of, runs, schedules, to_column
+from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Occurrence, Reason, Run, RunState
 from pinstripe_bot.records import AttemptRecord, BotRecord, PassedRecord, RunRecord
+
+# The key is `ledger_backfill.BACKFILL`.
+BACKFILLED = both(
+    """
+    SELECT {rows} FROM runs JOIN occurrences ON occurrences.id = runs.occurrence_id
+    WHERE occurrences.key = 'backfill' AND runs.id IN {ids}
+    """,
+    rows=listed("runs.id"),
+    ids=values_of("ids", "bigint"),
+)
 
 
 class History:
@@ -61,7 +73,8 @@ class History:
             tries = select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.attempt)
             earlier = connection.execute(tries).mappings().all()
             bots = read_bots(connection, self.store, now)
-            return record_of(row, bots, [_attempt_of(each, bots) for each in earlier])
+            record = record_of(row, bots, [_attempt_of(each, bots) for each in earlier])
+            return replace(record, is_backfill=run_id in _backfills(connection, [run_id]))
 
     def newest(self, job: str, now: datetime) -> RunRecord | None:
         """The newest run of a job."""
@@ -74,6 +87,27 @@ class History:
             is_later = (runs.c.job == job) & (runs.c.id > run_id)
             found = connection.scalar(select(runs.c.id).where(is_later).order_by(runs.c.id).limit(1))
         return None if found is None else self.run(found, now)
+
+    def has_bot(self, now: datetime) -> bool:
+        """Whether a bot lives that takes up what waits."""
+        with self.store.reading() as connection:
+            bots = read_bots(connection, self.store, now).values()
+        return any(bot.is_alive and bot.kind == "bot" for bot in bots)
+
+    def without_bot(self, found: Collection[Run], now: datetime) -> set[int]:
+        """The ids of those that stand as running, and whose bot is gone."""
+        running = [run.id for run in found if run.state is RunState.RUNNING]
+        if not running:
+            return set()
+        with self.store.reading() as connection:
+            rows = connection.execute(select(runs).where(runs.c.id.in_(running))).mappings().all()
+            bots = read_bots(connection, self.store, now)
+        return {row["id"] for row in rows if record_of(row, bots).lost_its_bot}
+
+    def backfills(self, found: Collection[Run]) -> set[int]:
+        """The ids of those that a backfill added: nobody expected them at their due instant."""
+        with self.store.reading() as connection:
+            return _backfills(connection, [run.id for run in found])
 
     def knows(self, job: str) -> bool:
         """Whether the ledger has a run or a schedule of this job, which the project may no longer have."""
@@ -120,18 +154,22 @@ def record_of(
     """A run from its row, with its bot and its earlier attempts."""
     available_at = from_column(row["available_at"])
     assert available_at is not None
-    done = row["progress_done"]
+    done, bot = row["progress_done"], bots.get(row["owner"])
     return RunRecord(
         run=run_of(row),  # type: ignore[arg-type]
         available_at=available_at,
         is_in_turn=bool(row["in_turn"]),
-        lingers=bool(row["lingers"]),
+        lingers=bool(row["lingers"]) and (row["owner"] is None or (bot is not None and bot.is_alive)),
         progress=None if done is None else (done, row["progress_total"]),
         cancel_requested_at=from_column(row["cancel_requested_at"]),
         cancelled_by=row["cancelled_by"],
-        bot=bots.get(row["owner"]),
+        bot=bot,
         attempts=tuple(earlier),
     )
+
+
+def _backfills(connection: Connection, run_ids: Collection[int]) -> set[int]:
+    return set(rows_of(connection, BACKFILLED, ids=to_json(list(run_ids))))
 
 
 def _attempt_of(row: Mapping[Any, Any], bots: Mapping[str, BotRecord]) -> AttemptRecord:

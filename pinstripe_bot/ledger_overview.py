@@ -44,6 +44,9 @@ LATE = both(
         WHERE runs.id >= :first AND runs.started_at IS NOT NULL AND runs.attempt = 1
           AND runs.started_at - CASE WHEN runs.schedule = 'manual' THEN runs.available_at ELSE runs.due_at END
               > coalesce(late.after_us, :otherwise)
+          AND NOT EXISTS (
+              SELECT 1 FROM occurrences WHERE occurrences.id = runs.occurrence_id AND occurrences.key = 'backfill'
+          )
         GROUP BY runs.job || ''
     ) AS found
     """,
@@ -107,7 +110,8 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
     """One look at the whole ledger; `planned` say from when on a run of theirs is late."""
     with store.reading() as connection:
         bots = read_bots(connection, store, now)
-        open_runs = _open_runs(connection, bots)
+        found = _open_runs(connection, bots)
+        open_runs = [one for one in found if one.run.state.is_open or one.lingers]
         lasting = [pause for pause in read_pauses(connection).values() if not _is_over(pause, now)]
         return Overview(
             since=since,
@@ -118,7 +122,7 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
             skips=tuple(_skips(connection)),
             running=tuple(one for one in open_runs if one.run.state is not RunState.QUEUED),
             waiting=tuple(one for one in open_runs if one.run.state is RunState.QUEUED),
-            open_count=connection.scalar(select(func.count()).select_from(runs).where(text(OPEN))) or 0,
+            open_count=_open_count(connection) - len(found) + len(open_runs),
             bots=tuple(bot for bot in bots.values() if bot.is_alive or bot.last_seen_at >= since),
         )
 
@@ -206,6 +210,10 @@ def _paused_count(connection: Connection, pause: Pause) -> int:
 def _skips(connection: Connection) -> list[Skip]:
     rows = connection.execute(select(skips).order_by(skips.c.job, skips.c.schedule))
     return [Skip(row.job, row.schedule, row.remaining, row.who, row.why) for row in rows]
+
+
+def _open_count(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(runs).where(text(OPEN))) or 0
 
 
 def _open_runs(connection: Connection, bots: Mapping[str, BotRecord]) -> list[RunRecord]:

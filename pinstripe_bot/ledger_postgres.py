@@ -39,7 +39,8 @@ class PostgresStore(LedgerStore):
 
     def __init__(self, url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         super().__init__()
-        self.place = url.set(query={}).render_as_string(hide_password=True)
+        where = {name: url.query[name] for name in ("host", "port") if name in url.query}  # of a socket, say
+        self.place = url.set(query=where, password=url.password or None).render_as_string(hide_password=True)
         self._url = url.set(drivername="postgresql+psycopg")
         self._busy_timeout_s = busy_timeout_s
 

@@ -78,7 +78,7 @@ def _compare(connection: Connection, wish: Wish, run: Run) -> None:
     is_same = (runs.c.job == run.job, runs.c.params_key == wish.params_key, runs.c.tenant == "", runs.c.id != run.id)
     busy = select(runs.c.id).where(text(OPEN), *is_same)
     if wish.overlap is Overlap.QUEUE:
-        busy = busy.where(runs.c.in_turn == 1)
+        busy = busy.where(runs.c.in_turn == 1, runs.c.state == RunState.QUEUED)
     if connection.scalar(busy.limit(1)) is None:
         return
     occurrence = select(runs.c.occurrence_id).where(runs.c.id == run.id).scalar_subquery()

@@ -9,9 +9,8 @@ from sqlalchemy import Connection, select, update
 
 from pinstripe_bot.ledger_claim import Candidate, decided_ahead, record
 from pinstripe_bot.ledger_schema import SECOND, schedules
-from pinstripe_bot.ledger_skips import Pause, extend_stretch
-from pinstripe_bot.occurrence import Decision, Due, Reason
-from pinstripe_bot.policies import Verdict, stretches
+from pinstripe_bot.ledger_skips import Pause, goes_on, in_pause
+from pinstripe_bot.occurrence import Due, Reason
 from pinstripe_bot.schedule import Schedule
 
 
@@ -37,9 +36,9 @@ def read_planned(connection: Connection, declared: Sequence[Schedule]) -> list[P
 
 
 def pass_paused(connection: Connection, planned: Sequence[Planned], pause: Pause, *, by: str, now_ts: int) -> int:
-    """Record every undecided instant up to now as paused, and let the schedules start from now; how many there were.
+    """Record every undecided instant up to now, and let the schedules start from now; how many were paused.
 
-    No policy is asked: it would run the newest of them.
+    Those from before the pause are missed: no policy is asked, which would run the newest of them.
     """
     late = [one for one in planned if one.mark_ts < now_ts]
     windows = [Due(one.schedule, one.mark_ts, now_ts) for one in late]
@@ -47,19 +46,12 @@ def pass_paused(connection: Connection, planned: Sequence[Planned], pause: Pause
     candidates, count = [], 0
     for order, due in enumerate(windows):
         decided_ts = ahead.get(due.schedule, ())
-        found = stretches(due.schedule, due.after_ts, now_ts, decided_ts, Reason.PAUSED, decision=Decision.SKIPPED)
+        window = (due.after_ts, now_ts)
+        earlier, found = in_pause(due.schedule, pause, window, decided_ts, Reason.BOT_DOWN)
         count += sum(stretch.count for stretch in found)
-        fresh = [one for one in found if not _extends(connection, due.schedule, pause, one)]
-        candidates += [Candidate(due.schedule, stretch, order) for stretch in fresh]
+        fresh = [one for one in found if not goes_on(connection, due.schedule, pause, one)]
+        candidates += [Candidate(due.schedule, stretch, order) for stretch in earlier + fresh]
     record(connection, candidates, bot=by, now_at=now_ts * SECOND)
     marks = {"planned_to": now_ts * SECOND, "effective_from": now_ts * SECOND}
     connection.execute(update(schedules).where(schedules.c.id.in_([one.row for one in late])).values(marks))
     return count
-
-
-def _extends(connection: Connection, schedule: Schedule, pause: Pause, stretch: Verdict) -> bool:
-    """Whether the stretch goes on where the last row of this pause ends, and is written there."""
-    last_ts = stretch.due_ts if stretch.until_ts is None else stretch.until_ts
-    return extend_stretch(
-        connection, schedule.job, schedule.name, until_ts=last_ts, count=stretch.count, since=pause.paused_at
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
-from pinstripe_bot.bot_lock import boot_id, is_held
-from pinstripe_bot.ledger_bots import UNSIGNED
+from pinstripe_bot.ledger_bots import UNSIGNED, holds_lock
 from pinstripe_bot.ledger_schema import bots, from_column, to_column
 from pinstripe_bot.ledger_sql import rows_of
 from pinstripe_bot.ledger_store import LedgerStore
@@ -31,11 +29,7 @@ def read_bots(connection: Connection, store: LedgerStore, now: datetime) -> dict
 
 def _lives(bot: str, host: str, boot: str, lock: str, has_expired: int, *, locks: Path | None) -> bool:
     """By its lock file where that can be seen, else by its lease."""
-    held = None
-    if locks is not None:
-        held = is_held(locks / f"{bot}.lock")
-    elif host == platform.node() and boot == boot_id():
-        held = is_held(Path(lock))
+    held = holds_lock(bot, host, boot, lock, locks)
     return not has_expired if held is None else held
 
 

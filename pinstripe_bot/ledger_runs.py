@@ -47,7 +47,7 @@ ENDABLE = both(
        OR (runs.attempt = outcome.attempt AND runs.state = outcome.state AND runs.finished_at = outcome.finished_at)
        OR (attempts.state = outcome.state AND attempts.finished_at = outcome.finished_at)
     """,
-    rows=listed("runs.id"),
+    rows=listed("outcome.id", "outcome.attempt"),
     outcomes=OUTCOMES,
 )
 
@@ -157,11 +157,11 @@ def start(connection: Connection, group: Sequence[Run], *, bot: str, now: dateti
 
 def end(connection: Connection, ended: Sequence[Run], *, was: RunState, bot: str) -> list[Run]:
     """Write how runs of `bot` ended that are in state `was`; those written. Of two ends of a run the first counts."""
-    first = {run.id: run for run in reversed(ended)}
+    first = {(run.id, run.attempt): run for run in reversed(ended)}
     values = {"outcomes": to_json([outcome_row(run) for run in first.values()]), "was": was, "bot": bot}
     written = rows_of(connection, ENDABLE, **values)
     execute(connection, END, **values)
-    return [first[run_id] for run_id in written]
+    return [first[run_id, attempt] for run_id, attempt in written]
 
 
 def retry(connection: Connection, ended: Iterable[Run]) -> None:
@@ -176,8 +176,13 @@ def retry_unless_cancelled(connection: Connection, ended: Sequence[Run]) -> None
     """As `retry`, of those with a `retry_at` that nobody wants cancelled."""
     again = [run for run in ended if run.retry_at is not None]
     if again:
-        wished = set(rows_of(connection, CANCEL_WISHED, ids=to_json([run.id for run in again])))
+        wished = wished_cancelled(connection, again)
         retry(connection, [run for run in again if run.id not in wished])
+
+
+def wished_cancelled(connection: Connection, asked: Sequence[Run]) -> set[int]:
+    """Which of these runs a person wants cancelled."""
+    return set(rows_of(connection, CANCEL_WISHED, ids=to_json([run.id for run in asked])))
 
 
 def linger(connection: Connection, run_ids: Collection[int], *, lingers: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,13 +11,17 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from pinstripe_bot.ledger_schema import SECOND, from_column, pauses, skips, to_column
 from pinstripe_bot.ledger_sql import both, execute
+from pinstripe_bot.occurrence import Decision, Reason
+from pinstripe_bot.policies import Verdict, stretches
+from pinstripe_bot.schedule import Schedule
 
 EVERY_JOB = ""
 
 EXTEND = both(
     """
     UPDATE occurrences SET until_at = :until_at, count = count + :count
-    WHERE decision = 'skipped' AND reason = 'paused' AND coalesce(until_at, due_at) >= :since AND id = (
+    WHERE decision = 'skipped' AND reason = 'paused'
+      AND coalesce(until_at, due_at) >= :since AND coalesce(until_at, due_at) < :first_at AND id = (
         SELECT id FROM occurrences WHERE job = :job AND schedule = :schedule AND key = '' ORDER BY due_at DESC LIMIT 1
     )
     """
@@ -80,12 +84,31 @@ def end_pause(connection: Connection, job: str, now: datetime) -> bool:
     return bool(connection.execute(update(pauses).where(lasts).values(until_at=now_at)).rowcount)
 
 
-def extend_stretch(
-    connection: Connection, job: str, schedule: str, *, until_ts: int, count: int, since: datetime
-) -> bool:
-    """Let the newest occurrence of a schedule go on to `until_ts`, if it is a paused stretch of this pause."""
-    values = {"until_at": until_ts * SECOND, "count": count, "since": to_column(since)}
-    return bool(execute(connection, EXTEND, job=job, schedule=schedule, **values).rowcount)
+def in_pause(
+    schedule: Schedule, pause: Pause, window: tuple[int, int], decided_ts: Sequence[int], cause: Reason
+) -> tuple[list[Verdict], list[Verdict]]:
+    """(What came due in a window before the pause, missed because of `cause`; what came due in it, skipped).
+
+    `window` is (after, until] in UTC seconds, and ends no later than the pause.
+    """
+    after_ts, until_ts = window
+    begin_ts = min(max(after_ts, math.ceil(pause.paused_at.timestamp()) - 1), until_ts)
+    earlier = stretches(schedule, after_ts, begin_ts, decided_ts, cause)
+    return earlier, stretches(schedule, begin_ts, until_ts, decided_ts, Reason.PAUSED, decision=Decision.SKIPPED)
+
+
+def goes_on(connection: Connection, schedule: Schedule, pause: Pause, stretch: Verdict) -> bool:
+    """Let the newest occurrence of a schedule go on to the end of `stretch`, if it is one of this pause; whether it is.
+
+    It only grows: after the clock was set back, an edited schedule may have to decide what lies before its end.
+    """
+    values = {
+        "first_at": stretch.due_ts * SECOND,
+        "until_at": (stretch.due_ts if stretch.until_ts is None else stretch.until_ts) * SECOND,
+        "count": stretch.count,
+        "since": to_column(pause.paused_at),
+    }
+    return bool(execute(connection, EXTEND, job=schedule.job, schedule=schedule.name, **values).rowcount)
 
 
 class Skips:

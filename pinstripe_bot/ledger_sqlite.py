@@ -130,6 +130,8 @@ class SqliteStore(LedgerStore):
             return LedgerError(f"{self.path} is a folder and not a ledger: set ledger.url to a file of its own")
         if code in _DAMAGED:
             return self._damaged(str(error.orig))
+        if code == sqlite3.SQLITE_READONLY:
+            return LedgerUnavailable(f"the ledger {self.path} cannot be written: the file or its folder is read-only")
         return LedgerUnavailable(f"the ledger {self.path} does not answer: {error.orig}")
 
     def _damaged(self, found: str) -> LedgerDamaged:

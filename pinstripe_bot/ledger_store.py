@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, inspect, select, update
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger_migrations import create_or_migrate, version_of
+from pinstripe_bot.ledger_ownership import is_moved, refuse_foreign, refuse_moved
 from pinstripe_bot.ledger_schema import VERSION, ledger
 
 BUSY_TIMEOUT_S = 5.0
@@ -101,7 +103,8 @@ class LedgerStore(ABC):
                     facts = {row.name: row.value for row in connection.execute(select(ledger))}
             except LedgerError:  # no ledger, or one that does not answer: `open` says what is wrong
                 facts = {}
-            if facts.get("version") != str(VERSION) or not (is_own or facts.get("project") == project):
+            is_ours = facts.get("version") == str(VERSION) and (is_own or facts.get("project") == project)
+            if not is_ours or is_moved(facts):
                 self.close()
                 return False
             self._is_open = True
@@ -191,6 +194,8 @@ class LedgerStore(ABC):
                         connection.exec_driver_sql("ROLLBACK")
         except DBAPIError as error:
             raise self._told(error) from error
+        except PoolTimeout as error:
+            raise LedgerUnavailable(f"the ledger {self.place} does not answer: too many look at it at once") from error
 
     def close(self) -> None:
         """Close all connections; harmless when called twice."""
@@ -226,44 +231,9 @@ class LedgerStore(ABC):
             raise
 
     def _refuse_foreign(self, connection: Connection, project: str | None) -> None:
-        """Raise LedgerError for tables that are not ours, newer than we are, or, if one is named, another project's."""
-        tables = inspect(connection).get_table_names()
-        version = version_of(connection)
-        if version is None:
-            if tables:
-                raise LedgerError(
-                    f"{self.place} is another program's database (it has the table {tables[0]!r}):"
-                    " set ledger.url to a place of its own"
-                )
-            return
-        if version > VERSION:
-            raise LedgerError(
-                f"the ledger {self.place} has version {version} and this pinstripe writes version {VERSION}:"
-                " install the newer pinstripe, or set ledger.url to another place"
-            )
-        owner = connection.scalar(select(ledger.c.value).where(ledger.c.name == "project"))
-        if project is not None and owner != project:
-            raise LedgerError(
-                f"the ledger {self.place} belongs to the project {owner!r}, and this one is {project!r}: set"
-                f" ledger.url to a place of its own, or name = {owner!r} in pinstripe.toml if it is the same project"
-            )
+        refuse_foreign(connection, self.place, project)
         if not self.serves_move:
-            self._refuse_moved(connection)
-
-    def _refuse_moved(self, connection: Connection) -> None:
-        """Raise LedgerError for a ledger that has moved to another place, or is half-way there."""
-        facts = {row.name: row.value for row in connection.execute(select(ledger))}
-        if "moved_to" in facts:
-            raise LedgerError(
-                f"the ledger {self.place} has moved to {facts['moved_to']}: set ledger.url to that place in"
-                " pinstripe.toml"
-            )
-        if other := facts.get("moving_to") or facts.get("moving_from"):
-            raise LedgerError(
-                f"the ledger {self.place} is being moved {'to' if 'moving_to' in facts else 'here from'} {other}: start"
-                " `pinstripe move-ledger URL` again, which finishes it, or give it up with"
-                " `pinstripe move-ledger --give-up`"
-            )
+            refuse_moved(connection, self.place)
 
     @abstractmethod
     def check(self) -> None:

@@ -16,6 +16,7 @@ from pinstripe_bot.ledger_schema import audit, from_column, occurrences, run_of,
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Decision, Reason, Run
+from pinstripe_bot.policies import Overlap
 from pinstripe_bot.records import Act, MarkRecord, PassedRecord
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.story import Gap, Standing, Story, standing_of
@@ -32,6 +33,7 @@ class Stories:
         self._now = now
         self._retention = retention
         self._bots = read_bots(connection, store, now)
+        self._has_bot = any(bot.is_alive and bot.kind == "bot" for bot in self._bots.values())
         self._pauses = read_pauses(connection)
 
     def tell(self, schedule: Schedule, due_at: datetime) -> Story:
@@ -77,7 +79,7 @@ class Stories:
             gap=self._gap(due_at),
             mark=mark,
             skips=self._skips(job, name),
-            has_bot=any(bot.is_alive and bot.kind == "bot" for bot in self._bots.values()),
+            has_bot=self._has_bot,
             retention=self._retention,
         )
 
@@ -95,9 +97,13 @@ class Stories:
     def _of_row(
         self, job: str, name: str, due_at: datetime, row: Mapping[Any, Any], schedule: Schedule | None = None
     ) -> Story:
-        story = Story(job, name, due_at, Standing.DECIDED, retention=self._retention)
+        is_queue = schedule is not None and schedule.overlap is Overlap.QUEUE
+        story = Story(
+            job, name, due_at, Standing.DECIDED, has_bot=self._has_bot, is_queue=is_queue, retention=self._retention
+        )
         of_row = select(runs).where(runs.c.occurrence_id == row["id"]).order_by(runs.c.tenant)
-        found = tuple(record_of(each, self._bots) for each in self._connection.execute(of_row).mappings())
+        records = [record_of(each, self._bots) for each in self._connection.execute(of_row).mappings()]
+        found = tuple(replace(record, is_backfill=row["key"] == "backfill") for record in records)
         if row["decision"] == Decision.RUN or found:
             return replace(story, runs=found)
         passed = passed_of(row)

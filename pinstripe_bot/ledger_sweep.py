@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from pinstripe_bot.bot_lock import boot_id
 from pinstripe_bot.ledger_bots import Witness
 from pinstripe_bot.ledger_schema import OPEN, bots, run_of, runs, to_column
 from pinstripe_bot.ledger_sql import both, execute, to_json
+from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Reason, Run, RunState
 
 DISOWN = both("UPDATE runs SET owner = NULL WHERE id IN {ids}", ids=ledger_runs.IDS)
@@ -48,6 +50,17 @@ def has_dead_bots(connection: Connection, witness: Witness, now: datetime) -> bo
     """Whether `bury` would find a dead bot, or runs of one that has signed out: a look that writes nothing."""
     is_anyone_dead = not all(witness.living(connection, now).values())
     return is_anyone_dead or bool(execute(connection, ABANDONED).scalar_one())
+
+
+def sweep(store: LedgerStore, witness: Witness, now: datetime, retry_at: RetryAt) -> list[Run]:
+    """`bury`, in a transaction of its own; the interrupted runs. `Run.retry_at` says which are tried again."""
+    with store.writing() as connection:
+        knows_starts = store.survives_power_cut
+        interrupted, dead = bury(connection, witness, now, retry_at=retry_at, knows_starts=knows_starts)
+    for bot in dead:  # not before the commit: where that fails, the file has to tell again that its bot is dead
+        with contextlib.suppress(OSError):
+            (witness.locks / f"{bot}.lock").unlink()
+    return interrupted
 
 
 def bury(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-import traceback
 from datetime import datetime
+from pathlib import Path
 
 import structlog
 from msgspec.structs import replace
 
 from pinstripe_bot.control import RunControl
+from pinstripe_bot.failure import describe_stack
 from pinstripe_bot.occurrence import Run, RunError
 from pinstripe_bot.runner import ENDS
 
@@ -20,8 +21,9 @@ log = structlog.get_logger("pinstripe")
 class Lingering:
     """Counts them; above `most`, whoever lingers keeps its worker."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, root: Path) -> None:
         self._most = most
+        self._root = root
         self._lock = threading.Lock()
         self._runs: dict[int, Run] = {}
         self._replaced = 0
@@ -53,7 +55,7 @@ class Lingering:
             self._replaced += control.is_replaced
         log.error("run_lingers", job=run.job, run_id=run.id, reason=str(reason), lingering=len(self))
         output = control.output.text() if control.output is not None else ""
-        error = _where_it_is(control.thread)
+        error = _where_it_is(control.thread, self._root)
         return replace(run, state=ENDS[reason], reason=reason, finished_at=now, output=output, error=error)
 
     def remove(self, control: RunControl) -> None:
@@ -64,11 +66,10 @@ class Lingering:
             self._replaced -= control.is_replaced
 
 
-def _where_it_is(thread: int | None) -> RunError:
+def _where_it_is(thread: int | None, root: Path) -> RunError:
     """What the thread is doing now, told as an error: it says where the job does not listen."""
     frame = sys._current_frames().get(thread) if thread is not None else None
-    stack = traceback.extract_stack(frame)[-12:] if frame is not None else []
-    place = f"{stack[-1].filename}:{stack[-1].lineno} in {stack[-1].name}" if stack else ""
-    told = "Where it was when its time was over (most recent call last):\n" + "".join(traceback.format_list(stack))
+    place, stack = describe_stack(frame, root)
+    told = f"Where it was when its time was over (most recent call last):\n{stack}"
     message = "the job did not end when it was told to, and its thread goes on"
     return RunError("DoesNotListen", message, place, told.rstrip("\n"))

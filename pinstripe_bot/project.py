@@ -247,6 +247,11 @@ def find_problems(project: Project) -> list[Problem]:
     return problems
 
 
+def jobs_without_timeout(project: Project) -> list[str]:
+    """The jobs that may run for ever; no problem, but worth knowing."""
+    return [name for name, job in project.jobs.items() if job.options["timeout"] is None]
+
+
 def _is_ignored_by_git(root: Path, folder: Path) -> bool:
     try:
         asked = subprocess.run(["git", "check-ignore", "-q", str(folder)], cwd=root, capture_output=True, check=False)

@@ -7,7 +7,7 @@ from typing import Final
 from pinstripe_bot.occurrence import Reason
 
 REASON_WORDS: Final = {
-    Reason.OVERLAP: "the run before it had not ended",
+    Reason.OVERLAP: "the run before it was still waiting or running",
     Reason.SAME_INSTANT: "another schedule of the job ran it at the same instant",
     Reason.COALESCED: "a newer instant took its place",
     Reason.TOO_LATE: "it was too late to run it",

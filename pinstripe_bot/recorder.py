@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.control import RunControl
+from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run
@@ -40,11 +42,12 @@ class Recorder:
         ledger: Ledger,
         clock: Clock,
         controls: Mapping[int, RunControl],
-        on_recorded: Callable[[Sequence[Run]], None],
+        on_recorded: Callable[[Sequence[Run], set[int]], None],
         stats: Callable[[], Mapping[str, Any]],
         hooks: Hooks,
     ) -> None:
         self.is_behind = False  # whether the ledger refused the last write
+        self.on_presumed_dead: Callable[[], None] = lambda: None
         self._ledger = ledger
         self._clock = clock
         self._controls = controls
@@ -94,16 +97,25 @@ class Recorder:
         while unwritten or not self._is_closing or not self._ended.empty():
             known = len(unwritten)
             self._collect(unwritten)
+            unwritten[known:] = self._without_cancelled(unwritten[known:])
             self._report(unwritten[known:])
             if unwritten and self._write(unwritten):
                 if len(unwritten) > 1:  # a crowd: let more gather, since each write waits for the disk
                     self._given_up.wait(GATHER_S)
                 unwritten = []
             elif unwritten and self._given_up.wait(RETRY_S):
-                log.error("outcomes_lost", runs=len(unwritten) + self._ended.qsize())
+                self._give_up(unwritten)
                 return
             self._let_go()
             self._beat()
+
+    def _give_up(self, unwritten: list[Run]) -> None:
+        """The process ends before the ledger answers: the next bot finds these runs as interrupted."""
+        before = -1
+        while len(unwritten) > before:
+            before = len(unwritten)
+            self._collect(unwritten)
+        log.error("outcomes_lost", runs=len(unwritten))
 
     def _collect(self, unwritten: list[Run]) -> None:
         """Add all ended runs there are, up to a group; where there is none yet, wait for the first."""
@@ -116,6 +128,17 @@ class Recorder:
                 run = self._ended.get_nowait()
         except queue.Empty:
             return
+
+    def _without_cancelled(self, ended: list[Run]) -> list[Run]:
+        """The same runs, but none is tried again that a person wants cancelled and that ended before it was told."""
+        again = [run for run in ended if run.retry_at is not None]
+        if not again:
+            return ended
+        try:
+            wished = self._ledger.wished_cancelled(again)
+        except LedgerUnavailable:
+            return ended  # whoever writes the outcome looks once more
+        return [replace(run, retry_at=None) if run.id in wished else run for run in ended]
 
     def _report(self, ended: Sequence[Run]) -> None:
         try:
@@ -139,7 +162,7 @@ class Recorder:
             log.info("outcomes_written", runs=len(unwritten))
         self.is_behind = False
         self._ledger.trouble.note("outcomes", None)
-        self._on_recorded(unwritten)
+        self._on_recorded(unwritten, recorded)
         return True
 
     def _let_go(self) -> None:
@@ -170,6 +193,7 @@ class Recorder:
         self._next_beat_s = now_s + self._ledger.lease.total_seconds() / BEATS_IN_A_LEASE
         if not was_alive:
             log.warning("bot_presumed_dead")
+            self.on_presumed_dead()
         self._told |= {words[0]: told for told, words in news}
         self._told = {run_id: told for run_id, told in self._told.items() if run_id in self._controls}
 

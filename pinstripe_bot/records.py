@@ -52,7 +52,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run with all that surrounds it: who has it, what it waits for, how far it is, its earlier attempts."""
+    """A run with all that surrounds it: who has it, what it waits for, how far it is, its earlier attempts.
+
+    It lingers only while its bot lives: with the process its threads have ended.
+    """
 
     run: Run
     available_at: datetime
@@ -63,6 +66,12 @@ class RunRecord:
     cancelled_by: str | None
     bot: BotRecord | None
     attempts: tuple[AttemptRecord, ...] = ()
+    is_backfill: bool = False
+
+    @property
+    def lost_its_bot(self) -> bool:
+        """Whether it stands as running, and nothing performs it: the next bot that starts records its end."""
+        return self.run.state is RunState.RUNNING and (self.bot is None or not self.bot.is_alive)
 
 
 @dataclass(frozen=True, slots=True)

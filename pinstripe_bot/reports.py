@@ -42,7 +42,7 @@ def report_edited(registration: Registration) -> None:
     for schedule, before in registration.edited.items():
         form = schedule.fingerprint
         log.info("schedule_edited", job=schedule.job, schedule=schedule.name, form=form, before=before)
-        _, _, zone_before = before.rpartition(" | once")[0].rpartition(" | ")
+        zone_before = before.rsplit(" | ", 3)[1]
         if registration.has_others and zone_before != schedule.zone.name:
             log.warning(
                 "zones_disagree", job=schedule.job, schedule=schedule.name, here=schedule.zone.name, there=zone_before

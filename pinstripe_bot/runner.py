@@ -76,6 +76,11 @@ class Runner:
         self._clock = clock
         self._loops = threading.local()
 
+    @property
+    def root(self) -> Path:
+        """The folder of the project whose jobs it performs."""
+        return self._project.root
+
     def run(
         self, run: Run, bot: Caller, *, parent: RunControl | None = None
     ) -> tuple[Run, BaseException | None, RunControl]:
@@ -94,9 +99,9 @@ class Runner:
         options = self._project.jobs[run.job].options
         is_isolated = options["isolation"] is Isolation.PROCESS
         patience = options["kill_after"] + (KILLED_WITHIN if is_isolated else timedelta(0))
-        self.deadlines.begin(control, options["timeout"], patience)
         output = control.output = RunOutput()
         try:
+            self.deadlines.begin(control, options["timeout"], patience)
             bind_log_keys(run)
             with capture(output):
                 log.debug("run_started")
@@ -108,7 +113,8 @@ class Runner:
             return ended, error
         finally:
             self.deadlines.end(control)
-            del self.controls[run.id]
+            if self.controls.get(run.id) is control:
+                del self.controls[run.id]
 
     def _perform_in_process(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
         assert self._processes is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 
@@ -18,14 +19,15 @@ class Running:
     def __init__(
         self, runner: Runner, clock: Clock, *, most_lingering: int, on_given_up: Callable[[Run, bool], None]
     ) -> None:
-        self.lingering = Lingering(most_lingering)
+        self.lingering = Lingering(most_lingering, runner.root)
+        self._turn = threading.Lock()  # who is given up comes back only after that is handed over
         self._runner = runner
         self._clock = clock
         self._on_given_up = on_given_up
         runner.deadlines.on_deaf = self._give_up
 
     @property
-    def _controls(self) -> list[RunControl]:
+    def controls(self) -> list[RunControl]:
         return list(self._runner.controls.values())
 
     @property
@@ -35,12 +37,12 @@ class Running:
 
     @property
     def ids(self) -> set[int]:
-        return {control.run.id for control in self._controls if control.run is not None}
+        return {control.run.id for control in self.controls if control.run is not None}
 
     @property
     def runs(self) -> list[Run]:
         """The runs that are performed now, without those that linger."""
-        return [control.run for control in self._controls if control.run is not None and not control.has_ended]
+        return [control.run for control in self.controls if control.run is not None and not control.has_ended]
 
     def held_since(self, instant: datetime) -> list[str]:
         """The jobs of the runs that have been running since `instant`: one name for each worker they hold."""
@@ -48,11 +50,11 @@ class Running:
 
     def progress(self) -> list[tuple[int, int | None]]:
         """(done, total) as the running jobs last said it."""
-        return [control.progress for control in self._controls if control.progress is not None]
+        return [control.progress for control in self.controls if control.progress is not None]
 
     def cancel_all(self) -> None:
         """Ask every run to end, because of a shutdown."""
-        for control in self._controls:
+        for control in self.controls:
             control.cancel(Reason.SHUTDOWN)
 
     def cancel(self, run_id: int, attempt: int) -> None:
@@ -62,17 +64,24 @@ class Running:
             return
         self._runner.deadlines.cancel(control, Reason.CANCELLED)
 
+    def disown(self, run: Run) -> bool:
+        """Let a run that another bot has ended change nothing any more; false if its end is recorded already."""
+        control = self._runner.controls.get(run.id)
+        return control is not None and control.run is run and control.end()
+
     def abandon_all(self) -> list[Run]:
         """The runs that are still running; from now on none of them can change the database or its outcome."""
-        return [control.run for control in self._controls if control.run is not None and control.end()]
+        return [control.run for control in self.controls if control.run is not None and control.end()]
 
-    def came_back(self, control: RunControl) -> bool:
+    def stop_lingering(self, control: RunControl) -> bool:
         """The code of a run has ended whose end was recorded before; whether it had lingered."""
-        if control.run is None or control.run.id not in self.lingering:
-            return False
-        self.lingering.remove(control)
-        return True
+        with self._turn:
+            if control.run is None or control.run.id not in self.lingering:
+                return False
+            self.lingering.remove(control)
+            return True
 
     def _give_up(self, control: RunControl) -> None:
-        if control.end():
-            self._on_given_up(self.lingering.add(control, self._clock.now()), control.is_replaced)
+        with self._turn:
+            if control.end():
+                self._on_given_up(self.lingering.add(control, self._clock.now()), control.is_replaced)

@@ -20,7 +20,7 @@ class {class_name}(BackgroundJob):
         cls.schedule("{schedule}")
 
     def run(self):
-        self.logger.info("{event}", due_at=self.due_at.isoformat())
+        self.logger.info("{event}", since=self.window[0].isoformat())
 '''
 
 SETTINGS = """\

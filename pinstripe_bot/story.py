@@ -53,6 +53,7 @@ class Story:
     mark: MarkRecord | None = None
     skips: int = 0  # how many of the next instants are to be skipped
     has_bot: bool = False
+    is_queue: bool = False  # of runs that would overlap, one waits
     retention: timedelta = timedelta(days=30)
 
 

@@ -16,6 +16,9 @@ from pinstripe_bot.zones import Zone
 RETRIABLE = (RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED, RunState.CANCELLED)
 """The ends of a run that `pinstripe retry` takes."""
 
+GONE = "its bot is gone: the next bot that starts records it as interrupted"
+"""What is to be said of a run that stands as running (`RunRecord.lost_its_bot`)."""
+
 
 def story_sentences(story: Story, zone: Zone, now: datetime) -> list[str]:
     """What became of an instant and why, or why nothing is known; every time on the clock of `zone`."""
@@ -78,14 +81,22 @@ class _Words:
         by_hand = " by hand" if run.schedule == MANUAL else ""
         where = f" on {record.bot.host}, pid {record.bot.pid}" if record.bot else ""
         if run.state is RunState.QUEUED:
-            turn = " for the earlier runs of its work" if record.is_in_turn else ""
-            when = f", and may start {show_ago(record.available_at, self._now)}" if not turn else ""
-            return [f"Its run {run.id}{by_hand}{tenant} waits{turn}{when}.", *self._attempts(record)]
+            return [f"Its run {run.id}{by_hand}{tenant} waits{self._for_what(record)}.", *self._attempts(record)]
         if run.state is RunState.RUNNING and run.started_at is not None:
-            since = f"since {self._at(run.started_at)}, {self._late(run)}"
-            return [f"Its run {run.id}{by_hand}{tenant} is running{where} {since}.", *self._attempts(record)]
-        began = f" It started at {self._at(run.started_at)}, {self._late(run)}{where}." if run.started_at else ""
+            since = f"since {self._at(run.started_at)}, {self._late(record)}"
+            ran = f"Its run {run.id}{by_hand}{tenant} is running{where} {since}."
+            if record.lost_its_bot:
+                ran = f"Its run {run.id}{by_hand}{tenant} was running{where} {since}, and {GONE}."
+            return [ran, *self._attempts(record)]
+        began = f" It started at {self._at(run.started_at)}, {self._late(record)}{where}." if run.started_at else ""
         return [f"It ran{by_hand}{tenant} as run {run.id}, which {self._ended(run)}.{began}", *self._attempts(record)]
+
+    def _for_what(self, record: RunRecord) -> str:
+        if record.available_at > self._now:
+            return f", and may start {show_ago(record.available_at, self._now)}"
+        if not self._it.has_bot:
+            return " for a bot: none is running"
+        return " for the earlier runs of its work" if record.is_in_turn else " for a worker"
 
     def _ended(self, run: Run) -> str:
         took = f" after {show_duration(run.duration)}" if run.duration is not None else ""
@@ -96,10 +107,14 @@ class _Words:
             RunState.SKIPPED: "was skipped",
         }.get(run.state, str(run.state))
         if run.error is not None:
-            return f"{words}{took}: {_error(run.error.type, run.error.message)} ({run.error.place})"
+            place = f" ({run.error.place})" if run.error.place else ""
+            return f"{words}{took}: {_error(run.error.type, run.error.message)}{place}"
         return f"{words}{took}" + (f" because {reason_in_words(run.reason)}" if run.reason else "")
 
-    def _late(self, run: Run) -> str:
+    def _late(self, record: RunRecord) -> str:
+        run = record.run
+        if record.is_backfill:
+            return "for a backfill"
         if run.attempt > 1:
             return f"attempt {run.attempt}"
         return f"{show_duration(run.lateness)} {'after it was asked for' if run.schedule == MANUAL else 'late'}"
@@ -134,7 +149,7 @@ class _Words:
         it, words = self._it, reason_in_words(reason)
         other = it.other
         if reason is Reason.OVERLAP:
-            return words + (f": {self._other(other)}" if other else "; which one that was is no longer known")
+            return self._in_the_way(other) if other else f"{words}; which one that was is no longer known"
         if reason is Reason.SAME_INSTANT:
             return words + (f", {other.schedule}, as run {other.id}" if other else "")
         if reason is Reason.COALESCED:
@@ -143,7 +158,18 @@ class _Words:
             return self._asked(it.act)
         return words + (f"; the next one that ran was {self._at(other.due_at)}, run {other.id}" if other else "")
 
+    def _in_the_way(self, run: Run) -> str:
+        it = self._it
+        assert it.passed is not None
+        if run.started_at is not None and run.started_at <= it.passed.decided_at:
+            words = "the run before it had not ended"
+        else:
+            words = "one was waiting already" if it.is_queue else "the run before it had not started yet"
+        return f"{words}: {self._other(run)}"
+
     def _other(self, run: Run) -> str:
+        if run.started_at is None and run.finished_at is None:
+            return f"run {run.id}, due at {self._at(run.due_at)}, still waits"
         until = f"until {self._at(run.finished_at)}" if run.finished_at else "and has not ended yet"
         since = f"ran from {self._at(run.started_at)}" if run.started_at else "waited"
         return f"run {run.id}, due at {self._at(run.due_at)}, {since} {until}"

@@ -74,9 +74,9 @@ class Supervision:
         self._unsent = bytearray()
         self._from_server: LineReader[FromForkServer] = LineReader(FromForkServer)
         self._answers: deque[Answer] = deque()
+        self._selector = selectors.DefaultSelector()
         self._bell, self._bell_rope = os.pipe()
         self._bell_turn = threading.Lock()
-        self._selector = selectors.DefaultSelector()
 
     def wait(self) -> None:
         """Return when the child is gone and all that it said is heard."""
@@ -264,7 +264,7 @@ class Supervision:
             continue
 
     def _has_more(self) -> bool:
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:  # it needs no descriptor: there may be none left
             selector.register(self._ends.connection, selectors.EVENT_READ)
             return bool(selector.select(0))
 

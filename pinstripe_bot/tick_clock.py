@@ -36,7 +36,7 @@ class TickClock:
                 self.cause = Reason.CLOCK_JUMP
         return now
 
-    def is_caught_up(self) -> None:
+    def forget_cause(self) -> None:
         """Everything that was due at the last reading is decided."""
         self.cause = Reason.BOT_DOWN
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pinstripe_bot.cron import CronExpression
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.errors import InvalidSchedule
-from pinstripe_bot.zones import LARGEST_SHIFT_S, Zone
+from pinstripe_bot.zones import EPOCH, LARGEST_SHIFT_S, Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,27 @@ class Upcoming:
 def upcoming(
     cron: CronExpression, zone: Zone, after: datetime, *, dst: str = "once", offset_s: int = 0
 ) -> Iterator[Upcoming]:
-    """The due instants strictly after `after`, oldest first; ends where nothing comes due in fifty years."""
+    """The due instants strictly after `after`, oldest first.
+
+    Ends where nothing comes due in fifty years, and with the year 9999. Raises InvalidSchedule if there is none at all.
+    """
     last_ts = int(after.timestamp() // 1) - offset_s
     wall_ts: int | None = cron.next_after_ts(last_ts, zone, dst)
     before_ts = None  # the due instant before, once there is one
     while wall_ts is not None:
-        due_at = datetime.fromtimestamp(wall_ts + offset_s, UTC)
-        yield Upcoming(due_at, due_at.astimezone(zone.tzinfo), _note(cron, zone, dst, before_ts, wall_ts))
+        local = _local(wall_ts + offset_s, zone)
+        if local is None:
+            return
+        yield Upcoming(local.astimezone(UTC), local, _note(cron, zone, dst, before_ts, wall_ts))
         before_ts, wall_ts = wall_ts, _next_ts(cron, zone, dst, wall_ts)
+
+
+def _local(ts: int, zone: Zone) -> datetime | None:
+    """None after the last day that can be shown."""
+    try:
+        return (EPOCH + timedelta(seconds=ts)).astimezone(zone.tzinfo)
+    except OverflowError:
+        return None
 
 
 def _next_ts(cron: CronExpression, zone: Zone, dst: str, after_ts: int) -> int | None:

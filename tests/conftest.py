@@ -152,12 +152,16 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+WAITING = {"test_away", "test_downtime", "test_clock_changes", "test_serving", "test_signals", "test_acting"}
+"""System tests that wait more than they work; the others start and kill processes as fast as they can."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let all system tests share one process of the test run: what they time, start and kill is theirs alone."""
+    """Let system tests share two processes of the test run, since what they start and kill should not meet too much."""
     system = Path(__file__).parent / "system"
     for item in items:
         if item.path.is_relative_to(system):
-            item.add_marker(pytest.mark.xdist_group("system"))
+            item.add_marker(pytest.mark.xdist_group("waiting" if item.path.stem in WAITING else "killing"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

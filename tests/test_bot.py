@@ -489,6 +489,26 @@ def test_a_deaf_job_is_recorded_as_interrupted_and_can_commit_nothing_more(
     assert states(bot) == [("interrupted", "shutdown")]
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["begun.set()\nwhile not go.wait(0.005): workspace.checkpoint()", WAITING],
+    ids=["listening", "deaf"],
+)
+def test_a_run_that_a_shutdown_cuts_off_is_left_to_the_next_bot_where_its_job_wants_it(
+    make_bot: MakeBot, clock: TravelClock, body: str
+) -> None:
+    bot = make_bot(sweep=job(body, "'* * * * *', on_interrupt='retry'"), planned=False)
+    begin(bot, clock)
+    bot.request_stop()
+
+    bot.cut_short()
+    bot.stop()
+
+    names_in(bot, "sweep")["go"].set()
+    assert rows(bot.ledger, "SELECT attempt, state, owner FROM runs") == [(2, "queued", None)]
+    assert rows(bot.ledger, "SELECT attempt, state, reason FROM attempts") == [(1, "interrupted", "shutdown")]
+
+
 def test_the_number_of_runs_that_were_cut_off_is_returned(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job("begun.set()\nawait asyncio.sleep(3600)"), planned=False)
     found: list[int] = []

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
+import pytest
 from bots import PATIENCE_S, Ears, claim_only, crash, job, let_go, locked, rows, write_jobs
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -239,9 +240,26 @@ class TwoBots(RuleBasedStateMachine):
         self.travel(seconds)
         getattr(self, fault)(place)
 
-    @rule(place=two, act=st.sampled_from(ACTS), number=st.integers(0, 5))
-    def a_person_acts(self, place: int, act: str, number: int) -> None:
+    @rule(place=two, act=st.sampled_from(ACTS), number=st.integers(0, 5), seconds=st.sampled_from([0, 60, 3600]))
+    def a_person_acts(self, place: int, act: str, number: int, seconds: int) -> None:
         getattr(self, act)(place, number)
+        self.time_passes(1 - place, seconds)
+
+    @rule(place=two, number=st.integers(0, 5), seconds=st.sampled_from([61, 600, 7200]), restarts=st.booleans())
+    def the_job_is_paused_for_a_while(self, place: int, number: int, seconds: int, restarts: bool) -> None:
+        self.pause(place, number)
+        self.travel(seconds)
+        if restarts:
+            self.restart(place)
+        self.tick(place)
+
+    @rule(place=two, seconds=st.sampled_from([61, 600, 7200]))
+    def a_run_that_hangs_is_given_up_by_the_other_bot(self, place: int, seconds: int) -> None:
+        self.let_the_job("hang")
+        self.time_passes(place, seconds)
+        self.one_is_taken_for_dead_by_the_other_and_lives_on(place)
+        self.the_promises_hold()
+        self.let_the_job("succeed")
 
     @rule(place=two, release=releases, state=st.sampled_from(["sound", "sound", "as before", "broken", "removed"]))
     def a_release_is_deployed(self, place: int, release: Release, state: str) -> None:
@@ -502,12 +520,19 @@ class TwoBots(RuleBasedStateMachine):
             self.clock.travel(minutes=1)
             for place in (0, 1):
                 self.tick(place)
-                self.look(place)
+            self._take_all_that_waits()
             self.the_promises_hold()
         now_ts = int(self.clock.now().timestamp())
         self._decide_by_a_fresh_bot()
         waiting = [one for one in self.runs.values() if one.state not in ENDED and not self._is_fresh(one, now_ts)]
         assert waiting == [], "a run was left behind"
+
+    def _take_all_that_waits(self) -> None:
+        """As pollers do, which are woken when something has ended: runs that start one after another."""
+        for place in itertools.cycle((0, 1)):
+            self.look(place)
+            if not any(bot._intake.is_taking for bot in self._living()):
+                return
 
     def _is_fresh(self, run: RunRow, now_ts: int) -> bool:
         return self.spans[run.occurrence].claimed_at // SECOND > now_ts - 240
@@ -537,14 +562,33 @@ def _check_coverage(schedule: Schedule, mine: list[Span], floor_ts: int, until_t
         assert schedule.count_ts(covered_ts, until_ts) == 0, "an instant is in no decision"
 
 
-class TestTwoBots(TwoBots.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(
-        max_examples=400 if IS_SOAKING else 20,
-        stateful_step_count=60 if IS_SOAKING else 30,
+def examples(short: int, long: int) -> settings:
+    """So many examples; more and longer ones, and others each time, where PINSTRIPE_SOAK=1."""
+    return settings(
+        max_examples=long if IS_SOAKING else short,
+        stateful_step_count=50 if IS_SOAKING else 25,
         deadline=None,
         derandomize=not IS_SOAKING,
         suppress_health_check=[HealthCheck.too_slow],
     )
+
+
+class TwoBotsOnPostgres(TwoBots):
+    """The same on PostgreSQL; the test sets `url`."""
+
+
+@pytest.mark.timeout(1800 if IS_SOAKING else 120)
+class TestTwoBots(TwoBots.TestCase):  # type: ignore[name-defined, misc]
+    settings = examples(18, 300)
+
+
+@pytest.mark.timeout(1800 if IS_SOAKING else 120)
+class TestTwoBotsOnPostgres(TwoBotsOnPostgres.TestCase):  # type: ignore[name-defined, misc]
+    settings = examples(3, 100)
+
+    @pytest.fixture(autouse=True)
+    def _on_postgres(self, fresh_postgres_url: str) -> None:
+        TwoBotsOnPostgres.url = fresh_postgres_url
 
 
 def test_the_model_knows_the_instants_of_its_expressions() -> None:
@@ -553,3 +597,19 @@ def test_the_model_knows_the_instants_of_its_expressions() -> None:
     found = [parse(expression).next_after(start, "UTC") - start for expression in EXPRESSIONS]
 
     assert [one.total_seconds() for one in found] == [60, 180, 120, 9000, 20]
+
+
+def test_a_paused_stretch_does_not_shrink_when_the_clock_is_set_back_and_its_schedule_edited() -> None:
+    release = Release("* * * * *", "UTC", "", "skip", "sound")
+    state = TwoBots()
+    state.begin(release=release)
+
+    try:
+        state.the_job_is_paused_for_a_while(place=0, number=0, seconds=61, restarts=False)
+        state.the_promises_hold()
+        state.set_the_clock_back(seconds=600)
+        state.a_release_is_deployed(place=0, release=release._replace(zone="Europe/Berlin"), state="sound")
+        state.time_passes(place=0, seconds=300)
+        state.the_promises_hold()
+    finally:
+        state.teardown()

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
 
-from bots import PATIENCE_S, WAITING, Ears, claim_only, job, locked, names_in, rows, states
+from bots import PATIENCE_S, WAITING, Ears, claim_only, job, let_go, locked, names_in, rows, states
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
@@ -207,3 +211,66 @@ def test_closing_gives_up_on_a_locked_ledger(make_bot: MakeBot, clock: TravelClo
 
     assert bot.dispatcher.open_runs == []
     assert states(bot) == [("running", None)]
+
+
+def test_an_error_of_the_runner_itself_is_a_recorded_failure_and_ends_no_worker(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot({"workers": 1}, sweep=job())
+    begin = bot.dispatcher._runner.deadlines.begin
+    bot.dispatcher._runner.deadlines.begin = no_thread  # type: ignore[method-assign]
+    clock.travel(minutes=1)
+
+    with Ears() as ears:
+        bot.tick()
+        assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+    (failed,) = bot.ledger.history.runs()
+    assert failed.error is not None
+    assert (failed.state, failed.error.message) == ("failed", "can't start new thread")
+    assert ears.names("worker_failed", "run_failed") == ["worker_failed", "run_failed"]
+    assert bot.dispatcher.running.is_empty
+    bot.dispatcher._runner.deadlines.begin = begin  # type: ignore[method-assign]
+    assert bot.run_background_job("sweep").state == "succeeded"
+
+
+def no_thread(*_arguments: object) -> NoReturn:
+    raise RuntimeError("can't start new thread")
+
+
+def test_what_another_bot_has_ended_of_one_that_it_took_for_dead_commits_nothing_more(
+    make_bot: MakeBot, make_ledger: Callable[[], Ledger], clock: TravelClock, root: Path
+) -> None:
+    database = sqlite3.connect(root / "shop.db")
+    database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+    body = f"""
+        begun.set()
+        go.wait({PATIENCE_S})
+        try:
+            workspace.database.orders.insert(id=1)
+        except BaseException as error:
+            calls.append(type(error).__name__)
+        finally:
+            tried.set()
+    """
+    bot = make_bot({"database.url": "sqlite:///shop.db"}, sweep=job(body, head="tried = threading.Event()"))
+    clock.travel(minutes=1)
+    bot.tick()
+    names = names_in(bot, "sweep")
+    assert names["begun"].wait(PATIENCE_S)
+    other = make_ledger()
+    other.open("shop", clock.now())
+    let_go(bot.ledger)
+    other.bury(clock.now(), retry_at=lambda run: None)
+    clock.travel(minutes=1)
+
+    bot.dispatcher._recorder._beat()
+
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    names["go"].set()
+    assert names["tried"].wait(PATIENCE_S)
+    assert names["calls"] == ["RunCancelled"]
+    assert database.execute("SELECT count(*) FROM orders").fetchall() == [(0,)]
+    assert states(bot) == [("interrupted", "bot_died")]
+    database.close()
+    other.close(clock.now())

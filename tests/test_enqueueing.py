@@ -10,14 +10,15 @@ from time import monotonic
 
 import psycopg
 import pytest
-from bots import EVERY_MINUTE, PATIENCE_S, WAITING, Ears, claim_only, job, names_in, rows, states, write_jobs
+from bots import EVERY_MINUTE, PATIENCE_S, WAITING, Ears, claim_only, crash, job, names_in, rows, states, write_jobs
+from msgspec.structs import replace
 
 from pinstripe_bot import enqueue
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import Config, LedgerConfig
 from pinstripe_bot.database_connections import database_url
-from pinstripe_bot.errors import InvalidParams, InvalidSchedule, RunCancelled, UnknownJob
+from pinstripe_bot.errors import InvalidParams, InvalidSchedule, LedgerError, RunCancelled, UnknownJob
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_queue import is_same_database
@@ -108,6 +109,40 @@ def test_open_work_lets_an_enqueued_run_pass_as_skipped(make_bot: MakeBot) -> No
 
     assert (first.state, second.state, second.reason) == ("queued", "skipped", "overlap")
     assert states(bot) == [("queued", None), ("skipped", "overlap")]
+
+
+def test_what_a_dead_bot_has_left_running_is_no_open_work(make_bot: MakeBot, clock: TravelClock) -> None:
+    dead = make_bot(sweep=job("return None", repr(EVERY_MINUTE)))
+    clock.travel(minutes=1)
+    dead.ledger.start(claim_only(dead), clock.now())
+    crash(dead.ledger)
+
+    run = enqueue(dead.project, "sweep")
+
+    assert run.state is RunState.QUEUED
+    assert states(dead) == [("interrupted", "bot_died"), ("queued", None)]
+
+
+def test_a_run_that_lingered_in_a_bot_that_has_stopped_is_no_open_work(make_bot: MakeBot, clock: TravelClock) -> None:
+    stopped = make_bot(sweep=job("return None", repr(EVERY_MINUTE)))
+    clock.travel(minutes=1)
+    (run,) = stopped.ledger.start(claim_only(stopped), clock.now())
+    ended = replace(run, state=RunState.TIMED_OUT, finished_at=clock.now())
+    stopped.ledger.finish([ended], lingering=[run.id])
+    stopped.stop()
+
+    assert enqueue(stopped.project, "sweep").state is RunState.QUEUED
+
+
+def test_nothing_is_enqueued_in_a_ledger_that_has_moved(make_bot: MakeBot) -> None:
+    bot = make_bot(sweep=job("return None", BY_HAND))
+    with bot.ledger.store.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO ledger (name, value) VALUES ('moved_to', 'elsewhere')")
+
+    with pytest.raises(LedgerError, match="has moved to elsewhere"):
+        enqueue(bot.project, "sweep")
+
+    assert states(bot) == []
 
 
 def test_other_parameters_are_other_work(make_bot: MakeBot) -> None:
@@ -323,6 +358,22 @@ def test_work_that_others_claimed_meanwhile_lets_the_run_pass_at_the_commit(
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     assert first.state is RunState.QUEUED
     assert sorted(callees(bot)) == [("queued", None), ("skipped", "overlap")]
+
+
+def test_in_a_transaction_a_job_that_queues_waits_behind_its_running_one(
+    shared: Callable[..., Bot], clock: TravelClock
+) -> None:
+    bot = shared(caller=calling(IN_TRANSACTION.format(end="pass")), callee=job(WAITING, "overlap='queue'"))
+    bot.enqueue_inside("callee", {}, delay=None, joining=None)
+    clock.travel(seconds=1)
+    bot._parts.look()
+    assert names_in(bot, "callee")["begun"].wait(PATIENCE_S)
+
+    bot.run_background_job("caller")
+
+    found = callees(bot)
+    names_in(bot, "callee")["go"].set()
+    assert found == [("running", None), ("queued", None)]
 
 
 def test_in_another_database_a_run_is_written_at_once(make_bot: MakeBot, root: Path) -> None:

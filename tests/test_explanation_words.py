@@ -293,3 +293,9 @@ def test_every_answer_is_a_few_short_sentences(schedule: Schedule, ts: int) -> N
 
     assert 1 <= len(spoken) <= 4
     assert all(each.endswith(".") and len(each) < 220 for each in spoken)
+
+
+def test_utc_is_utc_by_whichever_name():
+    told = " ".join(sentences(explain(make_schedule("0 9 * * *", "Etc/UTC"), "2026-11-20 09:00")))
+
+    assert "Etc/UTC" not in told

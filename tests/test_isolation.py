@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -248,3 +251,79 @@ def test_a_job_that_is_gone_when_the_project_is_loaded_again_fails_with_a_senten
 
     assert run.error is not None
     assert (run.error.type, run.error.message.startswith("there is no job 'fine'")) == ("UnknownJob", True)
+
+
+@contextmanager
+def descriptors_left(number: int) -> Iterator[None]:
+    """This process may open so many further descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fillers = [os.open(os.devnull, os.O_RDONLY) for _ in range(64)]  # so that there are no gaps below the limit
+    top = fillers[-1] + 1
+    for filler in fillers[len(fillers) - number :]:
+        os.close(filler)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (top, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for filler in fillers[: len(fillers) - number]:
+            os.close(filler)
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("free", range(13))
+def test_however_few_descriptors_are_left_a_run_is_recorded_and_keeps_none(shop: Isolated, free: int) -> None:
+    shop.perform("fine")
+    before = open_descriptors()
+
+    with descriptors_left(free):
+        run = shop.perform("fine")
+
+    assert open_descriptors() == before
+    assert (run.state, run.error and run.error.type) in [("succeeded", None), ("failed", "ProcessNotStarted")]
+    assert shop.perform("fine").state == "succeeded"
+
+
+@pytest.mark.parametrize("free", [0, 1, 3, 5, 6])
+def test_a_fork_server_for_which_too_few_descriptors_are_left_keeps_none(tmp_path: Path, free: int) -> None:
+    with isolated(tmp_path, fine=job()) as shop:
+        before = open_descriptors()
+
+        with descriptors_left(free):
+            run = shop.perform("fine")
+
+        shop.isolation.close()
+        assert open_descriptors() == before
+        assert (run.state, run.error and run.error.type) == ("failed", "ProcessNotStarted")
+
+
+def test_a_process_that_the_system_refuses_harms_no_other_one(tmp_path: Path) -> None:
+    refused = tmp_path / "refused"
+    head = f"""
+        import os
+
+        def fork(fork=os.fork):
+            if os.path.exists({str(refused)!r}):
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return fork()
+
+        if os.getpid() != {os.getpid()}:
+            os.fork = fork
+    """
+    waits = "print('begun')\nwhile not workspace.control.is_cancelled: threading.Event().wait(0.01)\nreturn 7"
+    with isolated(tmp_path, waits=job(waits, head=head), other=job()) as shop:
+        with Ears() as ears:
+            control, end = shop.begin("waits")
+            ears.wait_for("run_printed")
+        refused.touch()
+
+        other = shop.perform("other")
+
+        control.cancel(Reason.SHUTDOWN)
+        run, _error = end.result(PATIENCE_S)
+    assert other.error is not None
+    assert (other.error.type, "no further process" in other.error.message) == ("ProcessNotStarted", True)
+    assert (run.state, run.result) == ("succeeded", 7)

@@ -264,6 +264,20 @@ def test_a_resume_never_fires_the_past_where_no_bot_ran(make_bot: MakeBot, clock
     assert states(bot) == []
 
 
+def test_at_a_resume_what_came_due_before_the_pause_is_missed(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job())
+    clock.travel(minutes=2, seconds=30)
+    acts_on(bot).pause("sweep", clock.now())
+    clock.travel(minutes=3)
+
+    ended = acts_on(bot).resume("sweep", clock.now())
+
+    bot.tick()
+    assert ended.passed == 3
+    assert decisions(bot) == [(EVERY_MINUTE, "missed", "bot_down", 2), (EVERY_MINUTE, "skipped", "paused", 3)]
+    assert states(bot) == []
+
+
 def test_a_resumed_job_comes_due_again(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
     acts_on(bot).pause("sweep", clock.now())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
-from bots import claim_only, crash, job, let_go, rows
+from bots import claim_only, crash, job, let_go, rows, states
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger import Ledger
@@ -126,6 +126,22 @@ def test_who_was_taken_for_dead_hears_it_at_the_next_beat_and_lives_again(
 
     assert beats == [False, True]
     assert rows(ledger, "SELECT count(*) FROM bots WHERE stopped_at IS NOT NULL") == [(0,)]
+    other.close(clock.now())
+
+
+def test_a_bot_that_another_one_took_for_dead_does_not_bury_itself(
+    make_bot: MakeBot, make_ledger: MakeLedger, clock: TravelClock
+) -> None:
+    bot = make_bot(sweep=job())
+    other = opened(make_ledger, clock)
+    let_go(bot.ledger)
+    other.bury(clock.now(), retry_at=never)
+    clock.travel(minutes=1)
+    bot.ledger.start(claim_only(bot), clock.now())
+
+    assert bot.ledger.bury(clock.now(), retry_at=never) == []
+
+    assert states(bot) == [("running", None)]
     other.close(clock.now())
 
 

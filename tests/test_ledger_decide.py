@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
 from bots import EVERY_MINUTE, claim_only, decisions, job, rows
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, end_pause, write_pause
@@ -24,6 +28,23 @@ def pause(bot: Bot, job: str = "sweep", *, until_at: datetime | None = None) -> 
 def resume(bot: Bot, job: str = "sweep") -> bool:
     with bot.ledger.store.writing() as connection:
         return end_pause(connection, job, bot.clock.now())
+
+
+@contextmanager
+def refusing(bot: Bot, statement: str) -> Iterator[None]:
+    """The database fails at each statement of the bot that begins like this."""
+
+    def fail(_connection: object, _cursor: object, said: str, *_more: object) -> None:
+        if said.strip().startswith(statement):
+            raise OperationalError(said, {}, sqlite3.OperationalError("disk I/O error"))
+
+    with bot.ledger.store.writing() as connection:
+        engine = connection.engine
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
 
 
 def tick(bot: Bot, clock: TravelClock, *, minutes: int = 1) -> None:
@@ -203,7 +224,34 @@ def test_a_pause_that_was_made_while_no_bot_ran_is_one_row_too(make_bot: MakeBot
 
     tick(bot, clock)
 
-    assert decisions(bot) == [(*PAUSED, 7)]
+    assert decisions(bot) == [(EVERY_MINUTE, "missed", "bot_down", 3), (*PAUSED, 4)]
+
+
+def test_what_came_due_before_a_pause_is_missed_and_not_paused(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", "'* * * * *', catch_up='all'"))
+    clock.travel(minutes=3)
+    pause(bot)
+    clock.travel(minutes=2)
+
+    bot.tick()
+
+    assert decisions(bot) == [(EVERY_MINUTE, "missed", "bot_down", 2), (*PAUSED, 3)]
+
+
+def test_a_database_that_fails_while_a_pause_goes_on_quarantines_no_schedule(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(sweep=job())
+    pause(bot)
+    tick(bot, clock)
+
+    with refusing(bot, "UPDATE occurrences"):
+        tick(bot, clock)
+
+    assert not bot.timetable.quarantined
+    assert decisions(bot) == [(*PAUSED, 1)]
+    tick(bot, clock)
+    assert decisions(bot) == [(*PAUSED, 3)]
 
 
 def test_an_instant_that_was_claimed_ahead_splits_a_paused_stretch(make_bot: MakeBot, clock: TravelClock) -> None:

@@ -360,6 +360,22 @@ def test_a_bot_that_was_taken_for_dead_takes_nobody_for_dead(make_bot: MakeBot, 
     assert not bot.ledger.has_dead_bots(clock.now())
 
 
+def test_a_bot_that_was_taken_for_dead_lives_again_with_its_next_claim_and_hears_of_it_at_its_next_beat(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(sweep=job())
+    expire(bot.ledger, bot.ledger.bot)
+    on_server(postgres_dsn(bot.ledger), "UPDATE pinstripe.bots SET stopped_at = 1")
+    clock.travel(minutes=1)
+
+    claimed = claim_only(bot)
+
+    assert len(claimed) == 1
+    assert not is_signed_out(bot.ledger, bot.ledger.bot)
+    assert rows(bot.ledger, "SELECT lease_until > 0 FROM bots") == [(True,)]
+    assert [bot.ledger.beat(clock.now()) for _ in range(2)] == [False, True]
+
+
 def test_what_a_bot_of_another_machine_left_queued_runs_here(make_bot: MakeBot, clock: TravelClock) -> None:
     gone = left_behind(make_bot, clock)
     on_another_machine(gone.ledger, gone.ledger.bot, lease=timedelta(seconds=-1))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
 from bots import locked, rows
+from sqlalchemy import QueuePool
 
 from pinstripe_bot import ledger_migrations
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
@@ -219,6 +221,21 @@ def test_a_reader_cannot_write(store: LedgerStore) -> None:
 def test_after_an_error_a_reader_reads_again(store: LedgerStore) -> None:
     with pytest.raises(LedgerUnavailable), store.reading() as connection:
         connection.exec_driver_sql("SELECT nothing FROM nowhere")
+
+    assert look(store) == 3
+
+
+def test_a_look_that_waits_too_long_behind_others_finds_the_ledger_unavailable(store: LedgerStore) -> None:
+    assert store._readers is not None
+    pool = store._readers.pool
+    assert isinstance(pool, QueuePool)
+    pool._timeout = 0
+    with ExitStack() as others:
+        for _ in range(pool.size() + pool._max_overflow):
+            others.enter_context(store.reading())
+
+        with pytest.raises(LedgerUnavailable, match="too many look at it at once"):
+            look(store)
 
     assert look(store) == 3
 

@@ -25,7 +25,7 @@ class Recording:
         self.heard: list[Run] = []
         self.recorder = Recorder(bot.ledger, clock, {self.run.id: self.control}, self._hear, dict, bot.hooks)
 
-    def _hear(self, ended: Sequence[Run]) -> None:
+    def _hear(self, ended: Sequence[Run], _recorded: set[int]) -> None:
         self.heard += ended
 
 

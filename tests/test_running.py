@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from bots import PATIENCE_S, WAITING, Ears, decisions, job, names_in, rows, states
+from bots import PATIENCE_S, WAITING, Ears, decisions, job, let_go, names_in, rows, states
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.occurrence import Run
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_acts import Acts
+from pinstripe_bot.ledger_audit import Person
+from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
@@ -44,6 +49,24 @@ def give_up(bot: Bot, clock: TravelClock) -> None:
     pass_time(bot, clock, 30)
     pass_time(bot, clock, 5)
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+
+def come_back_before(bot: Bot, room: Any, method: str) -> None:
+    """Let the code of the job end, and its thread tell so, when this method of a room is called; then call it."""
+    came_back, call, is_back = bot.dispatcher.came_back, getattr(room, method), threading.Event()
+
+    def come_back(*arguments: Any) -> None:
+        is_back.set()
+        came_back(*arguments)
+
+    def call_later(*arguments: Any, **options: Any) -> Any:
+        names_in(bot, "sweep")["go"].set()
+        assert is_back.wait(PATIENCE_S)
+        bot.dispatcher._recorder._let_go()
+        return call(*arguments, **options)
+
+    bot.dispatcher.came_back = come_back  # type: ignore[method-assign]
+    setattr(room, method, call_later)
 
 
 def last_run(bot: Bot) -> Run:
@@ -135,6 +158,29 @@ def test_it_still_counts_for_overlap_until_it_ends(make_bot: MakeBot, clock: Tra
     bot.dispatcher.wait_until_idle(PATIENCE_S)
     reasons = [(decision, reason) for _, decision, reason, _ in decisions(bot)]
     assert reasons == [("run", None), ("skipped", "overlap"), ("run", None)]
+
+
+@pytest.mark.parametrize(
+    ("room", "method"),
+    [
+        (lambda bot: bot.dispatcher.running.lingering, "add"),
+        (lambda bot: bot.dispatcher._recorder, "record"),
+    ],
+    ids=["before it lingers", "before its end is handed over"],
+)
+def test_a_thread_that_comes_back_while_its_run_is_given_up_lingers_no_more(
+    make_bot: MakeBot, clock: TravelClock, room: Callable[[Bot], Any], method: str
+) -> None:
+    bot = make_bot(sweep=job(WAITING, LIMITED))
+    come_back_before(bot, room(bot), method)
+
+    with Ears() as ears:
+        give_up(bot, clock)
+        ears.wait_for("run_came_back")
+
+    bot.dispatcher._recorder._let_go()
+    assert rows(bot.ledger, "SELECT state, lingers FROM runs") == [("timed_out", 0)]
+    assert bot.dispatcher.running.lingering.jobs == []
 
 
 def test_what_it_does_later_changes_nothing(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -245,3 +291,61 @@ def test_a_run_by_hand_that_fails_is_not_tried_again(make_bot: MakeBot) -> None:
     run = bot.run_background_job("sweep")
 
     assert (run.state, run.attempt, states(bot)) == ("failed", 1, [("failed", None)])
+
+
+def test_two_attempts_of_one_run_in_one_bot_end_without_harm(
+    make_bot: MakeBot, make_ledger: Callable[[], Ledger], clock: TravelClock
+) -> None:
+    gates = "gates = {1: threading.Event(), 2: threading.Event()}"
+    waiting = f"begun.set(); assert gates[workspace.attempt].wait({PATIENCE_S})"
+    bot = make_bot(sweep=job(waiting, "'* * * * *', on_interrupt='retry'", head=gates))
+    begin(bot, clock)
+    names = names_in(bot, "sweep")
+    names["begun"].clear()
+    take_for_dead(bot, make_ledger, clock)
+    bot._intake.look()
+    assert names["begun"].wait(PATIENCE_S)
+
+    with Ears() as ears:
+        names["gates"][1].set()
+        ears.wait_for("outcome_refused")
+        names["gates"][2].set()
+        assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+    assert rows(bot.ledger, "SELECT state, attempt FROM runs") == [("succeeded", 2)]
+    assert all(thread.is_alive() for thread in bot.dispatcher._threads)
+    assert (ears.names("worker_failed"), bot.dispatcher.running.runs) == ([], [])
+
+
+def take_for_dead(bot: Bot, make_ledger: Callable[[], Ledger], clock: TravelClock) -> None:
+    """Let another bot end the runs of this one, which lives on; they are tried again at once."""
+    other = make_ledger()
+    other.open("shop", clock.now())
+    let_go(bot.ledger)
+    other.bury(clock.now(), retry_at=lambda run: clock.now())
+    other.close(clock.now())
+
+
+def test_an_async_job_is_cancelled_with_the_job_that_has_called_it(make_bot: MakeBot, clock: TravelClock) -> None:
+    outer = job("workspace.run_background_job('inner')", LIMITED)
+    bot = make_bot(outer=outer, inner=job("begun.set(); await asyncio.Event().wait()", ""))
+    begin(bot, clock, "inner")
+
+    pass_time(bot, clock, 30)
+
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert states(bot) == [("timed_out", "timeout"), ("timed_out", "timeout")]
+
+
+def test_a_run_that_fails_before_it_hears_of_its_cancel_ends_once_and_is_not_tried_again(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(sweep=job(f"{WAITING}; raise OSError", "'* * * * *', retries=3"))
+    begin(bot, clock)
+    Acts(bot.ledger.store, bot.project, Person("ada", "command on web-1")).cancel(last_run(bot).id, clock.now())
+
+    with Ears() as ears:
+        end(bot)
+
+    assert ears.names("attempt_ended", *(f"run_{state}" for state in RunState)) == ["run_failed"]
+    assert rows(bot.ledger, "SELECT state, attempt FROM runs") == [("failed", 1)]

@@ -72,7 +72,7 @@ def test_a_jump_ahead_is_why_instants_are_missed_until_they_are_decided(ticks: T
     ticks.read()
     ticks.read()  # of the tick before, the ledger did not answer
     before = ticks.cause
-    ticks.is_caught_up()
+    ticks.forget_cause()
 
     assert (before, ticks.cause) == (Reason.CLOCK_JUMP, Reason.BOT_DOWN)
 

@@ -12,6 +12,7 @@ from pinstripe_bot.cli.shown import run_as_json
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.story_words import GONE
 
 PATIENCE = timedelta(seconds=5)
 """How long `cancel` waits for the end of a running job."""
@@ -30,7 +31,7 @@ def retry(invocation: Invocation, run: str, force: bool, as_json: bool) -> None:
     number = number_of(project, run)
     with open_desk(project) as desk:
         queued = desk.acts.retry(number, desk.clock.now(), force=force)
-        told = f"run {queued.id} of {queued.job} is queued for attempt {queued.attempt}: {desk.who_starts_it()}"
+        told = f"run {queued.id} of {queued.job} is queued for attempt {queued.attempt}: {desk.who_starts()}"
     if as_json:
         print_json(run_as_json(queued))
     else:
@@ -78,8 +79,8 @@ def _told(desk: Desk, run: Run) -> str:
     if not run.state.is_open:
         return f"{told} was asked to end, and {_ended(run)}"
     record = History(desk.store).run(run.id, desk.clock.now())
-    if record is not None and record.bot is not None and not record.bot.is_alive:
-        return f"{told} was asked to end, but its bot is gone: the next bot that starts records it as interrupted"
+    if record is not None and record.lost_its_bot:
+        return f"{told} was asked to end, but {GONE}"
     return f"{told} was asked to end: `pinstripe show {run.id}` tells when it has"
 
 

@@ -77,7 +77,8 @@ def backfill(
         added = _add(desk, span, gaps, apart)
         is_watched = wait or (sys.stderr.isatty() and not as_json and not no_wait)
         if not as_json:
-            click.echo(f"{_runs(added)} of {span.job} added: {desk.who_starts_it()}" if added else _none(span))
+            those = "it" if added == 1 else "them"
+            click.echo(f"{_runs(added)} of {span.job} added: {desk.who_starts(those)}" if added else _none(span))
         states = _watch(desk, span) if is_watched else None
     if as_json:
         print_json({"job": span.job, "added": added, "states": states})

@@ -37,11 +37,11 @@ class Desk:
             bots = read_bots(connection, self.store, self.clock.now())
         return any(bot.is_alive and bot.kind == "bot" for bot in bots.values())
 
-    def who_starts_it(self) -> str:
+    def who_starts(self, those: str = "it") -> str:
         """Finishes "...: "."""
-        return (
-            "a bot starts it within a second" if self.has_bot() else "no bot is running, `pinstripe start-bot` runs one"
-        )
+        if self.has_bot():
+            return f"a bot starts {those} within a second"
+        return "no bot is running, `pinstripe start-bot` runs one"
 
 
 @contextlib.contextmanager
@@ -55,6 +55,12 @@ def open_desk(project: Project) -> Iterator[Desk]:
         yield Desk(project, store, Acts(store, project, Person.at_this_machine()), clock)
     finally:
         store.close()
+
+
+def has_ledger(project: Project) -> bool:
+    """Whether there is one: without it nothing can be taken back."""
+    with open_history(ledger_place(project.config, project.root)) as history:
+        return history is not None
 
 
 def number_of(project: Project, written: str) -> int:

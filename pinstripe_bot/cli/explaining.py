@@ -15,7 +15,7 @@ from pinstripe_bot.cli.history import find_job
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Page
 from pinstripe_bot.cli.shown import count_of, passed_as_json, run_as_json
-from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.cli.tables import escape_line, print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.explanation import Explanation, explain_instant
@@ -155,7 +155,7 @@ def _draw_stories(page: Page, answer: Answer, now: datetime) -> None:
     for group in groups[:MOST_SHOWN]:
         if not is_one:
             page.say(_when(group, answer), "bold", indent=2)
-        told = " ".join(story_sentences(group[0], answer.zone, now))
+        told = escape_line(" ".join(story_sentences(group[0], answer.zone, now)))
         page.say(told, indent=2 if is_one else 4)
     rest = [story for group in groups[MOST_SHOWN:] for story in group]
     if rest:

@@ -9,7 +9,9 @@ import click
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.ledger_history import History
+from pinstripe_bot.occurrence import RunState
 from pinstripe_bot.records import RunRecord
+from pinstripe_bot.story_words import GONE
 
 EVERY = timedelta(seconds=1)
 """A running run's output is written that often; looking more often would show nothing more."""
@@ -27,8 +29,9 @@ class Follower:
         self._write = write
 
     def follow_run(self, record: RunRecord) -> None:
-        """Until the run has ended, in its last attempt."""
+        """Until the run has ended, in its last attempt, or its bot is gone."""
         attempt, shown = record.run.attempt, ""
+        self._say_who_is_missing(record)
         while True:
             if record.run.attempt != attempt:
                 click.echo(f"run {record.run.id} is tried again: attempt {record.run.attempt}", err=True)
@@ -43,7 +46,16 @@ class Follower:
             again = self._history.run(record.run.id, self._clock.now())
             if again is None:  # pruned
                 return
+            # Twice: a bot that stops may have gone between the looks at the run and at its lock.
+            if record.lost_its_bot and again.lost_its_bot:
+                click.echo(f"run {record.run.id} does not go on, {GONE}", err=True)
+                return
             record = again
+
+    def _say_who_is_missing(self, record: RunRecord) -> None:
+        if record.run.state is RunState.QUEUED and not self._history.has_bot(self._clock.now()):
+            told = f"run {record.run.id} waits for a bot, and none is running: `pinstripe start-server` starts one"
+            click.echo(told, err=True)
 
     def follow_job(self, job: str, record: RunRecord | None) -> None:
         """The newest run and each one that comes after it, without end."""

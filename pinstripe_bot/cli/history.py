@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Cell, Page, state_cell
 from pinstripe_bot.cli.run_page import draw_run, record_as_json
 from pinstripe_bot.cli.shown import passed_as_json, run_as_json, show_wall
-from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.cli.tables import escape_controls, print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule, UnknownRun
@@ -64,10 +65,12 @@ def runs(
             return
         job = None if name is None else find_job(project, history, name)
         found = _find(history, job, wanted, since_at, limit, with_passed)
+        listed = [one for one in found if isinstance(one, Run)]
+        backfills, gone = history.backfills(listed), history.without_bot(listed, now)
     if as_json:
         print_json([run_as_json(one) if isinstance(one, Run) else passed_as_json(one) for one in found])
     elif found:
-        _draw_runs(found, zone(project.config.timezone))
+        _draw_runs(found, zone(project.config.timezone), backfills, gone)
     else:
         click.echo(_nothing_found(job, wanted, since))
 
@@ -100,7 +103,10 @@ def _read_since(written: str, timezone: str, now: datetime) -> datetime:
     try:
         return now - parse_duration(written)
     except InvalidSchedule:
-        return read_instant(written, timezone, now=now)
+        since = read_instant(written, timezone, now=now)
+    if since > now:
+        raise InvalidParams(f"--since {written!r} is still to come: name an instant that is past, such as 2h")
+    return since
 
 
 def _find(
@@ -123,22 +129,30 @@ def _decided_at(one: Run | PassedRecord) -> tuple[datetime, datetime]:
     return one.decided_at, one.last_due_at
 
 
-def _draw_runs(found: Sequence[Run | PassedRecord], shown_zone: Zone) -> None:
+def _draw_runs(
+    found: Sequence[Run | PassedRecord], shown_zone: Zone, backfills: Collection[int], gone: Collection[int]
+) -> None:
+    """`backfills` and `gone` are the runs that a backfill added, and those whose bot is gone."""
     due = f"due ({shown_zone.name})"
     columns = ["run", "job", "schedule", due, "state", "reason", "late by", "took", "attempt"]
-    rows = [_run_cells(one, shown_zone) if isinstance(one, Run) else _passed_cells(one, shown_zone) for one in found]
-    Page().table(columns, rows, wraps="schedule", right="run attempt")
+    rows = [
+        _run_cells(one, shown_zone, is_backfill=one.id in backfills, is_gone=one.id in gone)
+        if isinstance(one, Run)
+        else _passed_cells(one, shown_zone)
+        for one in found
+    ]
+    Page().table(columns, rows, drops=["schedule", "took"], right="run attempt")
 
 
-def _run_cells(run: Run, shown_zone: Zone) -> list[Cell]:
+def _run_cells(run: Run, shown_zone: Zone, *, is_backfill: bool, is_gone: bool) -> list[Cell]:
     return [
         str(run.id),
         run.job,
         run.schedule,
         show_wall(run.due_at, shown_zone),
         state_cell(run.state),
-        run.reason or "",
-        show_duration(run.lateness),
+        "its bot is gone" if is_gone else run.reason or "",
+        "" if is_backfill else show_duration(run.lateness),
         show_duration(run.duration),
         str(run.attempt) if run.attempt > 1 else "",
     ]
@@ -170,10 +184,12 @@ def show(invocation: Invocation, run: str, as_json: bool) -> None:
     project, now = invocation.load_project(), SystemClock().now()
     with open_history(ledger_place(project.config, project.root)) as history:
         record = find_run(history, run, now)
+        has_bot = history is not None and history.has_bot(now)
     if as_json:
         print_json(record_as_json(record))
     else:
-        draw_run(Page(), record, project.jobs.get(record.run.job), zone(project.config.timezone), now)
+        job = project.jobs.get(record.run.job)
+        draw_run(Page(), record, job, zone(project.config.timezone), now, has_bot=has_bot)
 
 
 def find_run(history: History | None, written: str, now: datetime) -> RunRecord:
@@ -209,7 +225,9 @@ def logs(invocation: Invocation, subject: str, follow: bool, as_json: bool) -> N
             job = find_job(project, history, subject)
             record = None if history is None else history.newest(job, clock.now())
         if follow and history is not None:
-            _follow(Follower(history, clock, lambda text: click.echo(text, nl=False)), job, record)
+            _follow(Follower(history, clock, _write), job, record)
+        elif record is None and as_json:
+            print_json(None)
         elif record is None:
             click.echo(f"{job} has not run yet: `pinstripe run-background-job {job}` runs it now", err=True)
         elif as_json:
@@ -227,9 +245,15 @@ def _follow(follower: Follower, job: str | None, record: RunRecord | None) -> No
             follower.follow_run(record)
 
 
+def _write(text: str) -> None:
+    """Show it; as it is where no terminal would obey it."""
+    is_piped = not sys.stdout.isatty()
+    click.echo(text if is_piped else escape_controls(text), nl=False, color=is_piped)
+
+
 def _print_output(run: Run) -> None:
     if run.output:
-        click.echo(run.output, nl=not run.output.endswith("\n"))
+        _write(run.output if run.output.endswith("\n") else f"{run.output}\n")
     else:
         click.echo(
             f"run {run.id} of {run.job} {'has printed nothing yet' if run.state.is_open else 'printed nothing'}",

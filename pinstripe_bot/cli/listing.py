@@ -19,7 +19,7 @@ from pinstripe_bot.errors import InvalidConfig
 from pinstripe_bot.ledger_history import read_last_runs
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import Run
-from pinstripe_bot.project import Project, find_problems
+from pinstripe_bot.project import Project, find_problems, jobs_without_timeout
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_duration
 
@@ -109,6 +109,8 @@ def check(invocation: Invocation) -> None:
     problems = find_problems(project)
     for problem in problems:
         click.echo(str(problem))
+    if unlimited := jobs_without_timeout(project):
+        click.echo(f"without a time-out, so that one that hangs holds a worker: {', '.join(unlimited)}")
     click.echo(_verdict(project, len(problems)))
     sys.exit(EXIT_PROBLEMS if problems else 0)
 

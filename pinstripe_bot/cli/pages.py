@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import click
-from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pinstripe_bot.cli.tables import WIDTH_WITHOUT_TERMINAL
+from pinstripe_bot.cli.tables import (
+    COLUMN_GAP,
+    LEAST_WRAPPED,
+    escape_controls,
+    make_table,
+    print_drawing,
+    terminal_console,
+    widest,
+)
 
 Cell = str | Text
 
@@ -40,14 +46,11 @@ class Page:
     """Draws on stdout, as wide as the terminal."""
 
     def __init__(self) -> None:
-        width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
-        self._console = Console(width=width, markup=False, highlight=False)
         self._is_empty = True
 
     def say(self, text: Cell, style: str = "", *, indent: int = 0) -> None:
         """A line, or more where it is long; what wraps stays behind the indent."""
-        drawn = Text(text, style=style) if isinstance(text, str) else text
-        self._draw(Padding(drawn, (0, 0, 0, indent)))
+        self._draw(Padding(_drawn(text, style), (0, 0, 0, indent)))
 
     def title(self, text: str) -> None:
         """What stands above a section."""
@@ -57,28 +60,45 @@ class Page:
 
     def grid(self, rows: Sequence[Sequence[Cell]], *, indent: int = 2) -> None:
         """Aligned rows without a head; where it gets narrow the last column has more lines."""
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        for number, _ in enumerate(rows[0] if rows else ()):
-            grid.add_column(no_wrap=number < len(rows[0]) - 1, overflow="fold")
-        for row in rows:
+        drawn = [[_drawn(cell) for cell in row] for row in rows]
+        grid = Table.grid(padding=(0, COLUMN_GAP, 0, 0))
+        needed = indent
+        for number, column in enumerate(zip(*drawn, strict=True)):
+            is_last = number == len(drawn[0]) - 1
+            width = min(widest(column), LEAST_WRAPPED) if is_last else widest(column)
+            grid.add_column(min_width=width, no_wrap=not is_last, overflow="fold")
+            needed += width + COLUMN_GAP
+        for row in drawn:
             grid.add_row(*row)
-        self._draw(Padding(grid, (0, 0, 0, indent)))
+        self._draw(Padding(grid, (0, 0, 0, indent)), needed)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, wraps: str, right: str = "") -> None:
-        """A table with a head, as `tables.print_table` draws it; the columns named in `right` stand to the right."""
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
-        shown = [index for index, _ in enumerate(columns) if any(row[index] for row in rows)]
-        for index in shown:
-            name = columns[index]
-            justify = "right" if name in right.split() else "left"
-            table.add_column(name, no_wrap=name != wraps, overflow="fold", justify=justify)  # type: ignore[arg-type]
-        for row in rows:
-            table.add_row(*(row[index] for index in shown))
-        self._draw(table)
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, drops: Sequence[str] = (), right: str = ""
+    ) -> None:
+        """A table with a head; the columns named in `right` stand to the right.
 
-    def _draw(self, drawing: RenderableType) -> None:
-        with self._console.capture() as drawn:
-            self._console.print(drawing)
-        for line in drawn.get().splitlines():
-            click.echo(line.rstrip())
+        Where it is wider than the terminal it does without the columns `drops`, as many as it has to, the first first.
+        """
+        drawn = [[_drawn(cell) for cell in row] for row in rows]
+        shown = [index for index, _ in enumerate(columns) if any(row[index] for row in drawn)]
+        width = terminal_console().width
+        for dropped in (None, *drops):
+            shown = [index for index in shown if columns[index] != dropped]
+            names = [columns[index] for index in shown]
+            cells = [[row[index] for index in shown] for row in drawn]
+            table, needed = make_table(names, cells, right=right.split())
+            if needed <= width:
+                break
+        self._draw(table, needed)
+
+    def _draw(self, drawing: RenderableType, needed: int = 0) -> None:
+        print_drawing(drawing, needed)
         self._is_empty = False
+
+
+def _drawn(cell: Cell, style: str = "") -> Text:
+    """A cell as a terminal may show it."""
+    if isinstance(cell, str):
+        return Text(escape_controls(cell), style=style)
+    safe = escape_controls(cell.plain)
+    return cell if safe == cell.plain else Text(safe, style=cell.style)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from pinstripe_bot.asked import read_asked
-from pinstripe_bot.cli.desk import open_desk
+from pinstripe_bot.cli.desk import Desk, has_ledger, open_desk
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.shown import show_at
-from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.cli.tables import escape_line, print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule
 from pinstripe_bot.job import dasherize
-from pinstripe_bot.ledger_acts import Resume
+from pinstripe_bot.ledger_acts import Resume, schedules_of
 from pinstripe_bot.ledger_foresight import Instants
-from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
 from pinstripe_bot.project import Project
 from pinstripe_bot.zones import Zone, zone
 
@@ -50,6 +51,8 @@ def pause(
     else:
         ends = f"`pinstripe resume {job or '--all'}` ends it"
         click.echo(f"{_subject(job)} paused {_until(begun, desk.zone)}; {ends}, running by hand goes on working")
+        if job and not any(one.enabled for one in project.job(job).schedules):
+            click.echo(f"{job} has no schedule that comes due, so the pause does nothing")
 
 
 def _job(project: Project, name: str | None, is_all: bool) -> str:
@@ -74,7 +77,8 @@ def _since_now(written: str, now: datetime) -> datetime | None:
     if written.strip().isdigit():
         return None  # of what? A year?
     try:
-        return _whole_second(now + parse_duration(written))
+        duration = parse_duration(written)
+        return _whole_second(now + duration) if duration else now
     except (InvalidSchedule, OverflowError):
         return None
 
@@ -108,7 +112,7 @@ def _subject(job: str) -> str:
 
 def _until(pause: Pause, shown_zone: Zone) -> str:
     until = f"until {show_at(pause.until_at, shown_zone)}" if pause.until_at else "until somebody resumes it"
-    return f"{until} (by {pause.who}{': ' + pause.why if pause.why else ''})"
+    return f"{until} (by {pause.who}{': ' + escape_line(pause.why) if pause.why else ''})"
 
 
 def _pause_as_json(pause: Pause) -> dict[str, Any]:
@@ -131,29 +135,53 @@ def resume(invocation: Invocation, name: str | None, is_all: bool, as_json: bool
     The schedules start from now: what came due in the pause is recorded as skipped and does not run.
     """
     project = invocation.load_project()
-    if name is None or is_all:
-        _job(project, name, is_all)
-    with open_desk(project) as desk:
-        now = desk.clock.now()
-        job = EVERY_JOB if name is None else dasherize(name)
-        if job and not desk.acts.is_paused(job, now):  # a job that is no more may still have a pause
-            job = project.job(job).name
-        ended = desk.acts.resume(job, now)
+    is_known = name is None or is_all or not has_ledger(project)
+    job = _job(project, name, is_all) if is_known else dasherize(str(name))
+    job, ended, own = _resume(project, job)
     if as_json:
         was = None if ended.pause is None else _pause_as_json(ended.pause)
         print_json({"job": job or None, "was": was, "passed": ended.passed})
     else:
-        click.echo(_resumed(job, ended, desk.zone))
+        click.echo(_resumed(job, ended, own, zone(project.config.timezone)))
 
 
-def _resumed(job: str, ended: Resume, shown_zone: Zone) -> str:
-    still = (
-        f"; but every job is paused {_until(ended.still, shown_zone)}: `pinstripe resume --all`" if ended.still else ""
-    )
+def _resume(project: Project, job: str) -> tuple[str, Resume, list[str]]:
+    """The name of the job, what came of its resume, and which jobs a pause of their own keeps from coming due."""
+    if not has_ledger(project):
+        return job, Resume(None), []
+    with open_desk(project) as desk:
+        now = desk.clock.now()
+        if job and not desk.acts.is_paused(job, now):  # a job that is no more may still have a pause
+            job = project.job(job).name
+        ended = desk.acts.resume(job, now)
+        return job, ended, [] if job else _paused_by_themselves(desk, now)
+
+
+def _paused_by_themselves(desk: Desk, now: datetime) -> list[str]:
+    with desk.store.reading() as connection:
+        pauses = read_pauses(connection)
+    return sorted(job for job in pauses if job and desk.acts.is_paused(job, now))
+
+
+def _resumed(job: str, ended: Resume, own: Sequence[str], shown_zone: Zone) -> str:
+    """What a resume did; `own` are the jobs with a pause of their own, which that of all jobs does not end."""
+    still = f"; {_still_paused(own, 'but' if ended.pause else '')}" if own else ""
+    if ended.still:
+        still = f"; but every job is paused {_until(ended.still, shown_zone)}: `pinstripe resume --all`"
     if ended.pause is None:
-        return f"{_subject(job)} not paused{still}"
-    passed = f"; {ended.passed} due instants are recorded as skipped" if ended.passed else ""
+        return (f"{job} is not paused" if job else "no pause of all jobs is in force") + still
+    was = "1 due instant is" if ended.passed == 1 else f"{ended.passed} due instants are"
+    passed = f"; {was} recorded as skipped" if ended.passed else ""
     return f"{_subject(job)} resumed and {'come' if not job else 'comes'} due from now on{passed}{still}"
+
+
+def _still_paused(jobs: Sequence[str], but: str) -> str:
+    shown = jobs[:MOST_SHOWN]
+    commands = ", ".join(f"`pinstripe resume {job}`" for job in shown)
+    if len(jobs) == 1:
+        return f"{but} {jobs[0]} has {'a pause' if but else 'one'} of its own: {commands}".strip()
+    more = f" and {len(jobs) - MOST_SHOWN} more" if len(jobs) > MOST_SHOWN else ""
+    return f"{but} {', '.join(shown)}{more} have pauses of their own: {commands}".strip()
 
 
 @project_command()
@@ -168,19 +196,22 @@ def skip(invocation: Invocation, name: str, count: int, schedule: str, reason: s
     They are recorded as skipped. What was asked before for the same job and schedule is replaced.
     """
     project = invocation.load_project()
-    job = project.job(name).name
-    with open_desk(project) as desk:
-        taken = desk.acts.skip(job, count, desk.clock.now(), schedule=schedule, why=reason)
+    job, taken = project.job(name).name, list[tuple[datetime, str]]()
+    schedules_of(project.job(job), schedule)
+    if count or has_ledger(project):
+        with open_desk(project) as desk:
+            taken = desk.acts.skip(job, count, desk.clock.now(), schedule=schedule, why=reason)
     if as_json:
         due = [{"due_at": instant, "schedule": name} for instant, name in taken]
         print_json({"job": job, "schedule": schedule or None, "count": count, "due": due})
     else:
-        click.echo("\n".join(_skip_lines(job, count, taken, desk.zone)))
+        click.echo("\n".join(_skip_lines(job, count, taken, zone(project.config.timezone))))
 
 
 def _skip_lines(job: str, count: int, taken: Instants, shown_zone: Zone) -> list[str]:
     if not taken:
-        waits = f"{job} is paused: {count} due instants are skipped once it is resumed"
+        those = "1 due instant is" if count == 1 else f"{count} due instants are"
+        waits = f"{job} is paused: {those} skipped once it is resumed"
         return [waits if count else f"no due instant of {job} is skipped"]
     shown = [f"  {show_at(instant, shown_zone)}  {name}" for instant, name in taken[:MOST_SHOWN]]
     more = [f"  and {len(taken) - MOST_SHOWN} more"] if len(taken) > MOST_SHOWN else []

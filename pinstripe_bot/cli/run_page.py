@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from pinstripe_bot.cli.shown import (
     run_as_json,
     show_at,
     show_bot,
+    show_json,
     show_params,
 )
 from pinstripe_bot.definition import JobDefinition
@@ -25,18 +25,20 @@ from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import AttemptRecord, RunRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.spans import show_ago, show_duration
-from pinstripe_bot.story_words import RETRIABLE
+from pinstripe_bot.story_words import GONE, RETRIABLE
 from pinstripe_bot.zones import Zone
 
 LINES = 20
 """How many of the last lines of an output stand on the page."""
 
 
-def draw_run(page: Page, record: RunRecord, job: JobDefinition | None, zone: Zone, now: datetime) -> None:
+def draw_run(
+    page: Page, record: RunRecord, job: JobDefinition | None, zone: Zone, now: datetime, *, has_bot: bool
+) -> None:
     """The whole page; `job` is today's definition, None where the project has it no more."""
     run = record.run
     page.title(f"Run {run.id} of {run.job}")
-    page.say(_verdict(record, now), _style(run))
+    page.say(_verdict(record, now, has_bot=has_bot), _style(run))
     page.grid([(Text(name, "dim"), value) for name, value in _facts(record, job, zone, now) if value])
     if record.attempts:
         page.title("Earlier attempts")
@@ -56,13 +58,14 @@ def _style(run: Run) -> str:
     return STYLES.get(run.state, "")
 
 
-def _verdict(record: RunRecord, now: datetime) -> str:
+def _verdict(record: RunRecord, now: datetime, *, has_bot: bool) -> str:
     """How it stands, in a sentence."""
     run = record.run
     because = f" because {reason_in_words(run.reason)}" if run.reason else ""
     if run.state is RunState.QUEUED:
-        turn = ", and for the earlier ones of its work" if record.is_in_turn else ""
-        return f"It waits{turn}: it may start {show_ago(record.available_at, now)}."
+        return _waiting(record, now, has_bot=has_bot)
+    if record.lost_its_bot and run.started_at is not None:
+        return f"It was running, since {show_ago(run.started_at, now)[:-4]}, and {GONE}."
     if run.state is RunState.RUNNING and run.started_at is not None:
         return f"It is running since {show_ago(run.started_at, now)[:-4]}."
     told = f": {error_line(run.error)}" if run.error else because
@@ -71,6 +74,14 @@ def _verdict(record: RunRecord, now: datetime) -> str:
     words = "was skipped" if run.state is RunState.SKIPPED else str(run.state).replace("_", " ")
     words = f"was {words}" if run.state in (RunState.CANCELLED, RunState.INTERRUPTED) else words
     return f"It {words}{after}{told}.{goes_on}".replace("..", ".")
+
+
+def _waiting(record: RunRecord, now: datetime, *, has_bot: bool) -> str:
+    if record.available_at > now:
+        return f"It waits: it may start {show_ago(record.available_at, now)}."
+    if not has_bot:
+        return "It waits for a bot, and none is running: `pinstripe start-server` starts one."
+    return f"It waits for {'the earlier runs of its work' if record.is_in_turn else 'a worker'}."
 
 
 def _facts(record: RunRecord, job: JobDefinition | None, zone: Zone, now: datetime) -> list[tuple[str, Cell]]:
@@ -88,7 +99,7 @@ def _facts(record: RunRecord, job: JobDefinition | None, zone: Zone, now: dateti
         ("finished", _finished(run, zone)),
         ("attempt", _attempt(run, job)),
         ("progress", _progress(record)),
-        ("result", "" if run.result is None else json.dumps(redact("", run.result))),
+        ("result", "" if run.result is None else show_json(redact("", run.result))),
         ("job", "no longer in the project" if job is None else str(job.place)),
     ]
 
@@ -106,7 +117,8 @@ def _started(record: RunRecord, zone: Zone) -> str:
     run = record.run
     if run.started_at is None:
         return ""
-    late = f", {show_duration(run.lateness)} late" if run.attempt == 1 else ""
+    is_expected = run.attempt == 1 and not record.is_backfill
+    late = f", {show_duration(run.lateness)} late" if is_expected else ""
     return f"{_clock(run.started_at, run, zone)}{late}" + (f", on {show_bot(record.bot)}" if record.bot else "")
 
 
@@ -148,7 +160,8 @@ def _last_lines(output: str) -> str:
 
 
 def _traceback(error: RunError) -> str:
-    return redact_text(error.traceback.rstrip() or f"{error_line(error)} ({error.place})")
+    place = f" ({error.place})" if error.place else ""
+    return redact_text(error.traceback.rstrip() or f"{error_line(error)}{place}")
 
 
 def _commands(record: RunRecord) -> list[tuple[str, str]]:

@@ -14,10 +14,11 @@ from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, log_options, project_command
 from pinstripe_bot.cli.progress import ProgressBar
 from pinstripe_bot.cli.signals import StopSignals
+from pinstripe_bot.cli.tables import escape_controls
 from pinstripe_bot.config import wants_colors
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.logs import configure_logs
-from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.output import print_capture
 
 EXIT_FAILED = 1
@@ -123,6 +124,11 @@ def _sentence(run: Run) -> str:
     if run.state is RunState.SKIPPED:
         return f"{run.job} skipped: the same job with the same parameters is queued or running (--force runs it)"
     milliseconds = 0 if run.duration is None else round(run.duration.total_seconds() * 1000)
-    told = [run.error.type, run.error.message] if run.error else []
-    because = f": {': '.join(text for text in told if text)} ({run.error.place})" if run.error else ""
-    return f"{run.job} {run.state} in {milliseconds} ms{because}"
+    return f"{run.job} {run.state} in {milliseconds} ms{_because(run.error)}"
+
+
+def _because(error: RunError | None) -> str:
+    if error is None:
+        return ""
+    told = escape_controls(": ".join(text for text in (error.type, error.message) if text))
+    return f": {told} ({error.place})" if error.place else f": {told}"

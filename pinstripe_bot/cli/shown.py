@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from pinstripe_bot.cli.tables import escape_line
 from pinstripe_bot.occurrence import Run, RunError
 from pinstripe_bot.records import BotRecord, PassedRecord
 from pinstripe_bot.redaction import redact, redact_text
@@ -34,13 +35,19 @@ def error_line(error: RunError | None) -> str:
     if error is None:
         return ""
     lines = error.message.strip().splitlines()
-    return redact_text(": ".join(text for text in (error.type, lines[0] if lines else "") if text))
+    return escape_line(redact_text(": ".join(text for text in (error.type, lines[0] if lines else "") if text)))
 
 
 def show_params(params: dict[str, Any]) -> str:
     """Parameters as they are given to `run-background-job`, without secrets: "days=3 kind=all"."""
     shown = ((key, redact(key, value)) for key, value in params.items())
-    return " ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in shown)
+    texts = {key: value if isinstance(value, str) else show_json(value) for key, value in shown}
+    return escape_line(" ".join(f"{key}={text}" for key, text in texts.items()))
+
+
+def show_json(value: Any) -> str:
+    """A value as JSON on one line, in the characters that it has."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def milliseconds(span: timedelta | None) -> float | None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pinstripe_bot.cli.pages import STYLES, Cell, Page
 from pinstripe_bot.cli.shown import count_of, error_line, show_at, show_bot, show_size
+from pinstripe_bot.cli.tables import escape_line
 from pinstripe_bot.ledger_overview import Overview, PassedGroup, Trouble
 from pinstripe_bot.occurrence import MANUAL, Decision, RunState
 from pinstripe_bot.project import Project
@@ -17,6 +18,7 @@ from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import BotRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_ago, show_duration, show_span
+from pinstripe_bot.story_words import GONE
 from pinstripe_bot.zones import Zone, zone
 
 MOST_BLOCKS = 20
@@ -63,7 +65,7 @@ def draw_overview(
         _draw_paused(page, overview, shown_zone)
         _draw_open(page, overview, now)
     if due:
-        page.title("Next")
+        page.title("Next" if overview is not None and overview.has_bot else "Next, once a bot runs")
         page.grid([(show_at(at, one.zone), Text(show_ago(at, now), "dim"), one.job, one.name) for at, one in due])
     if overview is not None and ground is not None:
         _draw_bots(page, overview.bots, now)
@@ -157,7 +159,7 @@ def _draw_paused(page: Page, overview: Overview, shown_zone: Zone) -> None:
     rows: list[list[Cell]] = []
     for pause in overview.pauses:
         until = f" until {show_at(pause.until_at, shown_zone)}" if pause.until_at else ""
-        why = f" ({pause.why})" if pause.why else ""
+        why = f" ({escape_line(pause.why)})" if pause.why else ""
         count = overview.paused_counts[pause.job]
         passed = f", {count_of(count, 'instant')} passed over" if count else ""
         told = f"since {show_at(pause.paused_at, shown_zone)}{until} by {pause.who}{why}{passed}"
@@ -165,8 +167,9 @@ def _draw_paused(page: Page, overview: Overview, shown_zone: Zone) -> None:
         rows.append([Text(pause.job or "every job", "bold"), Text(f"{told}: {resume}")])
     for skip in overview.skips:
         which = f" of {skip.schedule}" if skip.schedule else ""
-        told = f"skips its next {count_of(skip.remaining, 'instant')}{which}, asked by {skip.who}"
-        rows.append([Text(skip.job, "bold"), told + (f" ({skip.why})" if skip.why else "")])
+        those = "instant" if skip.remaining == 1 else f"{skip.remaining} instants"
+        told = f"skips its next {those}{which}, asked by {skip.who}"
+        rows.append([Text(skip.job, "bold"), told + (f" ({escape_line(skip.why)})" if skip.why else "")])
     page.grid(rows)
 
 
@@ -177,7 +180,8 @@ def _draw_open(page: Page, overview: Overview, now: datetime) -> None:
         _draw_rest(page, len(overview.running), "pinstripe runs --state running")
     if overview.waiting:
         page.title("Waiting")
-        page.grid([_waiting_cells(record, now) for record in overview.waiting[:MOST_LINES]])
+        waited_for = "a worker" if overview.has_bot else "a bot"
+        page.grid([_waiting_cells(record, waited_for, now) for record in overview.waiting[:MOST_LINES]])
         _draw_rest(page, overview.open_count - len(overview.running), "pinstripe runs --state queued")
 
 
@@ -192,18 +196,20 @@ def _running_cells(record: RunRecord, now: datetime) -> list[Cell]:
         progress = f"{str(run.state).replace('_', ' ')}, and its thread goes on"
     if record.cancel_requested_at is not None:
         progress = "told to end"
+    if record.lost_its_bot:
+        since, progress = since.replace("since", "begun", 1) + " ago" if since else "", GONE
     return [str(run.id), Text(run.job, "bold"), since, progress, Text(f"on {show_bot(record.bot)}", "dim")]
 
 
-def _waiting_cells(record: RunRecord, now: datetime) -> list[Cell]:
+def _waiting_cells(record: RunRecord, waited_for: str, now: datetime) -> list[Cell]:
     run = record.run
     if record.available_at > now:
         why = f"attempt {run.attempt} " if run.attempt > 1 else "starts "
         told = f"{why}{show_ago(record.available_at, now)}"
-    elif record.is_in_turn:
+    elif record.is_in_turn and waited_for == "a worker":
         told = "waits for the earlier runs of its work"
     else:
-        told = f"waits for a worker since {show_span(now - record.available_at)}"
+        told = f"waits for {waited_for} since {show_span(now - record.available_at)}"
     schedule = "by hand" if run.schedule == MANUAL else run.schedule
     return [str(run.id), Text(run.job, "bold"), schedule, told]
 
@@ -219,10 +225,13 @@ def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
     if bot.is_alive:
         state = Text("alive", "green")
     else:
-        state = Text("stopped" if bot.stopped_at else "dead", "dim" if bot.stopped_at else "red")
+        stopped = f"stopped {show_ago(bot.last_seen_at, now)}"
+        state = Text(stopped, "dim") if bot.stopped_at else Text("dead", "red")
     work = f"{bot.stats.get('busy', 0)} of {bot.stats['workers']} workers busy" if "workers" in bot.stats else ""
     lingering = bot.stats.get("lingering", 0)
     told = [f"heard {show_ago(bot.last_seen_at, now)}", f"version {bot.version}"]
+    if bot.stopped_at and not bot.is_alive:
+        del told[0]
     if bot.is_alive and work:
         told.insert(0, work + (f", {lingering} held by runs that timed out" if lingering else ""))
     where = show_bot(bot) if bot.kind == "bot" else f"{show_bot(bot)} ({bot.kind})"

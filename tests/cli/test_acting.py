@@ -156,6 +156,19 @@ def test_a_pause_is_told_with_its_end_and_its_reason(shop: Path, pinstripe: Pins
     assert pinstripe("run-background-job", "cleanup", at=shop).exit_code == 0
 
 
+def test_a_pause_of_a_job_without_schedules_says_that_it_does_nothing(shop: Path, pinstripe: Pinstripe) -> None:
+    result = pinstripe("pause", "failing", at=shop)
+
+    assert result.stdout.endswith("\nfailing has no schedule that comes due, so the pause does nothing\n")
+
+
+def test_a_reason_stands_on_one_line_and_moves_no_cursor(shop: Path, pinstripe: Pinstripe) -> None:
+    result = pinstripe("pause", "cleanup", "--reason", "one\n\x1b[2Jtwo", at=shop)
+
+    assert f"(by {ME}: one\\n\\x1b[2Jtwo)" in result.stdout
+    assert "(one\\n\\x1b[2Jtwo)" in pinstripe("status", at=shop).stdout
+
+
 def test_every_job_may_be_paused(shop: Path, ledger: Path, pinstripe: Pinstripe) -> None:
     paused = answer(pinstripe, "pause", "--all", at=shop)
 
@@ -202,7 +215,7 @@ def test_an_end_is_always_still_to_come(written: str, expected: str) -> None:
     assert read_until(written, "Europe/Berlin", NOW) == datetime.fromisoformat(f"{expected}+00:00")
 
 
-@pytest.mark.parametrize("written", ["2026-01-01 09:00", "yesterday 9:00", "10m ago", "today 9:00", "now"])
+@pytest.mark.parametrize("written", ["2026-01-01 09:00", "yesterday 9:00", "10m ago", "today 9:00", "now", "0s"])
 def test_an_end_in_the_past_is_refused(written: str) -> None:
     with pytest.raises(InvalidParams, match="is past, so nothing would be paused"):
         read_until(written, "Europe/Berlin", NOW)
@@ -215,6 +228,42 @@ def test_an_end_that_is_none_is_refused(written: str) -> None:
 
 
 # Resume
+
+
+def test_resuming_every_job_names_those_with_a_pause_of_their_own(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("pause", "cleanup", at=shop)
+
+    result = pinstripe("resume", "--all", at=shop)
+
+    told = "no pause of all jobs is in force; cleanup has one of its own: `pinstripe resume cleanup`\n"
+    assert (result.exit_code, result.stdout) == (0, told)
+
+
+def test_the_end_of_the_pause_of_every_job_leaves_those_of_single_ones(shop: Path, pinstripe: Pinstripe) -> None:
+    for name in ("cleanup", "failing", "--all"):
+        pinstripe("pause", name, at=shop)
+
+    result = pinstripe("resume", "--all", at=shop)
+
+    assert result.stdout == (
+        "all jobs are resumed and come due from now on; but cleanup, failing have pauses of their own:"
+        " `pinstripe resume cleanup`, `pinstripe resume failing`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["resume", "--all"], "no pause of all jobs is in force\n"),
+        (["resume", "cleanup"], "cleanup is not paused\n"),
+        (["skip", "cleanup", "--count", "0"], "no due instant of cleanup is skipped\n"),
+    ],
+)
+def test_what_takes_something_back_makes_no_ledger(
+    shop: Path, ledger: Path, pinstripe: Pinstripe, arguments: list[str], told: str
+) -> None:
+    assert pinstripe(*arguments, at=shop).stdout == told
+    assert not ledger.exists()
 
 
 def test_a_resumed_job_comes_due_from_now_on(shop: Path, pinstripe: Pinstripe) -> None:
@@ -247,7 +296,7 @@ def test_what_came_due_in_a_pause_is_counted(shop: Path, ledger: Path, pinstripe
     bot.plan()
     bot.stop()
     pinstripe("pause", "--all", at=shop)
-    set_marks_back(ledger, timedelta(days=1))
+    set_back(ledger, timedelta(days=1))
 
     resumed = answer(pinstripe, "resume", "--all", at=shop)
 
@@ -255,10 +304,12 @@ def test_what_came_due_in_a_pause_is_counted(shop: Path, ledger: Path, pinstripe
     assert rows(ledger, "SELECT count(*) FROM runs") == [(0,)]
 
 
-def set_marks_back(ledger: Path, by: timedelta) -> None:
-    """As if no bot had run for so long."""
+def set_back(ledger: Path, by: timedelta) -> None:
+    """As if no bot had run for so long, and the pause had begun then."""
     connection = sqlite3.connect(ledger)
-    connection.execute("UPDATE schedules SET planned_to = planned_to - ?", (by // timedelta(microseconds=1),))
+    microseconds = by // timedelta(microseconds=1)
+    connection.execute("UPDATE schedules SET planned_to = planned_to - ?", (microseconds,))
+    connection.execute("UPDATE pauses SET paused_at = paused_at - ?", (microseconds,))
     connection.commit()
     connection.close()
 
@@ -307,3 +358,12 @@ def test_a_skip_of_a_paused_job_waits(shop: Path, pinstripe: Pinstripe) -> None:
     result = pinstripe("skip", "cleanup", "--count", "3", at=shop)
 
     assert result.stdout == "cleanup is paused: 3 due instants are skipped once it is resumed\n"
+
+
+def test_one_instant_is_one(shop: Path, pinstripe: Pinstripe) -> None:
+    pinstripe("pause", "cleanup", at=shop)
+
+    result = pinstripe("skip", "cleanup", at=shop)
+
+    assert result.stdout == "cleanup is paused: 1 due instant is skipped once it is resumed\n"
+    assert "skips its next instant, asked by" in pinstripe("status", at=shop).stdout

@@ -109,3 +109,18 @@ def test_a_span_that_cannot_be_is_told(
     assert result.exit_code == 2
     assert told in result.stderr
     assert not ledger.exists()
+
+
+def test_what_a_backfill_ran_is_not_late(shop: Path, pinstripe: Pinstripe) -> None:
+    bot = Bot(Project.load(shop, environ={}))
+    bot.start()
+    try:
+        pinstripe("backfill", "cleanup", *NIGHTS, "--wait", at=shop)
+
+        status, table, page = (pinstripe(*each, at=shop).stdout for each in (["status"], ["runs"], ["show", "1"]))
+    finally:
+        bot.stop()
+
+    assert "started late" not in status
+    assert "late by" not in table.splitlines()[0]
+    assert " late" not in page

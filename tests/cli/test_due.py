@@ -131,3 +131,9 @@ def test_the_count_is_limited(pinstripe: Pinstripe, count: str) -> None:
 
     assert result.exit_code == 2
     assert "--count" in result.stderr
+
+
+def test_the_list_ends_with_the_last_year(pinstripe: Pinstripe) -> None:
+    (answer,) = asked(pinstripe, "0 6 * * *", "--timezone", "Europe/Berlin", "--from", "9999-12-30", "--count", "9")
+
+    assert [due["local"][:10] for due in answer["due"]] == ["9999-12-30", "9999-12-31"]

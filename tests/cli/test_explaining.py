@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bots import WAITING, job, names_in
+from bots import WAITING, claim_only, job, names_in
 from conftest import WriteProject
 
 from pinstripe_bot.clock import SystemClock
@@ -79,6 +79,25 @@ def test_what_was_skipped_for_an_overlap_names_the_run_in_the_way(
         instant = told(pinstripe, root, "slow", clock.now())
 
     assert "It was skipped because the run before it had not ended: run 1, due at " in instant["sentences"][0]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "times", "words"),
+    [("skip", 2, "the run before it had not started yet: run 1, "), ("queue", 3, "one was waiting already: run 2, ")],
+)
+def test_an_overlap_with_a_run_that_waits_is_told_as_one(
+    write_project: WriteProject, pinstripe: Pinstripe, overlap: str, times: int, words: str
+) -> None:
+    file = job("return None", f"'* * * * *', overlap={overlap!r}")
+    root = write_project({"pinstripe.toml": "", "lib/background_jobs/slow.py": file})
+    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
+        for _ in range(times):
+            clock.travel(minutes=1)
+            claim_only(bot)
+        instant = told(pinstripe, root, "slow", clock.now())
+
+    assert f"It was skipped because {words}" in instant["sentences"][0]
+    assert ", still waits." in instant["sentences"][0]
 
 
 def test_what_was_paused_names_who_and_why(shop: Path, pinstripe: Pinstripe) -> None:
@@ -185,3 +204,9 @@ def test_what_cannot_be_explained_is_one_sentence(
 
     assert (result.exit_code, result.stdout) == (exit_code, "")
     assert words in result.stderr
+
+
+def test_the_last_minute_of_all_is_explained(shop: Path, pinstripe: Pinstripe) -> None:
+    (answer,) = asked(pinstripe, "explain", "sweep", "--at", "9999-12-31T23:59", at=shop)
+
+    assert answer["nearest"] == ["9999-12-31T23:55:00Z"]

@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bots import WAITING, job, names_in
+from bots import WAITING, claim_only, job, let_go, names_in
 from conftest import WriteProject
+from msgspec.structs import replace
 
 from pinstripe_bot.cli.following import Follower, unseen
+from pinstripe_bot.occurrence import RunError, RunState
 from pinstripe_bot.testing import TravelClock
 
 from .conftest import Pinstripe
@@ -86,6 +88,7 @@ def test_where_nothing_is_found_it_says_so(shop: Path, pinstripe: Pinstripe) -> 
     [
         (["runs", "--state", "faild"], 2, "'faild' is no state of a run: did you mean 'failed'?"),
         (["runs", "--since", "soon"], 2, "'soon' is not an instant"),
+        (["runs", "--since", "in 5m"], 2, "--since 'in 5m' is still to come"),
         (["runs", "swep"], 5, "did you mean 'sweep'?"),
         (["show", "99"], 5, "there is no run 99 in the ledger: `pinstripe runs` lists the newest"),
         (["show", "99999999999999999999"], 5, "there is no run 99999999999999999999 in the ledger"),
@@ -195,6 +198,57 @@ def test_a_job_that_has_not_run_says_so(write_project: WriteProject, pinstripe: 
 
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "sweep has not run yet: `pinstripe run-background-job sweep` runs it now\n"
+
+
+def test_the_output_of_no_run_is_null_in_json(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    assert asked(pinstripe, "logs", "sweep", at=write_project(FILES)) is None
+
+
+def test_a_result_is_shown_in_its_own_characters(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    file = job("print('\\x1b[2J'); return 'caf\u00e9'")
+    root = write_project({"pinstripe.toml": "", "lib/background_jobs/menu.py": file})
+    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
+        tick(bot, clock, minutes=1)
+
+    page, logs = pinstripe("show", "1", at=root).stdout, pinstripe("logs", "1", at=root).stdout
+
+    assert '"caf\u00e9"' in page
+    assert "\\x1b[2J" in page
+    assert logs == "\x1b[2J\n"
+
+
+def test_an_error_without_a_place_has_no_empty_one(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    root = write_project({"pinstripe.toml": "", "lib/background_jobs/paper.py": job()})
+    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
+        clock.travel(minutes=1)
+        (run,) = claim_only(bot)
+        bot.ledger.start([run], clock.now())
+        error = RunError("Died", "killed by signal 9", "", "")
+        bot.ledger.finish([replace(run, state=RunState.FAILED, error=error, finished_at=clock.now())])
+
+    assert "()" not in pinstripe("show", "1", at=root).stdout
+
+
+def test_following_a_run_that_waits_without_a_bot_says_so(
+    write_project: WriteProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_project({"pinstripe.toml": "", "lib/background_jobs/sweep.py": job()})
+    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
+        clock.travel(minutes=1)
+        claim_only(bot)
+        history = bot.ledger.history
+        let_go(bot.ledger)
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        record = history.newest("sweep", clock.now())
+        assert record is not None
+        with pytest.raises(KeyboardInterrupt):
+            Follower(history, SteppingClock(interrupt), lambda _text: None).follow_run(record)
+
+    told = "run 1 waits for a bot, and none is running: `pinstripe start-server` starts one\n"
+    assert capsys.readouterr().err.endswith(told)
 
 
 def test_following_a_run_that_has_ended_prints_it_and_ends(shop: Path, pinstripe: Pinstripe) -> None:

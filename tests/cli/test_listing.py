@@ -112,7 +112,24 @@ def test_a_sound_project_has_no_problem(shop: Path, pinstripe: Pinstripe) -> Non
     result = pinstripe("check", at=shop)
 
     assert result.exit_code == 0
-    assert result.stdout == f"2 sound jobs with 2 schedules, no problem in {shop}\n"
+    assert result.stdout.splitlines()[-1] == f"2 sound jobs with 2 schedules, no problem in {shop}"
+
+
+def test_jobs_without_a_time_out_are_named_and_no_problem(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    head = "from pinstripe_bot import background_job\n"
+    jobs = {
+        "endless": f"{head}@background_job()\ndef endless(workspace): ...\n",
+        "limited": f"{head}@background_job(timeout='1m')\ndef limited(workspace): ...\n",
+    }
+    root = write_project({f"lib/background_jobs/{name}.py": text for name, text in jobs.items()})
+
+    some = pinstripe("check", at=root)
+    (root / "lib/background_jobs/endless.py").unlink()
+    none = pinstripe("check", at=root)
+
+    assert (some.exit_code, none.exit_code) == (0, 0)
+    assert some.stdout.splitlines()[0] == "without a time-out, so that one that hangs holds a worker: endless"
+    assert "time-out" not in none.stdout
 
 
 FINDINGS = {
@@ -150,7 +167,8 @@ def test_every_problem_is_listed_at_once_with_its_file(shop: Path, pinstripe: Pi
     result = pinstripe("check", at=shop)
 
     assert result.exit_code == 1
-    *problems, verdict = result.stdout.splitlines()
+    *problems, without_timeout, verdict = result.stdout.splitlines()
+    assert without_timeout.endswith(": cleanup, failing")
     assert verdict == f"2 sound jobs with 2 schedules, {len(FINDINGS) + 1} problems in {shop}"
     assert len(problems) == len(FINDINGS) + 1
     for name, (_, told) in FINDINGS.items():

@@ -186,3 +186,12 @@ def test_a_wrong_choice_names_the_right_ones(shop: Path, pinstripe: Pinstripe, o
 
     assert result.exit_code == 2
     assert "is not one of" in result.stderr
+
+
+def test_the_error_of_a_job_moves_no_cursor(shop: Path, pinstripe: Pinstripe) -> None:
+    file = shop / "lib/background_jobs/failing.py"
+    file.write_text(file.read_text().replace("out of paper", "out of \\x1b[2Jpaper"))
+
+    result = pinstripe("run-background-job", "failing", at=shop)
+
+    assert ": ValueError: out of \\x1b[2Jpaper (lib/" in result.stdout

@@ -6,9 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bots import WAITING, job, names_in, rows
+from bots import WAITING, claim_only, crash, job, names_in, rows
 from conftest import WriteProject
 
+from pinstripe_bot import enqueue
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
 
@@ -26,7 +27,7 @@ def test_without_a_ledger_it_says_how_to_begin_and_makes_none(shop: Path, pinstr
 
     assert result.exit_code == 0
     assert result.stdout.startswith("There is no ledger yet, so nothing has run: `pinstripe start-server`")
-    assert "Next\n" in result.stdout
+    assert "Next, once a bot runs\n" in result.stdout
     assert not (shop / ".pinstripe").exists()
 
 
@@ -163,3 +164,40 @@ def test_looking_writes_nothing(shop: Path, pinstripe: Pinstripe) -> None:
             assert pinstripe(*command, at=shop).exit_code == 0
 
         assert (rows(ledger, "PRAGMA data_version"), rows(ledger, "SELECT count(*) FROM bots")) == before
+
+
+def test_a_run_of_a_dead_bot_does_not_stand_as_running(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    root = write_project({"pinstripe.toml": "", "lib/background_jobs/slow.py": job()})
+    with bot_of(root, ago=timedelta(minutes=10)) as (bot, clock):
+        clock.travel(minutes=1)
+        bot.ledger.start(claim_only(bot), clock.now())
+        crash(bot.ledger)
+
+        status, show, table = (pinstripe(*each, at=root).stdout for each in (["status"], ["show", "1"], ["runs"]))
+        followed = pinstripe("logs", "1", "--follow", at=root)
+
+    gone = "its bot is gone: the next bot that starts records it as interrupted"
+    assert gone in status
+    assert f", and {gone}." in show
+    assert "its bot is gone" in table
+    assert (followed.exit_code, followed.stderr) == (0, f"run 1 does not go on, {gone}\n")
+
+
+def test_without_a_bot_what_waits_waits_for_one(shop: Path, pinstripe: Pinstripe) -> None:
+    enqueue(shop, "sweep")
+
+    status, show = pinstripe("status", at=shop).stdout, pinstripe("show", "1", at=shop).stdout
+
+    assert "waits for a bot since" in status
+    assert "Next, once a bot runs\n" in status
+    assert show.splitlines()[1] == "It waits for a bot, and none is running: `pinstripe start-server` starts one."
+
+
+def test_a_stopped_bot_has_stopped(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(minutes=30)) as (bot, clock):
+        tick(bot, clock, minutes=5)
+
+    lines = pinstripe("status", at=shop).stdout.splitlines()
+
+    assert lines[lines.index("Bots") + 1].startswith("  stopped 2")
+    assert "heard" not in lines[lines.index("Bots") + 1]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import click
 import pytest
+from rich.text import Text
 
+from pinstripe_bot.cli.pages import Page
 from pinstripe_bot.cli.tables import in_words, print_json, print_table
 
 
@@ -43,3 +46,45 @@ def test_instants_in_json_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_an_expression_in_words(expression: str, words: str) -> None:
     assert in_words(expression) == words
+
+
+@pytest.mark.parametrize(
+    ("width", "head"),
+    [(60, "run schedule due took"), (40, "run due took"), (30, "run due"), (9, "run due")],
+)
+def test_in_a_narrow_terminal_columns_are_left_out_and_nothing_is_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, head: str
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = ["1", "30 2 * * mon-fri", "2026-11-24 02:30:00", "12 ms"]
+
+    Page().table(["run", "schedule", "due", "took"], [row], drops=["schedule", "took"])
+
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert lines[0].split() == head.split()
+    assert "2026-11-24 02:30:00" in lines[2]
+
+
+def test_a_grid_cuts_nothing_either(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "20")
+
+    Page().grid([["2026-11-24 02:30:00 CET", "in 3 m 07 s", "sweep"]])
+
+    assert capsys.readouterr().out.split() == ["2026-11-24", "02:30:00", "CET", "in", "3", "m", "07", "s", "sweep"]
+
+
+def test_what_a_terminal_would_obey_is_shown_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    Page().say("one\r\ntwo\x1b[31m\u202ered\x07")
+    Page().grid([["a\x9bb", Text("c\x1bd", "bold")]])
+    print_table(["name"], [("e\x00f",)], wraps="name")
+
+    assert capsys.readouterr().out.splitlines() == [
+        "one",
+        "two\\x1b[31m\\u202ered\\x07",
+        "  a\\x9bb  c\\x1bd",
+        "name",
+        "──────",
+        "e\\x00f",
+    ]

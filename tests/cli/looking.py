@@ -1,4 +1,4 @@
-"""What the tests of the commands that only look share: a shop whose ledger a bot has filled."""
+"""What the tests of the commands share: a shop whose ledger a bot has filled or fills, and whose log nobody prints."""
 
 from __future__ import annotations
 
@@ -51,6 +51,19 @@ def bot_of(root: Path, *, ago: timedelta) -> Iterator[tuple[Bot, TravelClock]]:
         try:
             yield bot, clock
         finally:
+            bot.stop()
+
+
+@contextmanager
+def running_bot(root: Path) -> Iterator[Bot]:
+    """A bot of the project in `root` that runs; its log does not get into what the commands print."""
+    bot = Bot(Project.load(root, environ={}))
+    with Ears():
+        bot.start()
+        try:
+            yield bot
+        finally:
+            bot.cut_short()
             bot.stop()
 
 

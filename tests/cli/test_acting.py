@@ -22,6 +22,7 @@ from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.project import Project
 
 from .conftest import Pinstripe
+from .looking import running_bot
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -49,11 +50,8 @@ def ledger(shop: Path) -> Path:
 def bot(shop: Path, write_project: Any) -> Iterator[Bot]:
     """A bot of the shop that runs."""
     write_project({"lib/background_jobs/listening.py": LISTENING})
-    bot = Bot(Project.load(shop, environ={}))
-    bot.start()
-    yield bot
-    bot.cut_short()
-    bot.stop()
+    with running_bot(shop) as bot:
+        yield bot
 
 
 def answer(pinstripe: Pinstripe, *arguments: str, at: Path) -> dict[str, Any]:

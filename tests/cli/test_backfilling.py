@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from bots import rows
 
-from pinstripe_bot.bot import Bot
-from pinstripe_bot.project import Project
-
 from .conftest import Pinstripe
+from .looking import running_bot
 
 NIGHTS = ["--schedule", "night", "--from", "2026-03-28T00:00", "--to", "2026-03-30T23:00"]
 """Three of them; at the second one the clocks go forward past it."""
@@ -52,12 +50,8 @@ def test_runs_are_added_once(shop: Path, ledger: Path, pinstripe: Pinstripe) -> 
 
 
 def test_a_backfill_may_be_waited_for(shop: Path, pinstripe: Pinstripe) -> None:
-    bot = Bot(Project.load(shop, environ={}))
-    bot.start()
-    try:
+    with running_bot(shop):
         result = pinstripe("backfill", "cleanup", *NIGHTS, "--wait", at=shop)
-    finally:
-        bot.stop()
 
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "3 succeeded"
@@ -112,14 +106,10 @@ def test_a_span_that_cannot_be_is_told(
 
 
 def test_what_a_backfill_ran_is_not_late(shop: Path, pinstripe: Pinstripe) -> None:
-    bot = Bot(Project.load(shop, environ={}))
-    bot.start()
-    try:
+    with running_bot(shop):
         pinstripe("backfill", "cleanup", *NIGHTS, "--wait", at=shop)
 
         status, table, page = (pinstripe(*each, at=shop).stdout for each in (["status"], ["runs"], ["show", "1"]))
-    finally:
-        bot.stop()
 
     assert "started late" not in status
     assert "late by" not in table.splitlines()[0]

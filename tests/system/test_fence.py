@@ -125,7 +125,8 @@ def test_a_bot_that_wakes_after_it_was_taken_for_dead_commits_nothing_records_no
             heir.wait_for_one("run_succeeded", run_id=run_id, attempt=2)
 
     asleep.process.send_signal(signal.SIGCONT)
-    refused = [asleep.wait_for_one("outcome_refused", run_id=run_id) for run_id in runs.values()]
+    for run_id in runs.values():  # at its next heartbeat, or at the run's end, whichever comes first
+        asleep.wait_for_one("outcome_refused", run_id=run_id)
     asleep.wait_for_one("bot_presumed_dead")
     for run_id in runs.values():
         heir.wait_for_one("run_succeeded", run_id=run_id, attempt=2)
@@ -134,7 +135,6 @@ def test_a_bot_that_wakes_after_it_was_taken_for_dead_commits_nothing_records_no
     asleep.wait_for("run_succeeded", times=goes_on + 2)
 
     assert [code, asleep.stop()] == [0, 0]
-    assert [said["state"] for said in refused] == ["failed", "succeeded"]
     pids = [asleep.process.pid, heir.process.pid]
     for run_id in runs.values():
         assert shop.story_of(run_id) == [(1, "interrupted", "bot_died", pids[0]), (2, "succeeded", None, pids[1])]

@@ -6,6 +6,7 @@ afterwards is compared with that, and with the due instants of the schedules: se
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -171,7 +172,7 @@ def embedded_postgres() -> Iterator[str]:
 def kill_a_backend(url: str, chance: Callable[[list[int]], int]) -> bool:
     """Kill -9 a process of the database server that serves a bot; false if there is none just now.
 
-    The server then ends all connections, and recovers as after a crash.
+    The server has then noticed it and ended all connections; it recovers as after a crash.
     """
     query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pinstripe' ORDER BY pid"
     try:
@@ -182,6 +183,14 @@ def kill_a_backend(url: str, chance: Callable[[list[int]], int]) -> bool:
             pid = chance(pids)
             assert Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"
             os.kill(pid, signal.SIGKILL)
+            wait_until_cut_off(server)
     except (psycopg.OperationalError, FileNotFoundError, ProcessLookupError):
         return False  # the server is still recovering from the last one, or the bot has gone
     return True
+
+
+def wait_until_cut_off(server: psycopg.Connection[Any]) -> None:
+    """Wait until the server ends this connection."""
+    with contextlib.suppress(psycopg.OperationalError):
+        server.execute("SELECT pg_sleep(%s)", [PATIENCE_S])
+        raise AssertionError("the database did not notice that one of its processes was killed")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import click
@@ -149,7 +150,7 @@ def _draw(page: Page, answers: Sequence[Answer], *, has_ledger: bool, now: datet
 
 
 def _draw_stories(page: Page, answer: Answer, now: datetime) -> None:
-    """Each story in full where there are few; those that lie in one stretch together."""
+    """Each story in full where there are few; those of which the same is to be said together."""
     groups = _alike(answer.stories)
     is_one = len(answer.stories) == 1 and answer.explanation is not None
     for group in groups[:MOST_SHOWN]:
@@ -164,13 +165,12 @@ def _draw_stories(page: Page, answer: Answer, now: datetime) -> None:
 
 
 def _alike(stories: Sequence[Story]) -> list[list[Story]]:
-    groups: list[list[Story]] = []
-    for story in stories:
-        if groups and story.passed is not None and story.passed == groups[-1][0].passed:
-            groups[-1].append(story)
-        else:
-            groups.append([story])
-    return groups
+    """The stories in groups: each run by itself, and what did not run with its neighbours of the same reason."""
+
+    def reason(story: Story) -> object:
+        return id(story) if story.runs else (story.schedule, story.standing, story.passed, story.act)
+
+    return [list(group) for _, group in groupby(stories, key=reason)]
 
 
 def _when(group: Sequence[Story], answer: Answer) -> str:

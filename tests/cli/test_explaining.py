@@ -210,3 +210,20 @@ def test_the_last_minute_of_all_is_explained(shop: Path, pinstripe: Pinstripe) -
     (answer,) = asked(pinstripe, "explain", "sweep", "--at", "9999-12-31T23:59", at=shop)
 
     assert answer["nearest"] == ["9999-12-31T23:55:00Z"]
+
+
+def test_instants_of_one_minute_with_one_reason_are_told_together(
+    write_project: WriteProject, pinstripe: Pinstripe
+) -> None:
+    often = {"pinstripe.toml": 'timezone = "UTC"\n', "lib/background_jobs/often.py": job("pass", "'*/4 * * * * *'")}
+    root = write_project(often)
+    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
+        start = clock.now()
+        tick(bot, clock, seconds=8)
+
+        minute = f"{start:%H:%M}"
+        page = pinstripe("explain", "often", "--at", f"{start:%Y-%m-%dT%H:%M}Z", at=root).stdout
+
+    told = [line.strip() for line in page.splitlines() if line.startswith(f"  {minute}")]
+    seconds = [("00", ""), ("04", ""), ("08", ""), ("12", " and 11 more")]
+    assert told == [f"{minute}:{second} UTC{more}" for second, more in seconds]

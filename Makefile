@@ -28,7 +28,7 @@ test: $(READY) ## Run all tests
 	@$(BIN)/python -m pytest -q --numprocesses 4 --dist loadgroup
 
 soak: $(READY) ## Run the system tests in their long form; it takes a while
-	@PINSTRIPE_SOAK=1 $(BIN)/python -m pytest -q -s tests/system tests/test_bot_properties.py
+	@PINSTRIPE_TEST_SOAK=1 $(BIN)/python -m pytest -q -s tests/system tests/test_bot_properties.py
 
 check: format lint types ## Check format, lint and types
 

@@ -25,6 +25,7 @@ from pinstripe_bot.readiness import Readiness
 from pinstripe_bot.reports import report_claim, report_edited, report_opened, report_quarantine
 from pinstripe_bot.runner import is_inside_run
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.superseded import Superseded
 from pinstripe_bot.tick_clock import TickClock
 from pinstripe_bot.timetable import Timetable, in_parts
 from pinstripe_bot.watchdog import Watchdog
@@ -51,6 +52,7 @@ class Bot:
         self.timetable: Timetable[Schedule] = Timetable()
         self.hooks = Hooks(project.hooks.functions, project.root, self.clock)
         self.ticks = TickClock(self.clock)
+        self._superseded = Superseded(self.ledger, self.clock)
         self._trouble = self.ledger.trouble
         self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
@@ -164,6 +166,7 @@ class Bot:
     def tick(self) -> None:
         """Claim and dispatch whatever has come due since the last tick."""
         now = self.ticks.read()
+        self._superseded.look(self.timetable, now)
         dues = self.timetable.due(int(now.timestamp()))
         if dues and not all(self._claim(part, now) for part in in_parts(dues)):
             return
@@ -177,7 +180,7 @@ class Bot:
         except LedgerUnavailable as error:
             self._trouble.note("claim", str(error))
             return False
-        self.timetable.drop(claim.superseded)
+        self.timetable.set_aside(claim.superseded)
         self.timetable.quarantine(claim.failed)
         failed = self.timetable.advance(dues)  # only now: a claim that failed is offered again
         self.dispatcher.dispatch(claim.runs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -18,38 +17,22 @@ from pinstripe_bot.bot_lock import BotLock
 from pinstripe_bot.config import Config
 from pinstripe_bot.errors import LedgerDamaged, LedgerError
 from pinstripe_bot.ledger_bots import Witness
-from pinstripe_bot.ledger_claim import Candidate, is_decided, record
+from pinstripe_bot.ledger_claim import Candidate, Claim, is_decided, record
 from pinstripe_bot.ledger_decide import decide
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.ledger_manual import record_manual
-from pinstripe_bot.ledger_marks import Marks, Registration
+from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack
 from pinstripe_bot.ledger_place import FOLDER, LedgerPlace, ledger_place
 from pinstripe_bot.ledger_recovery import check_whole_file, move_damaged_aside
 from pinstripe_bot.ledger_schema import to_column
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, Opened
 from pinstripe_bot.ledger_sweep import RetryAt
 from pinstripe_bot.ledger_trouble import LedgerTrouble
-from pinstripe_bot.occurrence import Decision, Due, Occurrence, Reason, Run, RunState
+from pinstripe_bot.occurrence import Decision, Due, Reason, Run, RunState
 from pinstripe_bot.policies import Verdict
 from pinstripe_bot.schedule import Schedule
 
 LEASE = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a claim gave.
-
-    `runs` are ours to dispatch, oldest due first; `passed` was decided and does not run; `superseded` are
-    schedules that another bot plans by now, with its form; `failed` those that raised, undecided; `waiting`
-    says how many runs wait in the ledger for their time or turn.
-    """
-
-    runs: list[Run]
-    passed: list[Occurrence]
-    superseded: dict[Schedule, str]
-    failed: dict[Schedule, Exception]
-    waiting: int
 
 
 class Ledger:
@@ -146,9 +129,28 @@ class Ledger:
         marked as removed, but not those of the jobs in `keep`, whose files are broken.
         """
         with self.store.writing() as connection:
-            registration = self._marks.register(connection, planned, int(now.timestamp() // 1), keep=keep)
+            registration = self._marks.register(connection, planned, int(now.timestamp() // 1), bot=self.bot, keep=keep)
             living = self._witness.living(connection, now)
         return dataclasses.replace(registration, has_others=sum(living.values()) > 1)
+
+    def take_back(self, aside: Sequence[Schedule], now: datetime) -> TakenBack:
+        """Which of these schedules, that another bot planned in its form, are this bot's to plan again.
+
+        Those whose stored form is ours go on from their mark. Those whose form no living bot plans any more, because
+        a new release was given up, are announced in ours, and start from now. Nothing is written where there are none.
+        """
+        with self.store.reading() as connection:
+            ours, orphaned = self._marks.standing(connection, aside, self._others(connection, now))
+        if orphaned:
+            with self.store.writing() as connection:
+                ours, orphaned = self._marks.standing(connection, aside, self._others(connection, now))
+                self._marks.announce(connection, orphaned, int(now.timestamp()), bot=self.bot)
+        return TakenBack(ours | dict.fromkeys(orphaned, int(now.timestamp())), orphaned)
+
+    def _others(self, connection: Connection, now: datetime) -> dict[str, int]:
+        """{every other living bot: since when}."""
+        living = self._witness.living(connection, now)
+        return ledger_bots.began(connection, [bot for bot, lives in living.items() if lives and bot != self.bot])
 
     @contextmanager
     def _claiming(self, now: datetime) -> Iterator[Connection]:

@@ -112,7 +112,7 @@ class Acts:
         """Whether this job has a pause of its own, also one that the project has no more."""
         with self._store.reading() as connection:
             pause = read_pauses(connection).get(job)
-            return pause is not None and _lasts(pause, now)
+            return pause is not None and pause.lasts(now)
 
     def resume(self, job: str, now: datetime) -> Resume:
         """End the pause of a job, or that of every job (''): its schedules start from now, and nothing past runs.
@@ -121,7 +121,7 @@ class Acts:
         """
         now_ts = int(now.timestamp())
         with self._store.writing() as connection:
-            lasting = {name: one for name, one in read_pauses(connection).items() if _lasts(one, now)}
+            lasting = {name: one for name, one in read_pauses(connection).items() if one.lasts(now)}
             pause, still = lasting.get(job), lasting.get(EVERY_JOB) if job != EVERY_JOB else None
             if pause is None:
                 return Resume(None, still=still)
@@ -194,10 +194,6 @@ def run_again(run: Run) -> str:
 def _overlap_of(job: JobDefinition, schedule: str) -> Overlap:
     overlap: Overlap = job.options["overlap"]
     return next((one.overlap for one in job.schedules if one.name == schedule), overlap)
-
-
-def _lasts(pause: Pause, now: datetime) -> bool:
-    return pause.until_at is None or pause.until_at > now
 
 
 def _read(connection: Connection, run_id: int) -> Run:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from pinstripe_bot import __version__
 from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
@@ -81,6 +81,12 @@ def holds_lock(bot: str, host: str, boot: str, lock: str, locks: Path | None) ->
     if locks is not None:
         return bool(is_held(locks / f"{bot}.lock"))
     return is_held(Path(lock)) if host == platform.node() and boot == boot_id() else None
+
+
+def began(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """{bot: when it signed in} of those of these that plan schedules."""
+    chosen = select(bots.c.id, bots.c.started_at).where(bots.c.id.in_(ids), bots.c.kind == "bot")
+    return {row.id: row.started_at for row in connection.execute(chosen)}
 
 
 def sign_in(connection: Connection, lock: BotLock, now: datetime, kind: str, lease: timedelta) -> None:

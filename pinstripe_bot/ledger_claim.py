@@ -142,6 +142,22 @@ class Candidate:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim gave.
+
+    `runs` are ours to dispatch, oldest due first; `passed` was decided and does not run; `superseded` are
+    schedules that another bot plans by now, with its form; `failed` those that raised, undecided; `waiting`
+    says how many runs wait in the ledger for their time or turn.
+    """
+
+    runs: list[Run]
+    passed: list[Occurrence]
+    superseded: dict[Schedule, str]
+    failed: dict[Schedule, Exception]
+    waiting: int
+
+
 def decided_ahead(connection: Connection, windows: Sequence[Due[Schedule]]) -> dict[Schedule, list[int]]:
     """The instants in these windows that have been decided already: {schedule: [UTC seconds, ascending]}."""
     by_key = {(due.schedule.job, due.schedule.name): due.schedule for due in windows}

@@ -18,6 +18,15 @@ MARKS = both(
     ids=values_of("ids", "bigint"),
 )
 
+ANNOUNCED = both(
+    """
+    SELECT {rows} FROM schedules LEFT JOIN bots ON bots.id = schedules.announced_by
+    WHERE schedules.id IN {ids} AND schedules.removed_at IS NULL
+    """,
+    rows=listed("schedules.id", "schedules.fingerprint", "schedules.planned_to", "bots.started_at"),
+    ids=values_of("ids", "bigint"),
+)
+
 MOVE = both(
     "UPDATE schedules SET planned_to = mark.until_at FROM {marks} AS mark WHERE schedules.id = mark.id",
     marks=given("marks", id="bigint", until_at="bigint"),
@@ -36,6 +45,14 @@ class Registration:
     has_others: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """Schedules to plan again: {schedule: the UTC second up to which it is decided}, and the ones announced anew."""
+
+    marks: dict[Schedule, int]
+    announced: list[Schedule]
+
+
 class Marks:
     """The rows of the schedules that this bot plans. Every method is a step of its caller's transaction."""
 
@@ -49,7 +66,7 @@ class Marks:
         return self._orders[schedule]
 
     def register(
-        self, connection: Connection, planned: Sequence[Schedule], now_ts: int, *, keep: Iterable[str]
+        self, connection: Connection, planned: Sequence[Schedule], now_ts: int, *, bot: str, keep: Iterable[str]
     ) -> Registration:
         """Announce the schedules that this bot plans.
 
@@ -59,7 +76,7 @@ class Marks:
         now_at = now_ts * SECOND
         stored = _stored(connection)
         wanted = {(schedule.job, schedule.name): schedule for schedule in planned}
-        new = [_row(schedule, now_at) for key, schedule in wanted.items() if key not in stored]
+        new = [_row(schedule, now_at, bot) for key, schedule in wanted.items() if key not in stored]
         changed = {
             key: schedule for key, schedule in wanted.items() if key in stored and _differs(schedule, stored[key])
         }
@@ -67,7 +84,7 @@ class Marks:
             connection.execute(insert(schedules), new)
         if changed:
             rows = [{"row": stored[key].id, "form": schedule.fingerprint} for key, schedule in changed.items()]
-            connection.execute(_restart(now_at), rows)
+            connection.execute(_restart(now_at, bot), rows)
         self._remove(connection, set(stored) - set(wanted), stored, now_at, set(keep))
         self._remember(wanted, _stored(connection) if new or changed else stored)
         return Registration(
@@ -106,6 +123,25 @@ class Marks:
                 del superseded[by_id[row_id]]
         return marks, superseded
 
+    def standing(
+        self, connection: Connection, aside: Iterable[Schedule], others: Mapping[str, int]
+    ) -> tuple[dict[Schedule, int], list[Schedule]]:
+        """Of schedules that another bot plans in its form: ({schedule: mark} where it is ours again, those of nobody).
+
+        `others` are the living bots besides this one: {bot: since when}. Each of them that began with the stored
+        form's announcement, or later, plans that form; where there is none, nobody does.
+        """
+        ids = {self._ids[schedule]: schedule for schedule in aside}
+        rows = rows_of(connection, ANNOUNCED, ids=to_json(list(ids)))
+        ours = {ids[row]: planned_to // SECOND for row, form, planned_to, _ in rows if form == ids[row].fingerprint}
+        foreign = [(ids[row], since or 0) for row, form, _, since in rows if form != ids[row].fingerprint]
+        return ours, [schedule for schedule, since in foreign if all(began < since for began in others.values())]
+
+    def announce(self, connection: Connection, schedules: Iterable[Schedule], now_ts: int, *, bot: str) -> None:
+        """Make our form of these schedules the one that counts; they start from now."""
+        rows = [{"row": self._ids[schedule], "form": schedule.fingerprint} for schedule in schedules]
+        connection.execute(_restart(now_ts * SECOND, bot), rows)
+
     def move(self, connection: Connection, marks: Mapping[Schedule, int]) -> None:
         """Record that everything up to {schedule: UTC second} is decided."""
         rows = [(self._ids[schedule], until_ts * SECOND) for schedule, until_ts in marks.items()]
@@ -120,18 +156,20 @@ def _differs(schedule: Schedule, row: Row[Any]) -> bool:
     return bool(row.fingerprint != schedule.fingerprint or row.removed_at)
 
 
-def _row(schedule: Schedule, now_at: int) -> dict[str, object]:
+def _row(schedule: Schedule, now_at: int, bot: str) -> dict[str, object]:
     return {
         "job": schedule.job,
         "schedule": schedule.name,
         "fingerprint": schedule.fingerprint,
         "effective_from": now_at,
         "planned_to": now_at,
+        "announced_by": bot,
     }
 
 
-def _restart(now_at: int) -> Update:
-    restart = {"fingerprint": bindparam("form"), "effective_from": now_at, "planned_to": now_at, "removed_at": None}
+def _restart(now_at: int, bot: str) -> Update:
+    restart: dict[str, object] = {"effective_from": now_at, "planned_to": now_at, "removed_at": None}
+    restart |= {"fingerprint": bindparam("form"), "announced_by": bot}
     return _update_row(restart)
 
 

@@ -11,11 +11,12 @@ from pinstripe_bot.ledger_schema import ENDED_BADLY, OPEN, VERSION, ledger, meta
 _TO_2 = (
     "ALTER TABLE bots ADD COLUMN lease_until BIGINT NOT NULL DEFAULT '0'",
     "ALTER TABLE bots ADD COLUMN lock VARCHAR NOT NULL DEFAULT ''",
+    "ALTER TABLE schedules ADD COLUMN announced_by VARCHAR NOT NULL DEFAULT ''",
     "DROP INDEX runs_open",
     "ALTER TABLE runs DROP COLUMN lease_until",
     "ALTER TABLE runs ADD COLUMN in_turn INTEGER NOT NULL DEFAULT '0'",
     "ALTER TABLE runs ADD COLUMN lingers INTEGER NOT NULL DEFAULT '0'",
-    f"CREATE INDEX runs_open ON runs (job) WHERE {OPEN}",
+    f"CREATE INDEX runs_open ON runs (job, params_key, tenant, id) WHERE {OPEN}",
     f"CREATE INDEX runs_ended_badly ON runs (finished_at) WHERE {ENDED_BADLY}",
 )
 

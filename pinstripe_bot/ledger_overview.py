@@ -112,7 +112,7 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
         bots = read_bots(connection, store, now)
         found = _open_runs(connection, bots)
         open_runs = [one for one in found if one.run.state.is_open or one.lingers]
-        lasting = [pause for pause in read_pauses(connection).values() if not _is_over(pause, now)]
+        lasting = [pause for pause in read_pauses(connection).values() if pause.lasts(now)]
         return Overview(
             since=since,
             troubles=tuple(_troubles(connection, planned, since)),
@@ -185,10 +185,6 @@ def _instant(column: int) -> datetime:
     instant = from_column(column)
     assert instant is not None
     return instant
-
-
-def _is_over(pause: Pause, now: datetime) -> bool:
-    return pause.until_at is not None and pause.until_at <= now
 
 
 def _paused_count(connection: Connection, pause: Pause) -> int:

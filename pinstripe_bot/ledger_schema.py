@@ -68,6 +68,7 @@ schedules = Table(
     Column("effective_from", Instant, nullable=False),
     Column("planned_to", Instant, nullable=False),  # every instant up to here is decided
     Column("removed_at", Instant),
+    Column("announced_by", String, nullable=False, server_default=""),  # the bot that made this form count
     UniqueConstraint("job", "schedule", "key"),
     sqlite_autoincrement=True,
 )
@@ -127,7 +128,15 @@ runs = Table(
 OPEN = "(state IN ('queued', 'running') OR lingers = 1)"
 """Which runs count for overlap; written in a query exactly so, or its index is not used."""
 
-Index("runs_open", runs.c.job, sqlite_where=text(OPEN), postgresql_where=text(OPEN))
+Index(
+    "runs_open",
+    runs.c.job,
+    runs.c.params_key,
+    runs.c.tenant,
+    runs.c.id,
+    sqlite_where=text(OPEN),
+    postgresql_where=text(OPEN),
+)
 Index("runs_by_job", runs.c.job, runs.c.id)
 
 ENDED_BADLY = "state IN ('failed', 'timed_out', 'interrupted')"

@@ -48,6 +48,10 @@ class Pause:
         """Whether it is over at this UTC second."""
         return self.last_ts is not None and self.last_ts < instant_ts
 
+    def lasts(self, now: datetime) -> bool:
+        """Whether a whole second is still to come that lies in it."""
+        return not self.ends_before_ts(int(now.timestamp()) + 1)
+
 
 def read_pauses(connection: Connection) -> dict[str, Pause]:
     """{job: its pause}, '' for one of every job; also those that are over."""
@@ -77,11 +81,12 @@ def write_pause(connection: Connection, pause: Pause) -> None:
 def end_pause(connection: Connection, job: str, now: datetime) -> bool:
     """End the pause of a job, or of every job; false if there was none.
 
-    Its row stays, as one that is over: what came due in it while no bot ran is still to be decided.
+    Its row stays, as one that is over: what came due in it while no bot ran is still to be decided. So is what comes
+    due at this very second, which is no longer to come.
     """
-    now_at = to_column(now)
-    lasts = (pauses.c.job == job) & (pauses.c.until_at.is_(None) | (pauses.c.until_at > now_at))
-    return bool(connection.execute(update(pauses).where(lasts).values(until_at=now_at)).rowcount)
+    until_at = to_column(now) + 1
+    lasts = (pauses.c.job == job) & (pauses.c.until_at.is_(None) | (pauses.c.until_at > until_at))
+    return bool(connection.execute(update(pauses).where(lasts).values(until_at=until_at)).rowcount)
 
 
 def in_pause(

@@ -97,6 +97,8 @@ class SqliteStore(LedgerStore):
             found = self.path.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger {self.path} does not answer: {error.strerror}") from error
         return (found.st_dev, found.st_ino)
 
     def _engine(self, url: URL, pool: Any, *pragmas: str) -> Engine:

@@ -10,8 +10,9 @@ import structlog
 
 from pinstripe_bot.clock_jumps import Jump
 from pinstripe_bot.hook_calls import Hooks
-from pinstripe_bot.ledger import Claim, Ledger
-from pinstripe_bot.ledger_marks import Registration
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_claim import Claim
+from pinstripe_bot.ledger_marks import Registration, TakenBack
 from pinstripe_bot.ledger_store import Opened
 from pinstripe_bot.logs import in_one_write
 from pinstripe_bot.occurrence import Run, RunError, RunState
@@ -47,6 +48,18 @@ def report_edited(registration: Registration) -> None:
             log.warning(
                 "zones_disagree", job=schedule.job, schedule=schedule.name, here=schedule.zone.name, there=zone_before
             )
+
+
+def report_taken_back(taken: TakenBack) -> None:
+    """Log the schedules that this bot plans again."""
+    for schedule in taken.marks:
+        log.warning(
+            "schedule_taken_back",
+            job=schedule.job,
+            schedule=schedule.name,
+            form=schedule.fingerprint,
+            starts_from_now=schedule in taken.announced,
+        )
 
 
 def report_jump(jump: Jump) -> None:

@@ -10,7 +10,6 @@ from itertools import islice
 import structlog
 
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run
@@ -84,7 +83,7 @@ class Starter:
         while not self.is_closing:
             try:
                 started = self._ledger.start(group, self._clock.now())
-            except LedgerUnavailable as error:
+            except Exception as error:  # noqa: BLE001 - a wall: without this thread no run ever starts
                 self._ledger.trouble.note("starts", str(error))
                 if not is_told:
                     log.error("starts_delayed", runs=len(group), error=str(error))
@@ -100,7 +99,7 @@ class Starter:
         """Give back runs of which no code has run."""
         try:
             self._ledger.release(unstarted)
-        except LedgerUnavailable as error:
+        except Exception as error:  # noqa: BLE001 - a wall, as above
             log.error("release_failed", runs=len(unstarted), error=str(error))
         else:
             log.info("runs_released", runs=len(unstarted))

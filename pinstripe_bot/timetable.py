@@ -29,6 +29,7 @@ class Timetable(Generic[PlanT]):
     def __init__(self, marks: Iterable[tuple[PlanT, int]] = ()) -> None:
         """Take (schedule, the UTC second up to which it is decided) for each schedule, in the order of declaration."""
         self.quarantined: dict[PlanT, Exception] = {}
+        self._aside: dict[PlanT, int] = {}  # and their places in the order of declaration
         self._heap: list[tuple[int, int, _Entry[PlanT]]] = []
         self._due: dict[PlanT, tuple[int, int, _Entry[PlanT]]] = {}
         for order, (schedule, after_ts) in enumerate(marks):
@@ -76,15 +77,28 @@ class Timetable(Generic[PlanT]):
                 heapq.heappush(self._heap, (next_ts, order, entry))
         return failed
 
-    def drop(self, schedules: Iterable[PlanT]) -> None:
+    @property
+    def aside(self) -> list[PlanT]:
+        """The schedules that another bot plans, in another form."""
+        return list(self._aside)
+
+    def set_aside(self, schedules: Iterable[PlanT]) -> None:
         """Stop planning these due schedules, because another bot plans another form of them."""
         for schedule in schedules:
-            self._due.pop(schedule, None)
+            if schedule in self._due:
+                _, self._aside[schedule], _ = self._due.pop(schedule)
+
+    def take_back(self, marks: Mapping[PlanT, int]) -> None:
+        """Plan these schedules again that were set aside; {schedule: the UTC second up to which it is decided}."""
+        for schedule, after_ts in marks.items():
+            self._add(self._aside.pop(schedule), _Entry(schedule, after_ts))
+        heapq.heapify(self._heap)
 
     def quarantine(self, failed: Mapping[PlanT, Exception]) -> None:
         """Stop planning these due schedules, because they raised these errors."""
         self.quarantined.update(failed)
-        self.drop(failed)
+        for schedule in failed:
+            self._due.pop(schedule, None)
 
 
 PART = 500

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bots import EVERY_MINUTE, decisions, job, rows, states
+from bots import EVERY_MINUTE, Ears, decisions, job, rows, states
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.testing import TravelClock
@@ -172,3 +172,57 @@ def test_a_restart_after_the_clock_went_back_runs_nothing_again(make_bot: MakeBo
     bot.tick()
 
     assert states(bot) == [("succeeded", None)]
+
+
+OFTEN = "'* * * * *', name='often'"
+SELDOM = "'*/2 * * * *', name='often'"
+
+
+def test_a_form_that_no_living_bot_plans_is_taken_back(make_bot: MakeBot, clock: TravelClock) -> None:
+    old = make_bot(sweep=job("return 'old'", OFTEN))
+    new = make_bot(sweep=job("return 'new'", SELDOM))
+    clock.travel(minutes=1)
+    old.tick()
+    new.stop()
+
+    clock.travel(seconds=10)
+    with Ears() as ears:
+        old.tick()
+        clock.travel(minutes=1)
+        old.tick()
+        old.dispatcher.wait_until_idle()
+
+    assert ears.wait_for("schedule_taken_back")["starts_from_now"] is True
+    assert [run.result for run in old.ledger.history.runs()] == ["old"]
+
+
+def test_a_form_that_another_living_bot_plans_is_left_to_it(make_bot: MakeBot, clock: TravelClock) -> None:
+    old = make_bot(sweep=job("return 'old'", OFTEN))
+    first, second = make_bot(sweep=job("return 'new'", SELDOM)), make_bot()
+    clock.travel(minutes=1)
+    old.tick()
+    first.stop()
+
+    clock.travel(minutes=3)
+    old.tick()
+    second.tick()
+
+    second.dispatcher.wait_until_idle()
+    assert [run.result for run in second.ledger.history.runs()] == ["new"]
+    assert len(old.timetable) == 0
+
+
+def test_after_a_rollback_elsewhere_the_old_form_goes_on_from_its_mark(make_bot: MakeBot, clock: TravelClock) -> None:
+    old = make_bot(sweep=job("return 'old'", OFTEN))
+    new = make_bot(sweep=job("return 'new'", SELDOM))
+    clock.travel(minutes=1)
+    old.tick()
+    rolled_back = make_bot(sweep=job("return 'old'", OFTEN))
+    new.stop()
+    rolled_back.stop()
+    clock.travel(minutes=1)
+
+    old.tick()
+
+    old.dispatcher.wait_until_idle()
+    assert [run.result for run in old.ledger.history.runs()] == ["old"]

@@ -159,7 +159,7 @@ def test_an_ended_pause_is_over_from_then_on(ledger: Ledger, clock: TravelClock)
         answers = [end_pause(connection, "sweep", end_at) for _ in range(2)]
 
         assert answers == [True, False]
-        assert read_pauses(connection)["sweep"].until_at == end_at
+        assert not read_pauses(connection)["sweep"].lasts(end_at)
 
 
 def test_a_pause_that_was_never_made_cannot_end(ledger: Ledger, clock: TravelClock) -> None:

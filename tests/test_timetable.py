@@ -117,19 +117,31 @@ def test_a_schedule_that_raises_later_is_quarantined_with_its_error():
     assert len(timetable) == 0
 
 
-def test_a_dropped_schedule_is_not_due_again():
+def test_a_schedule_that_was_set_aside_is_not_due_again():
     timetable = Timetable([(minutely := Every(60), 0)])
     timetable.due(60)
 
-    timetable.drop([minutely])
+    timetable.set_aside([minutely])
 
     assert timetable.due(120) == []
+    assert timetable.aside == [minutely]
 
 
-def test_a_dropped_schedule_may_still_be_advanced():
+def test_a_schedule_that_is_taken_back_is_due_from_its_mark_on():
+    timetable = Timetable([(minutely := Every(60), 0)])
+    timetable.due(60)
+    timetable.set_aside([minutely])
+
+    timetable.take_back({minutely: 130})
+
+    assert timetable.due(170) == []
+    assert timetable.due(180) == [Due(minutely, 130, 180)]
+
+
+def test_a_schedule_that_was_set_aside_may_still_be_advanced():
     timetable = Timetable([(minutely := Every(60), 0)])
     dues = timetable.due(60)
-    timetable.drop([minutely])
+    timetable.set_aside([minutely])
 
     timetable.advance(dues)
 

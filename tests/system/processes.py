@@ -19,7 +19,7 @@ import msgspec
 
 PATIENCE_S = 20.0
 
-SOAK = os.environ.get("PINSTRIPE_SOAK") == "1"
+SOAK = os.environ.get("PINSTRIPE_TEST_SOAK") == "1"
 """The switch of the long forms: `make soak` sets it, and runs every test in this folder.
 
 A test that has a long form asks `soaking(short, long)` for what differs, such as how long or how often, and gives

@@ -52,7 +52,7 @@ class Bot:
         self.timetable: Timetable[Schedule] = Timetable()
         self.hooks = Hooks(project.hooks.functions, project.root, self.clock)
         self.ticks = TickClock(self.clock)
-        self._superseded = Superseded(self.ledger, self.clock)
+        self._superseded = Superseded(self.ledger, self.clock, self.hooks)
         self._trouble = self.ledger.trouble
         self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
@@ -93,7 +93,7 @@ class Bot:
         now = self.clock.now()
         registration = self.ledger.register(planned, now, keep=self.project.broken_jobs)
         self.timetable = Timetable(registration.marks.items())
-        report_edited(registration)
+        report_edited(registration, self.hooks)
         report_quarantine(self.timetable.quarantined)
         self._is_planned = True
         self._parts.start_processes(self.project)

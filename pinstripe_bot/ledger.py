@@ -16,9 +16,10 @@ from pinstripe_bot import ledger_bots, ledger_runs, ledger_sweep
 from pinstripe_bot.bot_lock import BotLock
 from pinstripe_bot.config import Config
 from pinstripe_bot.errors import LedgerDamaged, LedgerError
-from pinstripe_bot.ledger_bots import Witness
+from pinstripe_bot.ledger_bots import LEASE, Witness
 from pinstripe_bot.ledger_claim import Candidate, Claim, is_decided, record
 from pinstripe_bot.ledger_decide import decide
+from pinstripe_bot.ledger_former import pass_former, read_former
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.ledger_manual import record_manual
 from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack
@@ -31,8 +32,6 @@ from pinstripe_bot.ledger_trouble import LedgerTrouble
 from pinstripe_bot.occurrence import Decision, Due, Reason, Run, RunState
 from pinstripe_bot.policies import Verdict
 from pinstripe_bot.schedule import Schedule
-
-LEASE = timedelta(seconds=30)
 
 
 class Ledger:
@@ -128,29 +127,30 @@ class Ledger:
         One that is new, was edited or comes back starts from `now`. Those that are no longer declared are
         marked as removed, but not those of the jobs in `keep`, whose files are broken.
         """
+        now_ts, keep = int(now.timestamp()), set(keep)
         with self.store.writing() as connection:
-            registration = self._marks.register(connection, planned, int(now.timestamp() // 1), bot=self.bot, keep=keep)
-            living = self._witness.living(connection, now)
-        return dataclasses.replace(registration, has_others=sum(living.values()) > 1)
+            passed = pass_former(connection, read_former(connection, planned, keep=keep), bot=self.bot, now_ts=now_ts)
+            registration = self._marks.register(connection, planned, now_ts, bot=self.bot, keep=keep)
+            others = ledger_bots.others(connection, self._witness, now)
+        return dataclasses.replace(registration, has_others=bool(others), passed=tuple(passed))
 
     def take_back(self, aside: Sequence[Schedule], now: datetime) -> TakenBack:
-        """Which of these schedules, that another bot planned in its form, are this bot's to plan again.
+        """Which of these schedules, that another bot planned in its form, are ours to plan again.
 
-        Those whose stored form is ours go on from their mark. Those whose form no living bot plans any more, because
-        a new release was given up, are announced in ours, and start from now. Nothing is written where there are none.
+        Those whose stored form is ours go on from their mark; those whose form no living bot plans start from now.
         """
+        now_ts, passed = int(now.timestamp()), []
         with self.store.reading() as connection:
-            ours, orphaned = self._marks.standing(connection, aside, self._others(connection, now))
+            others = ledger_bots.others(connection, self._witness, now)
+            ours, orphaned = self._marks.standing(connection, aside, others)
         if orphaned:
             with self.store.writing() as connection:
-                ours, orphaned = self._marks.standing(connection, aside, self._others(connection, now))
-                self._marks.announce(connection, orphaned, int(now.timestamp()), bot=self.bot)
-        return TakenBack(ours | dict.fromkeys(orphaned, int(now.timestamp())), orphaned)
-
-    def _others(self, connection: Connection, now: datetime) -> dict[str, int]:
-        """{every other living bot: since when}."""
-        living = self._witness.living(connection, now)
-        return ledger_bots.began(connection, [bot for bot, lives in living.items() if lives and bot != self.bot])
+                others = ledger_bots.others(connection, self._witness, now)
+                _, orphaned = self._marks.standing(connection, orphaned, others)  # somebody may have come just now
+                former = [one for one in read_former(connection, orphaned) if one.reason is Reason.EDITED]
+                passed = pass_former(connection, former, bot=self.bot, now_ts=now_ts)
+                self._marks.announce(connection, orphaned, now_ts, bot=self.bot)
+        return TakenBack(ours | dict.fromkeys(orphaned, now_ts), orphaned, passed)
 
     @contextmanager
     def _claiming(self, now: datetime) -> Iterator[Connection]:
@@ -240,7 +240,7 @@ class Ledger:
             ledger_runs.end(connection, ended, was=RunState.QUEUED, bot=self.bot)
 
     def release(self, unstarted: Sequence[Run]) -> None:
-        """Give back runs of which no code has run, for the next bot that comes."""
+        """Give back runs of which no code has run."""
         with self.store.writing() as connection:
             ledger_runs.release(connection, unstarted, bot=self.bot)
 

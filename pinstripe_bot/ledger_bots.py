@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ from pinstripe_bot import __version__
 from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
 from pinstripe_bot.ledger_schema import bots, runs, to_column
 from pinstripe_bot.ledger_sql import DATABASE_NOW, both, execute, listed, rows_of, to_json
+
+LEASE = timedelta(seconds=30)
 
 BEAT = both(
     """
@@ -83,8 +85,9 @@ def holds_lock(bot: str, host: str, boot: str, lock: str, locks: Path | None) ->
     return is_held(Path(lock)) if host == platform.node() and boot == boot_id() else None
 
 
-def began(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """{bot: when it signed in} of those of these that plan schedules."""
+def others(connection: Connection, witness: Witness, now: datetime) -> dict[str, int]:
+    """{every other living bot: when it signed in} of those that plan schedules."""
+    ids = [bot for bot, lives in witness.living(connection, now).items() if lives and bot != witness.me]
     chosen = select(bots.c.id, bots.c.started_at).where(bots.c.id.in_(ids), bots.c.kind == "bot")
     return {row.id: row.started_at for row in connection.execute(chosen)}
 

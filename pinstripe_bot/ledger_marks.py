@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, Update, bindparam, insert, select, updat
 
 from pinstripe_bot.ledger_schema import SECOND, schedules
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.occurrence import Occurrence
 from pinstripe_bot.schedule import Schedule
 
 MARKS = both(
@@ -37,20 +38,25 @@ MOVE = both(
 class Registration:
     """What announcing gave: {schedule: the UTC second up to which it is decided}, and {edited one: its form before}.
 
-    `has_others`: other bots live, and stop planning the edited ones.
+    `has_others`: other bots live, and stop planning the edited ones. `passed` is what came due by former forms.
     """
 
     marks: dict[Schedule, int]
     edited: dict[Schedule, str]
     has_others: bool = False
+    passed: tuple[Occurrence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """Schedules to plan again: {schedule: the UTC second up to which it is decided}, and the ones announced anew."""
+    """Schedules to plan again: {schedule: the UTC second up to which it is decided}, and the ones announced anew.
+
+    `passed` is what came due by the forms that nobody planned any more.
+    """
 
     marks: dict[Schedule, int]
     announced: list[Schedule]
+    passed: Sequence[Occurrence]
 
 
 class Marks:

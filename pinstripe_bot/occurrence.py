@@ -34,6 +34,8 @@ class Reason(StrEnum):
     PAUSED = "paused"  # its job was paused
     BOT_DOWN = "bot_down"  # came due while no bot ran, and is older than the newest catch_up_max
     CLOCK_JUMP = "clock_jump"  # the same, where the clock jumped ahead or the machine slept
+    EDITED = "edited"  # came due by a form of its schedule that was edited before anybody decided it
+    REMOVED = "removed"  # the same, where the schedule was removed or disabled
     SKIP_ASKED = "skip_asked"  # a person asked to skip it
     TIMEOUT = "timeout"  # ran longer than its job's timeout
     CANCELLED = "cancelled"  # a person told it to end

@@ -17,6 +17,8 @@ REASON_WORDS: Final = {
     Reason.PAUSED: "the job was paused",
     Reason.BOT_DOWN: "no bot was running",
     Reason.CLOCK_JUMP: "the clock jumped ahead",
+    Reason.EDITED: "its schedule was edited before a bot decided it",
+    Reason.REMOVED: "its schedule was removed before a bot decided it",
     Reason.SKIP_ASKED: "somebody asked to skip it",
     Reason.TIMEOUT: "it took longer than its timeout",
     Reason.CANCELLED: "somebody told it to end",

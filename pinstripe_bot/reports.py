@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from pinstripe_bot.ledger_claim import Claim
 from pinstripe_bot.ledger_marks import Registration, TakenBack
 from pinstripe_bot.ledger_store import Opened
 from pinstripe_bot.logs import in_one_write
-from pinstripe_bot.occurrence import Run, RunError, RunState
+from pinstripe_bot.occurrence import Occurrence, Run, RunError, RunState
 from pinstripe_bot.schedule import Schedule
 
 log = structlog.get_logger("pinstripe")
@@ -23,8 +23,16 @@ log = structlog.get_logger("pinstripe")
 
 def report_claim(claim: Claim, hooks: Hooks) -> None:
     """Log and tell the hooks what a claim decided, but for the runs, which tell of themselves."""
-    hooks.passed(claim.passed)
-    for occurrence in claim.passed:
+    report_passed(claim.passed, hooks)
+    for schedule, by in claim.superseded.items():
+        log.warning("schedule_superseded", job=schedule.job, schedule=schedule.name, form=schedule.fingerprint, by=by)
+    report_quarantine(claim.failed)
+
+
+def report_passed(passed: Sequence[Occurrence], hooks: Hooks) -> None:
+    """Log and tell the hooks what was decided and does not run."""
+    hooks.passed(passed)
+    for occurrence in passed:
         log.info(
             f"occurrence_{occurrence.decision}",
             job=occurrence.job,
@@ -33,13 +41,14 @@ def report_claim(claim: Claim, hooks: Hooks) -> None:
             reason=str(occurrence.reason),
             count=occurrence.count,
         )
-    for schedule, by in claim.superseded.items():
-        log.warning("schedule_superseded", job=schedule.job, schedule=schedule.name, form=schedule.fingerprint, by=by)
-    report_quarantine(claim.failed)
 
 
-def report_edited(registration: Registration) -> None:
-    """Log the schedules whose form is another one than the ledger knew; loudly where another bot knows another zone."""
+def report_edited(registration: Registration, hooks: Hooks) -> None:
+    """Log what came due by former forms, and the schedules whose form is another one than the ledger knew.
+
+    Loudly where another bot knows another zone.
+    """
+    report_passed(registration.passed, hooks)
     for schedule, before in registration.edited.items():
         form = schedule.fingerprint
         log.info("schedule_edited", job=schedule.job, schedule=schedule.name, form=form, before=before)
@@ -50,8 +59,9 @@ def report_edited(registration: Registration) -> None:
             )
 
 
-def report_taken_back(taken: TakenBack) -> None:
-    """Log the schedules that this bot plans again."""
+def report_taken_back(taken: TakenBack, hooks: Hooks) -> None:
+    """Log the schedules that this bot plans again, and what came due by the forms that nobody planned any more."""
+    report_passed(taken.passed, hooks)
     for schedule in taken.marks:
         log.warning(
             "schedule_taken_back",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pinstripe_bot.cron import CronExpression
+from pinstripe_bot.cron import CronExpression, parse
 from pinstripe_bot.params import params_key
-from pinstripe_bot.policies import CatchUpPolicy, Overlap
+from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
 from pinstripe_bot.zones import Zone, zone
 
 
@@ -105,6 +105,29 @@ def schedule_of(
         params_key=params_key(params_json),
         enabled=options["enabled"],
         place=place,
+    )
+
+
+def former_schedule(job: str, name: str, fingerprint: str) -> Schedule:
+    """What a fingerprint tells of a schedule that the project has no more: when it was due, and nothing else.
+
+    Raises InvalidSchedule and InvalidTimezone where this version does not read it.
+    """
+    expression, zone_name, dst, offset_s = fingerprint.rsplit(" | ", 3)
+    return Schedule(
+        job=job,
+        name=name,
+        cron=parse(expression),
+        zone=zone(zone_name),
+        dst=dst,
+        offset_s=int(offset_s),
+        policy=CatchUpPolicy(CatchUp.NONE, late_after_s=0.0, max_lateness_s=None),
+        overlap=Overlap.SKIP,
+        params={},
+        params_json="{}",
+        params_key="",
+        enabled=False,
+        place=Place(""),
     )
 
 

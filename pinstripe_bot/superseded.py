@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.errors import LedgerUnavailable
+from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.reports import report_taken_back
 from pinstripe_bot.schedule import Schedule
@@ -18,9 +19,10 @@ LOOK_EVERY_S = 5.0
 class Superseded:
     """Looks now and then whether schedules that were set aside are this bot's to plan again."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, hooks: Hooks) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._hooks = hooks
         self._next_look_s = 0.0
 
     def look(self, timetable: Timetable[Schedule], now: datetime) -> None:
@@ -32,4 +34,4 @@ class Superseded:
         with contextlib.suppress(LedgerUnavailable):  # the claims tell it; this is asked again
             taken = self._ledger.take_back(timetable.aside, now)
             timetable.take_back(taken.marks)
-            report_taken_back(taken)
+            report_taken_back(taken, self._hooks)

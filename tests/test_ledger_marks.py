@@ -46,7 +46,7 @@ def test_an_edited_schedule_starts_from_now(make_bot: MakeBot, clock: TravelCloc
     bot = make_bot(sweep=job("return 1", "'*/2 * * * *', name='often'"))
     bot.tick()
 
-    assert decisions(bot) == []
+    assert decisions(bot) == [("often", "missed", "edited", 5)]
 
 
 def test_a_schedule_whose_zone_is_edited_starts_from_now(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -56,7 +56,7 @@ def test_a_schedule_whose_zone_is_edited_starts_from_now(make_bot: MakeBot, cloc
     bot = make_bot(sweep=job("return 1", "'* * * * *', timezone='Asia/Tokyo'"))
     bot.tick()
 
-    assert decisions(bot) == []
+    assert decisions(bot) == [(EVERY_MINUTE, "missed", "edited", 5)]
 
 
 def test_other_parameters_do_not_edit_a_schedule(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -76,6 +76,29 @@ def test_a_removed_schedule_that_comes_back_starts_from_now(make_bot: MakeBot, c
 
     bot = make_bot(sweep=job(), other="")
     bot.tick()
+
+    assert decisions(bot) == [(EVERY_MINUTE, "missed", "removed", 5)]
+    assert [one.occurrence.job for one in bot.ledger.history.passed()] == ["other"]
+
+
+def test_what_came_due_before_a_schedule_was_removed_is_missed(make_bot: MakeBot, clock: TravelClock) -> None:
+    make_bot(sweep=job(), other=job()).stop()
+    clock.travel(minutes=5)
+
+    bot = make_bot(sweep="")
+
+    jobs = "SELECT job, decision, reason, count FROM occurrences"
+    assert rows(bot.ledger, jobs) == [("sweep", "missed", "removed", 5)]
+
+
+def test_a_form_that_cannot_be_read_any_more_is_left_alone(make_bot: MakeBot, clock: TravelClock) -> None:
+    first = make_bot(sweep=job())
+    with first.ledger.store.writing() as connection:
+        connection.exec_driver_sql("UPDATE schedules SET fingerprint = 'at noon | Mars/Olympus | once | 0'")
+    first.stop()
+    clock.travel(minutes=5)
+
+    bot = make_bot()
 
     assert decisions(bot) == []
 

@@ -1,0 +1,55 @@
+"""Former forms: what came due by a schedule's form before it was edited or removed, and nobody decided, is missed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, select
+
+from pinstripe_bot.errors import PinstripeError
+from pinstripe_bot.ledger_claim import Candidate, decided_ahead, record
+from pinstripe_bot.ledger_schema import SECOND, schedules
+from pinstripe_bot.occurrence import Due, Occurrence, Reason
+from pinstripe_bot.policies import stretches
+from pinstripe_bot.schedule import Schedule, former_schedule
+
+
+class Former(NamedTuple):
+    """A schedule in the form that the ledger has of it, the UTC second up to which it is decided, why it is no more."""
+
+    schedule: Schedule
+    after_ts: int
+    reason: Reason
+
+
+def read_former(connection: Connection, planned: Sequence[Schedule], *, keep: Collection[str] = ()) -> list[Former]:
+    """The schedules whose stored form is not the planned one, and those that are planned no more.
+
+    Left out are those that are removed already, and those of the jobs to `keep`, whose files are broken.
+    """
+    forms = {(schedule.job, schedule.name): schedule.fingerprint for schedule in planned}
+    columns = (schedules.c.job, schedules.c.schedule, schedules.c.fingerprint, schedules.c.planned_to)
+    former = []
+    for job, name, form, planned_to in connection.execute(select(*columns).where(schedules.c.removed_at.is_(None))):
+        ours = forms.get((job, name))
+        if ours == form or (ours is None and job in keep):
+            continue
+        with contextlib.suppress(PinstripeError):  # of a form that this version cannot read nothing can be said
+            reason = Reason.REMOVED if ours is None else Reason.EDITED
+            former.append(Former(former_schedule(job, name, form), planned_to // SECOND, reason))
+    return former
+
+
+def pass_former(connection: Connection, former: Sequence[Former], *, bot: str, now_ts: int) -> list[Occurrence]:
+    """Record what came due by these forms, up to now, as missed; in stretches."""
+    late = [one for one in former if one.after_ts < now_ts]
+    ahead = decided_ahead(connection, [Due(schedule, after_ts, now_ts) for schedule, after_ts, _ in late])
+    candidates = [
+        Candidate(schedule, stretch, order)
+        for order, (schedule, after_ts, reason) in enumerate(late)
+        for stretch in stretches(schedule, after_ts, now_ts, ahead.get(schedule, ()), reason)
+    ]
+    _, passed, _ = record(connection, candidates, bot=bot, now_at=now_ts * SECOND)
+    return passed

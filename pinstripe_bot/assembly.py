@@ -41,6 +41,11 @@ class Parts:
             self.intake.look()
             self.pruner.look()
 
+    def hear(self) -> None:
+        """The turn of a command's poller: what a person wants of the run that it performs."""
+        with self.ledger.trouble.noted("look"):
+            self.intake.pass_wishes_on()
+
     def start_processes(self, project: Project) -> None:
         """Let the fork server load the project, if any job runs in a process of its own."""
         if any(job.options["isolation"] is Isolation.PROCESS for job in project.jobs.values()):

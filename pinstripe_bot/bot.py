@@ -76,7 +76,8 @@ class Bot:
             self.dispatcher, self._intake = self._parts.dispatcher, self._parts.intake
             opened = self.ledger.open(self.project.name, now, kind=kind, recover=self.recover)
             report_opened(self.ledger, opened, is_watched=kind == "bot")
-            self._poller = Poller(self._parts.look)
+            is_bot = kind == "bot"
+            self._poller = Poller(self._parts.look if is_bot else self._parts.hear)
             self.dispatcher.on_recorded = self._look_for_the_next
             self._watchdog = Watchdog(self.ticks.stuck_s)
             self._readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
@@ -85,6 +86,8 @@ class Bot:
             if self._is_stopping:  # a signal came before there was a dispatcher to tell
                 self.dispatcher.is_closing = True
             self._intake.bury()
+            if not is_bot:
+                self._poller.start()
 
     def plan(self) -> None:
         """Announce this project's schedules, plan them from their marks on, and take over what dead bots left."""

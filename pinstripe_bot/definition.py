@@ -175,6 +175,9 @@ class Definer:
                 if written.setdefault(name, value) != value:
                     message = f"{name} = {value!r} contradicts {name} = {written[name]!r}: write it once"
                     self.problems.append((self.file.place_at(one.file, one.line), message))
+        overlaps = [one.options["overlap"] for one in declared_on(self.author) if "overlap" in one.options]
+        if overlaps and all(one == overlaps[0] for one in overlaps):  # it counts for runs by hand as well
+            written.setdefault("overlap", overlaps[0])
         return written
 
     def _class_attributes(self) -> dict[str, Any]:

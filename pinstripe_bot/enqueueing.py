@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pinstripe_bot.clock import Clock, SystemClock
 from pinstripe_bot.durations import parse_duration
@@ -27,6 +28,20 @@ PROGRAM = "program"
 """Who asked for a run that no bot did, in the column `bot` of its occurrence."""
 
 
+class Wakeable(Protocol):
+    """Who looks for what waits in the ledger."""
+
+    def wake(self) -> None:
+        """Look soon, instead of at the next second."""
+
+
+pollers: weakref.WeakSet[Wakeable] = weakref.WeakSet()
+"""Those that look in this process: a program beside its bot, such as a web application, need not wait for a second.
+
+State of the module, as there is nothing else that `enqueue`, which is given no bot, shares with one.
+"""
+
+
 def enqueue(
     project: Project | Path | str, name: str, *, delay: Delay = None, params: Mapping[str, Any] | None = None
 ) -> Run:
@@ -46,9 +61,12 @@ def enqueue(
     try:
         _sweep(store, loaded, clock)
         with store.writing() as connection:
-            return wish.write(connection, bot=PROGRAM)
+            written = wish.write(connection, bot=PROGRAM)
     finally:
         store.close()
+    for poller in list(pollers):
+        poller.wake()
+    return written
 
 
 def _sweep(store: LedgerStore, project: Project, clock: Clock) -> None:

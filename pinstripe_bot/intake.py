@@ -18,7 +18,7 @@ from pinstripe_bot.retries import Retries
 MOST = 500
 """How many runs wait in this process at most before more are taken: what is left, other bots may take."""
 
-DEAD_EVERY_S = 5.0
+LOST_EVERY_S = 5.0
 
 log = structlog.get_logger("pinstripe")
 
@@ -44,7 +44,7 @@ class Intake:
         self._clock = clock
         self._retries = retries
         self._hooks = hooks
-        self._next_burial_s = 0.0
+        self._next_search_s = 0.0
         self.is_taking = False  # whether the last look found something: its end may let the next one have its turn
         self._unknown: set[int] = set()  # open runs of this bot that nobody here knew at the last look
 
@@ -57,20 +57,26 @@ class Intake:
         self._take()
 
     def look(self) -> None:
-        """One turn: wishes to cancel, dead bots every few seconds, runs that nobody has."""
+        """One turn: wishes to cancel, dead bots, lost runs of ours now and then, runs that nobody has."""
+        self.pass_wishes_on()
+        if self._ledger.has_dead_bots(self._clock.now()):
+            self.bury()
+        now_s = self._clock.monotonic()
+        if now_s >= self._next_search_s:
+            self._find_lost()
+            self._next_search_s = now_s + LOST_EVERY_S  # only now: what failed is tried again at the next look
+        self._take()
+
+    def pass_wishes_on(self) -> None:
+        """Tell the runs here to end that a person wants cancelled."""
         for run_id, attempt in self._ledger.asked_to_cancel():
             self._dispatcher.running.cancel(run_id, attempt)
-        now_s = self._clock.monotonic()
-        if now_s >= self._next_burial_s:
-            if self._ledger.has_dead_bots(self._clock.now()):
-                self.bury()
-            self._find_lost()
-            self._next_burial_s = now_s + DEAD_EVERY_S  # only now: what failed is tried again at the next look
-        self._take()
 
     def bury(self) -> None:
         """Record what died with its bot as interrupted, so that it keeps nothing from running any more."""
-        report_ended(self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at), self._hooks)
+        broken = self._project.broken_jobs  # of these it is not known whether they are to be tried again
+        buried = self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at, keep=broken)
+        report_ended(buried, self._hooks)
 
     def _take(self) -> None:
         most = MOST - self._dispatcher.open_count

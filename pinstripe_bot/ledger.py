@@ -291,9 +291,9 @@ class Ledger:
         with self.store.reading() as connection:
             return ledger_sweep.has_dead_bots(connection, self._witness, now)
 
-    def bury(self, now: datetime, *, retry_at: RetryAt) -> list[Run]:
+    def bury(self, now: datetime, *, retry_at: RetryAt, keep: Collection[str] = ()) -> list[Run]:
         """Release what dead bots have left queued; record what they had started as interrupted, and return it.
 
-        Those of which `retry_at` gives an instant are queued again; `Run.retry_at` says so.
+        Those of which `retry_at` gives an instant are queued again; started ones of jobs to `keep` stay as they are.
         """
-        return ledger_sweep.sweep(self.store, self._witness, now, retry_at)
+        return ledger_sweep.sweep(self.store, self._witness, now, retry_at, keep)

@@ -214,7 +214,7 @@ class _Comparison:
         self._open = open_work
         self._skips = skips
         self._instants: set[tuple[str, str, int]] = set()
-        self._batches: set[tuple[Work, str]] = set()  # catch-ups of a schedule, whose runs are not compared
+        self._batches: set[Work] = set()  # of which a catch-up has runs here, which are not compared
 
     def settle(self, candidates: Iterable[Candidate]) -> list[Candidate]:
         return [self._settled(candidate) if candidate.is_to_run else candidate for candidate in candidates]
@@ -227,7 +227,9 @@ class _Comparison:
         if self._skips.take(schedule.job, schedule.name, verdict.due_ts):
             return candidate.skipped(Reason.SKIP_ASKED)
         is_in_turn = verdict.is_in_turn
-        if work in self._open.busy and (work, schedule.name) not in self._batches:
+        if work in self._batches:
+            is_in_turn = True
+        elif work in self._open.busy:
             is_full = schedule.overlap is Overlap.QUEUE and work in self._open.waiting
             if schedule.overlap is Overlap.SKIP or is_full:
                 return candidate.skipped(Reason.OVERLAP)
@@ -237,7 +239,7 @@ class _Comparison:
         if is_in_turn:
             self._open.waiting.add(work)
         if verdict.is_in_turn:
-            self._batches.add((work, schedule.name))
+            self._batches.add(work)
         return replace(candidate, verdict=replace(verdict, is_in_turn=is_in_turn))
 
 

@@ -18,7 +18,7 @@ from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Occurrence, Reason, Run, RunState
 from pinstripe_bot.records import AttemptRecord, BotRecord, PassedRecord, RunRecord
 
-# The key is `ledger_backfill.BACKFILL`.
+# The key is `ledger_schema.BACKFILL`.
 BACKFILLED = both(
     """
     SELECT {rows} FROM runs JOIN occurrences ON occurrences.id = runs.occurrence_id

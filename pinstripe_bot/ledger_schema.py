@@ -125,6 +125,9 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 
+BACKFILL = "backfill"
+"""The key of an occurrence beside the one that was decided when nobody ran it."""
+
 OPEN = "(state IN ('queued', 'running') OR lingers = 1)"
 """Which runs count for overlap; written in a query exactly so, or its index is not used."""
 

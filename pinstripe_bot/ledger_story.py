@@ -12,12 +12,22 @@ from sqlalchemy import Connection, select
 
 from pinstripe_bot.ledger_history import passed_of, record_of
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_schema import audit, from_column, occurrences, run_of, runs, schedules, skips, to_column
+from pinstripe_bot.ledger_schema import (
+    BACKFILL,
+    audit,
+    from_column,
+    occurrences,
+    run_of,
+    runs,
+    schedules,
+    skips,
+    to_column,
+)
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Decision, Reason, Run
 from pinstripe_bot.policies import Overlap
-from pinstripe_bot.records import Act, MarkRecord, PassedRecord
+from pinstripe_bot.records import Act, MarkRecord, PassedRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.story import Gap, Standing, Story, standing_of
 
@@ -38,7 +48,16 @@ class Stories:
 
     def tell(self, schedule: Schedule, due_at: datetime) -> Story:
         """The story of one due instant of a schedule of the project."""
-        return self._tell(schedule.job, schedule.name, due_at, schedule)
+        story = self._tell(schedule.job, schedule.name, due_at, schedule)
+        return story if story.runs else replace(story, runs=self._backfilled(schedule, due_at))
+
+    def _backfilled(self, schedule: Schedule, due_at: datetime) -> tuple[RunRecord, ...]:
+        """The runs that a backfill has given an instant."""
+        is_its = (occurrences.c.job == schedule.job) & (occurrences.c.schedule == schedule.name)
+        is_its &= (occurrences.c.key == BACKFILL) & (occurrences.c.due_at == to_column(due_at))
+        query = select(runs).join(occurrences, runs.c.occurrence_id == occurrences.c.id).where(is_its)
+        found = self._connection.execute(query.order_by(runs.c.id)).mappings()
+        return tuple(replace(record_of(each, self._bots), is_backfill=True) for each in found)
 
     def others(self, job: str, since: datetime, until: datetime, told: set[tuple[str, datetime]]) -> list[Story]:
         """The stories of what the ledger has in [since, until) beside what was `told`.
@@ -103,7 +122,7 @@ class Stories:
         )
         of_row = select(runs).where(runs.c.occurrence_id == row["id"]).order_by(runs.c.tenant)
         records = [record_of(each, self._bots) for each in self._connection.execute(of_row).mappings()]
-        found = tuple(replace(record, is_backfill=row["key"] == "backfill") for record in records)
+        found = tuple(replace(record, is_backfill=row["key"] == BACKFILL) for record in records)
         if row["decision"] == Decision.RUN or found:
             return replace(story, runs=found)
         passed = passed_of(row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -52,11 +52,13 @@ def has_dead_bots(connection: Connection, witness: Witness, now: datetime) -> bo
     return is_anyone_dead or bool(execute(connection, ABANDONED).scalar_one())
 
 
-def sweep(store: LedgerStore, witness: Witness, now: datetime, retry_at: RetryAt) -> list[Run]:
+def sweep(
+    store: LedgerStore, witness: Witness, now: datetime, retry_at: RetryAt, keep: Collection[str] = ()
+) -> list[Run]:
     """`bury`, in a transaction of its own; the interrupted runs. `Run.retry_at` says which are tried again."""
     with store.writing() as connection:
         knows_starts = store.survives_power_cut
-        interrupted, dead = bury(connection, witness, now, retry_at=retry_at, knows_starts=knows_starts)
+        interrupted, dead = bury(connection, witness, now, retry_at=retry_at, knows_starts=knows_starts, keep=keep)
     for bot in dead:  # not before the commit: where that fails, the file has to tell again that its bot is dead
         with contextlib.suppress(OSError):
             (witness.locks / f"{bot}.lock").unlink()
@@ -64,15 +66,22 @@ def sweep(store: LedgerStore, witness: Witness, now: datetime, retry_at: RetryAt
 
 
 def bury(
-    connection: Connection, witness: Witness, now: datetime, *, retry_at: RetryAt, knows_starts: bool
+    connection: Connection,
+    witness: Witness,
+    now: datetime,
+    *,
+    retry_at: RetryAt,
+    knows_starts: bool,
+    keep: Collection[str] = (),
 ) -> tuple[list[Run], list[str]]:
     """Release what dead bots have left queued; record what they had started as interrupted.
 
     (The interrupted runs, the dead bots.) The runs of which `retry_at` says so are queued again. Where starts are
     not written durably enough to know (`knows_starts`), a queued run of a dead bot counts as started after a restart
-    of the machine.
+    of the machine. Started runs of the jobs to `keep`, whose files are broken, are left to a bot that knows these jobs.
     """
-    orphans, dead = _orphans(connection, witness, now)
+    found, dead = _orphans(connection, witness, now)
+    orphans = [(run, boot) for run, boot in found if run.job not in keep or run.state is RunState.QUEUED]
     boot = boot_id()
     unstarted = {
         run.id for run, its_boot in orphans if run.state is RunState.QUEUED and (knows_starts or its_boot == boot)

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import structlog
 
-LOOK_EVERY_S = 1.0
+from pinstripe_bot.enqueueing import pollers
+
+LOOK_EVERY_S = 0.8
+"""With the look itself, less than a second."""
 
 log = structlog.get_logger("pinstripe")
 
@@ -24,6 +27,7 @@ class Poller:
 
     def start(self) -> None:
         self._thread.start()
+        pollers.add(self)
 
     def wake(self) -> None:
         """Look soon, instead of at the next second."""
@@ -32,6 +36,7 @@ class Poller:
     def close(self) -> None:
         """End the thread; a look that has begun is finished first. Harmless when called twice."""
         self._is_closed = True
+        pollers.discard(self)
         self._woken.set()
         if self._thread.ident is not None:
             self._thread.join()

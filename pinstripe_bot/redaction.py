@@ -10,7 +10,7 @@ REDACTED = "redacted"
 
 _SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "token", "secret", "key", "credential"})
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_URL_PASSWORD = re.compile(r"(://[^:@/?#\s]*:)(?:[^?#\s]*@|[^\s]*@)")
+_URL_PASSWORD = re.compile(r"(//[^:@/?#\s]*:)(?:[^?#\s]*@|[^\s]*@)")
 _ASSIGNMENT = re.compile(r"""\b([\w-]+)=('[^']*'|"[^"]*"|[^&\s#;,]+)""")
 
 

@@ -66,7 +66,8 @@ class _Words:
     def all(self) -> list[str]:
         it = self._it
         if it.runs:
-            return [sentence for record in it.runs for sentence in self._of_run(record)]
+            passed = [] if it.passed is None else self._of_passed()  # and run later, by a backfill
+            return passed + [sentence for record in it.runs for sentence in self._of_run(record)]
         if it.passed is not None:
             return self._of_passed()
         if it.standing is Standing.DECIDED:

@@ -669,3 +669,18 @@ def test_the_defaults_of_the_settings_are_checked():
         InvalidConfig, match=r"\[job_defaults\] unknown option 'overlapp': did you mean 'overlap'\?; .*dst"
     ):
         check_defaults({"overlapp": "skip", "dst": "never"})
+
+
+@pytest.mark.parametrize(
+    ("decorators", "overlap"),
+    [
+        ('@background_job("@daily", overlap="allow")', "allow"),
+        ('@background_job("@daily", overlap="queue")\n@background_job("@hourly", overlap="queue")', "queue"),
+        ('@background_job("@daily", overlap="queue")\n@background_job("@hourly", overlap="allow")', "skip"),
+        ('@background_job("@daily", overlap="queue")\n@background_job(overlap="allow")', "allow"),
+    ],
+)
+def test_an_overlap_on_which_all_decorators_agree_counts_by_hand_too(define, decorators, overlap):
+    definition = define(f"{decorators}\ndef sweep(workspace): ...")
+
+    assert definition.options["overlap"] == overlap

@@ -18,6 +18,7 @@ from pinstripe_bot.bot import Bot
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import Config, LedgerConfig
 from pinstripe_bot.database_connections import database_url
+from pinstripe_bot.enqueueing import pollers
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule, LedgerError, RunCancelled, UnknownJob
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_place import ledger_place
@@ -405,3 +406,18 @@ def test_only_one_postgresql_database_reached_as_one_user_is_the_same(
     place = ledger_place(Config(ledger=LedgerConfig(url=ledger)), tmp_path)
 
     assert is_same_database(place.url, database_url(database, tmp_path)) is is_same
+
+
+def test_what_a_program_enqueues_beside_its_bot_starts_at_once(root: Path) -> None:
+    write_jobs(root, callee=job("calls.append(time.monotonic()); begun.set()", BY_HAND))
+    bot = Bot(Project.load(root, environ={}))
+    bot.start()
+    try:
+        asked_s = monotonic()
+        enqueue(bot.project, "callee")
+        assert names_in(bot, "callee")["begun"].wait(PATIENCE_S)
+    finally:
+        bot.stop()
+
+    assert not list(pollers)
+    assert names_in(bot, "callee")["calls"][0] - asked_s < 0.5  # as above

@@ -165,7 +165,7 @@ def release(bot: Bot, clock: TravelClock) -> list[Run]:
 def look_twice(bot: Bot, clock: TravelClock) -> None:
     """As the poller does, so far apart that it looks each time for what was lost."""
     for _ in range(2):
-        clock.travel(seconds=intake.DEAD_EVERY_S)
+        clock.travel(seconds=intake.LOST_EVERY_S)
         bot._intake.look()
 
 
@@ -214,20 +214,16 @@ def test_no_more_is_taken_than_can_wait_here(
     assert owned == [(2,)]
 
 
-def test_the_dead_are_looked_for_every_few_seconds(make_bot: MakeBot, clock: TravelClock) -> None:
+def test_the_dead_are_found_at_the_next_look(make_bot: MakeBot, clock: TravelClock) -> None:
     bot, dead = make_bot(sweep=job("return 1")), make_bot()
     clock.travel(minutes=1)
     claim_only(dead)
     bot._intake.look()
     crash(dead.ledger)
-    bot._intake.look()
-    at_once = rows(bot.ledger, "SELECT owner FROM runs")
-    clock.travel(seconds=intake.DEAD_EVERY_S)
 
     bot._intake.look()
 
     bot.dispatcher.wait_until_idle()
-    assert at_once == [(dead.ledger.bot,)]
     assert states(bot) == [("succeeded", None)]
 
 
@@ -351,3 +347,23 @@ def test_a_run_that_is_performed_is_never_lost(make_bot: MakeBot, clock: TravelC
     names_in(bot, "sweep")["go"].set()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     assert states(bot) == [("succeeded", None)]
+
+
+def test_a_started_run_of_a_broken_job_waits_for_a_bot_that_knows_whether_to_try_again(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    again = job("return workspace.attempt", "'* * * * *', on_interrupt='retry'")
+    dead = make_bot(sweep=again)
+    clock.travel(minutes=1)
+    dead.ledger.start(claim_only(dead), clock.now())
+    crash(dead.ledger)
+
+    broken = make_bot(sweep="this is not Python")
+    broken._intake.look()
+    meanwhile = states(broken)
+    mended = make_bot(sweep=again)
+    mended._intake.look()
+    mended.dispatcher.wait_until_idle()
+
+    assert meanwhile == [("running", None)]
+    assert [run.result for run in mended.ledger.history.runs()] == [2]

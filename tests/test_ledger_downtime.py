@@ -229,3 +229,19 @@ def test_what_was_missed_is_told_in_one_line_for_each_stretch(make_bot: MakeBot,
         back_after(make_bot, clock, YEAR_S, EVERY_SECOND, first_s=1)
 
     assert ears.names("occurrence_missed") == ["occurrence_missed"]
+
+
+def test_two_schedules_that_catch_up_on_the_same_work_take_turns(make_bot: MakeBot, clock: TravelClock) -> None:
+    often = "'{} * * * * *', catch_up='all', catch_up_max=2"
+    make_bot(sweep=job("return 1", often.format(0), often.format(30))).stop()
+    clock.travel(minutes=5, seconds=1)
+    bot = make_bot()
+
+    bot.tick()
+    for _ in range(4):
+        bot._intake.look()
+        bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+    ran = [due_s for due_s, _, decision, *_ in decided(bot, clock) if decision == "run"]
+    assert sorted(ran) == [210, 240, 270, 300]
+    assert states(bot) == [("succeeded", None)] * 4

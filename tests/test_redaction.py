@@ -33,6 +33,7 @@ def test_a_word_that_only_contains_one_is_not(key: str) -> None:
         ),
         ("host=h password='p w' dbname=d", "host=h password=*** dbname=d"),
         ("http://127.0.0.1:3000/path", "http://127.0.0.1:3000/path"),
+        ("postgresql//user:pw@host/db", "postgresql//user:***@host/db"),
         ("sqlite:///shop.db", "sqlite:///shop.db"),
         ("mail shop@example.org at 10:30", "mail shop@example.org at 10:30"),
     ],

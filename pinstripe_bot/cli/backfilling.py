@@ -79,7 +79,7 @@ def backfill(
         if not as_json:
             those = "it" if added == 1 else "them"
             click.echo(f"{_runs(added)} of {span.job} added: {desk.who_starts(those)}" if added else _none(span))
-        states = _watch(desk, span) if is_watched else None
+        states = _watch(desk, span) if is_watched and (wait or desk.has_bot()) else None
     if as_json:
         print_json({"job": span.job, "added": added, "states": states})
     elif states:
@@ -153,7 +153,7 @@ def _watch(desk: Desk, span: Span) -> dict[RunState, int]:
     """Show the progress until no run of the span is open, or until Ctrl-C: {state: how many}."""
     with desk.store.reading() as connection:
         first = first_open(connection, span)
-    if first is None or not desk.has_bot():
+    if first is None:
         return {}
     states: Counter[RunState] = Counter()
     try:
@@ -164,6 +164,9 @@ def _watch(desk: Desk, span: Span) -> dict[RunState, int]:
                 waiting = sum(count for state, count in states.items() if state.is_open)
                 bar.show(states.total() - waiting, states.total())
                 if not waiting:
+                    break
+                if not desk.has_bot():
+                    click.echo("no bot is running: `pinstripe start-bot` runs what waits", err=True)
                     break
                 desk.clock.sleep_until(desk.clock.now() + timedelta(milliseconds=500))
     except KeyboardInterrupt:

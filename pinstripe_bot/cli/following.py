@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import click
 
+from pinstripe_bot.cli.run_page import traceback_of
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.occurrence import RunState
@@ -41,6 +42,8 @@ class Follower:
             if news:
                 self._write(news)
             if not record.run.state.is_open:
+                if record.run.error is not None:
+                    self._write(f"{traceback_of(record.run.error)}\n")
                 return
             self._clock.sleep_until(self._clock.now() + EVERY)
             again = self._history.run(record.run.id, self._clock.now())

@@ -15,7 +15,7 @@ from pinstripe_bot.cli.following import Follower
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Cell, Page, state_cell
-from pinstripe_bot.cli.run_page import draw_run, record_as_json
+from pinstripe_bot.cli.run_page import draw_run, record_as_json, traceback_of
 from pinstripe_bot.cli.shown import passed_as_json, run_as_json, show_wall
 from pinstripe_bot.cli.tables import escape_controls, print_json
 from pinstripe_bot.clock import SystemClock
@@ -254,7 +254,9 @@ def _write(text: str) -> None:
 def _print_output(run: Run) -> None:
     if run.output:
         _write(run.output if run.output.endswith("\n") else f"{run.output}\n")
-    else:
+    if run.error is not None:
+        _write(f"{traceback_of(run.error)}\n")
+    elif not run.output:
         click.echo(
             f"run {run.id} of {run.job} {'has printed nothing yet' if run.state.is_open else 'printed nothing'}",
             err=True,

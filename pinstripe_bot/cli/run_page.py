@@ -46,7 +46,7 @@ def draw_run(
             _draw_attempt(page, attempt, zone)
     if run.error is not None:
         page.title("Error")
-        page.say(_traceback(run.error), indent=2)
+        page.say(traceback_of(run.error), indent=2)
     if run.output:
         page.title("Output")
         _draw_output(page, run.output, f"pinstripe logs {run.id}")
@@ -159,7 +159,7 @@ def _last_lines(output: str) -> str:
     return "\n".join(output.rstrip().splitlines()[-LINES:])
 
 
-def _traceback(error: RunError) -> str:
+def traceback_of(error: RunError) -> str:
     place = f" ({error.place})" if error.place else ""
     return redact_text(error.traceback.rstrip() or f"{error_line(error)}{place}")
 

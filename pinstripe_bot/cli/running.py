@@ -83,8 +83,8 @@ def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, in
                 bar.show(done, total)
         thread.join()
     run = outcome.run()
-    codes = {RunState.FAILED: EXIT_FAILED, RunState.SKIPPED: EXIT_OVERLAP, RunState.INTERRUPTED: signals.exit_code}
-    return run, codes.get(run.state, signals.exit_code if run.state.is_open else 0)
+    codes = {RunState.SUCCEEDED: 0, RunState.SKIPPED: EXIT_OVERLAP, RunState.INTERRUPTED: signals.exit_code}
+    return run, codes.get(run.state, signals.exit_code if run.state.is_open else EXIT_FAILED)
 
 
 class _Outcome:
@@ -124,7 +124,7 @@ def _sentence(run: Run) -> str:
     if run.state is RunState.SKIPPED:
         return f"{run.job} skipped: the same job with the same parameters is queued or running (--force runs it)"
     milliseconds = 0 if run.duration is None else round(run.duration.total_seconds() * 1000)
-    return f"{run.job} {run.state} in {milliseconds} ms{_because(run.error)}"
+    return f"{run.job} {str(run.state).replace('_', ' ')} in {milliseconds} ms{_because(run.error)}"
 
 
 def _because(error: RunError | None) -> str:

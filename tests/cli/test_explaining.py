@@ -227,3 +227,18 @@ def test_instants_of_one_minute_with_one_reason_are_told_together(
     told = [line.strip() for line in page.splitlines() if line.startswith(f"  {minute}")]
     seconds = [("00", ""), ("04", ""), ("08", ""), ("12", " and 11 more")]
     assert told == [f"{minute}:{second} UTC{more}" for second, more in seconds]
+
+
+def test_what_a_backfill_ran_later_is_told(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(hours=2)) as (bot, clock):
+        start = clock.now()
+        tick(bot, clock, hours=1)
+        missed, before = start + timedelta(minutes=30), start - timedelta(minutes=30)
+        for at in (missed, before):
+            pinstripe("backfill", "sweep", "--from", iso(at), "--to", iso(at), "--no-wait", at=shop)
+
+    later, only = told(pinstripe, shop, "sweep", missed), told(pinstripe, shop, "sweep", before)
+
+    assert [one["sentences"][-1][:8] for one in (later, only)] == ["Its run ", "Its run "]
+    assert (later["sentences"][0][:13], len(only["sentences"])) == ("It was missed", 1)
+    assert later["commands"][0] == f"pinstripe logs {later['runs'][0]['run']} --follow"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from bots import rows
 from click.testing import Result
+from conftest import WriteProject
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.project import Project
@@ -195,3 +196,24 @@ def test_the_error_of_a_job_moves_no_cursor(shop: Path, pinstripe: Pinstripe) ->
     result = pinstripe("run-background-job", "failing", at=shop)
 
     assert ": ValueError: out of \\x1b[2Jpaper (lib/" in result.stdout
+
+
+TOO_SLOW = """
+    import time
+    from pinstripe_bot import background_job
+
+    @background_job(timeout="50ms")
+    def too_slow(workspace):
+        while True:
+            workspace.checkpoint()
+            time.sleep(0.01)
+    """
+
+
+def test_a_job_that_times_out_exits_with_1(shop: Path, pinstripe: Pinstripe, write_project: WriteProject) -> None:
+    write_project({"lib/background_jobs/too_slow.py": TOO_SLOW})
+
+    result = pinstripe("run-background-job", "too-slow", at=shop)
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("too-slow timed out in ")

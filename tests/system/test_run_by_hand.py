@@ -84,3 +84,15 @@ def test_a_signal_cancels_the_run(root: Path) -> None:
     assert code == 130
     assert "run_interrupted" in seen
     assert rows(root / ".pinstripe/ledger.db", "SELECT state FROM runs") == [("interrupted",)]
+
+
+def test_a_person_cancels_the_run_from_another_process(root: Path) -> None:
+    with in_terminal(root, "counting", "--param", "seconds=60") as (process, shows):
+        read_until(shows, "run_printed")
+        asked = [sys.executable, "-m", "pinstripe_bot", "cancel", "1", "--no-wait"]
+        subprocess.run(asked, cwd=root, check=True, timeout=PATIENCE_S, capture_output=True)
+        read_until(shows, "counting cancelled in")
+        code = process.wait(PATIENCE_S)
+
+    assert code == 1
+    assert rows(root / ".pinstripe/ledger.db", "SELECT state, reason FROM runs") == [("cancelled", "cancelled")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import resource
@@ -148,7 +149,8 @@ def _take_signals() -> None:
 
 
 def _end_group(group: int) -> NoReturn:
-    os.killpg(group, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        os.killpg(group, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)  # the job may have moved to another group
     raise AssertionError
 

@@ -122,12 +122,7 @@ class ChildControl(RunControl):
         if said is None or said == self._told:
             return
         self._told = said
-        done, total = said
-        try:
-            message = Progress(int(done), None if total is None else int(total))
-            self._line.send(message)
-        except (TypeError, ValueError, ArithmeticError):
-            return  # no numbers, or larger ones than the ledger keeps
+        self._line.send(Progress(*said))
 
 
 class BotInParent:
@@ -219,7 +214,7 @@ class LogRelay:
         self._line = line
 
     def write(self, lines: str) -> int:
-        for line in lines.splitlines():
+        for line in filter(None, lines.split("\n")):  # and at no other end of a line, which JSON may hold
             if not self._line.send(Logged(msgspec.json.decode(line))):
                 os.write(2, line.encode() + b"\n")
         return len(lines)

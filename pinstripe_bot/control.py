@@ -13,6 +13,24 @@ from pinstripe_bot.errors import RunCancelled
 from pinstripe_bot.occurrence import Reason, Run
 from pinstripe_bot.output import RunOutput
 
+MOST = 2**63 - 1
+"""The largest number that a column of the ledger holds."""
+
+
+def read_progress(done: Any, total: Any) -> tuple[int, int | None] | None:
+    """What a job says of its progress as plain numbers, or None where it says no numbers.
+
+    Asked on the job's own thread: its objects may run code of its own here.
+    """
+    try:
+        return (_whole(done), None if total is None else _whole(total))
+    except Exception:  # noqa: BLE001 - a wall: their objects
+        return None
+
+
+def _whole(number: Any) -> int:
+    return max(-MOST, min(int(number), MOST))
+
 
 class RunControl:
     """What the outside may tell a run, and the run the outside; written and read by several threads.

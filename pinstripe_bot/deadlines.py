@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -27,7 +28,8 @@ class Deadlines:
         self.on_deaf: Callable[[RunControl], None] = lambda _control: None
         self._clock = clock
         self._changed = threading.Condition()
-        self._heap: list[tuple[float, int, RunControl]] = []
+        # (when, order, run, whether its time is up then, and not the time to tidy up). Weak: a run that has ended goes.
+        self._heap: list[tuple[float, int, weakref.ref[RunControl], bool]] = []
         self._order = itertools.count()
         self._kill_after_s: dict[RunControl, float] = {}  # of those that run
         self._thread: threading.Thread | None = None
@@ -37,7 +39,7 @@ class Deadlines:
         """A run begins that may take `timeout`, and to tidy up after that `kill_after`."""
         self._kill_after_s[control] = kill_after.total_seconds()
         if timeout is not None:
-            self._expect(control, timeout.total_seconds())
+            self._expect(control, timeout.total_seconds(), is_timeout=True)
 
     def end(self, control: RunControl) -> None:
         """The run's code has ended."""
@@ -48,11 +50,12 @@ class Deadlines:
         control.cancel(reason)
         kill_after_s = self._kill_after_s.get(control)
         if kill_after_s is not None:
-            self._expect(control, kill_after_s)
+            self._expect(control, kill_after_s, is_timeout=False)
 
-    def _expect(self, control: RunControl, seconds: float) -> None:
+    def _expect(self, control: RunControl, seconds: float, *, is_timeout: bool) -> None:
         with self._changed:
-            heapq.heappush(self._heap, (self._clock.monotonic() + seconds, next(self._order), control))
+            at_s = self._clock.monotonic() + seconds
+            heapq.heappush(self._heap, (at_s, next(self._order), weakref.ref(control), is_timeout))
             if self._thread is None and not self._is_closed:
                 self._thread = threading.Thread(target=self._loop, name="pinstripe-deadlines", daemon=True)
                 self._thread.start()
@@ -60,19 +63,20 @@ class Deadlines:
 
     def look(self) -> None:
         """Act on every deadline that is past."""
-        for control in self._past():
-            if control not in self._kill_after_s or control.has_ended:
+        for control, is_timeout in self._past():
+            if control is None or control not in self._kill_after_s or control.has_ended:
                 continue
-            if control.reason is None:
-                self.cancel(control, Reason.TIMEOUT)
-            else:
+            if not is_timeout:
                 self.on_deaf(control)
+            elif control.reason is None:
+                self.cancel(control, Reason.TIMEOUT)
 
-    def _past(self) -> list[RunControl]:
+    def _past(self) -> list[tuple[RunControl | None, bool]]:
         past = []
         with self._changed:
             while self._heap and self._heap[0][0] <= self._clock.monotonic():
-                past.append(heapq.heappop(self._heap)[2])
+                _, _, control, is_timeout = heapq.heappop(self._heap)
+                past.append((control(), is_timeout))
         return past
 
     def close(self) -> None:

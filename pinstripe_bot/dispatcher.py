@@ -223,7 +223,7 @@ class Dispatcher:
         """Perform a run and hand its outcome over; true if another thread has taken this one's place meanwhile."""
         try:
             ended, _, control = self._runner.run(run, self._bot)
-        except Exception as error:  # a wall: a worker that ends takes a place with it
+        except BaseException as error:  # a wall: a worker that ends takes a place with it
             log.exception("worker_failed")
             told = RunError(type(error).__name__, str(error), "", "")
             ended = replace(run, state=RunState.FAILED, error=told, finished_at=self._clock.now())

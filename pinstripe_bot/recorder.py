@@ -22,9 +22,6 @@ RETRY_S = 1.0
 BEATS_IN_A_LEASE = 6
 GATHER_S = 0.02
 GROUP = 500
-MOST = 2**63 - 1
-"""The largest number that a column holds."""
-
 Said = tuple[int, int, int | None, int | None, str | None]
 """What a running run says: (run, attempt, done, total, its output so far or None for no news)."""
 
@@ -199,28 +196,13 @@ class Recorder:
 
     def _news_of(self, control: RunControl) -> tuple[tuple[object, ...], Said] | None:
         """What a running run says that the ledger does not know: (a sign of it, the words)."""
-        run, output = control.run, control.output
+        run, output, counts = control.run, control.output, control.progress
         if run is None:
             return None
-        counts, size = _counts(control.progress), 0 if output is None else output.size
+        size = 0 if output is None else output.size
         before = self._told.get(run.id, (run.attempt, None, 0))
         if (run.attempt, counts, size) == before:
             return None
         done, total = counts or (None, None)
         text = None if output is None or size == before[-1] else output.text()
         return (run.attempt, counts, size), (run.id, run.attempt, done, total, text)
-
-
-def _counts(progress: tuple[Any, Any] | None) -> tuple[int, int | None] | None:
-    """What a job said of its progress, as the ledger's columns take it; None for nothing, or for no numbers."""
-    if progress is None:
-        return None
-    done, total = progress
-    try:
-        return (_whole(done), None if total is None else _whole(total))
-    except Exception:  # noqa: BLE001 - a wall: their objects
-        return None
-
-
-def _whole(number: Any) -> int:
-    return max(-MOST, min(int(number), MOST))

@@ -47,6 +47,10 @@ LAST_WORDS_S = 1.0
 log = structlog.get_logger("pinstripe")
 
 
+MOST_READS = 16
+"""How often the pipe of a run that has ended is read: more than it holds, and whoever outlives it may go on writing."""
+
+
 class Supervision:
     """From the request for a child to its end, for one thread; `wait` does it all.
 
@@ -260,8 +264,9 @@ class Supervision:
         """What the child had said before it was gone; what outlives it outside its group is not waited for."""
         while not self._is_silent and self._has_more():
             self._is_silent = not self._hear_child()
-        while self._hear_output(0):
-            continue
+        for _ in range(MOST_READS):
+            if not self._hear_output(0):
+                return
 
     def _has_more(self) -> bool:
         with selectors.PollSelector() as selector:  # it needs no descriptor: there may be none left

@@ -13,7 +13,7 @@ import structlog
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.config import Config
-from pinstripe_bot.control import RunControl
+from pinstripe_bot.control import RunControl, read_progress
 from pinstripe_bot.database import Database
 from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
 from pinstripe_bot.job import BackgroundJob
@@ -152,8 +152,8 @@ class Workspace:
         self.control.check()
 
     def progress(self, done: int, total: int | None = None) -> None:
-        """Say how far the run is; shown in the terminal and kept in the ledger."""
-        self.control.progress = (done, total)
+        """Say how far the run is; shown in the terminal and kept in the ledger. What is no number is not heard."""
+        self.control.progress = read_progress(done, total) or self.control.progress
 
     def run_background_job(self, name: str, /, **params: Any) -> Run:
         """Run another job now, on this thread, in a workspace of its own, and return its finished Run.

@@ -50,6 +50,7 @@ JOBS = {
     "logs": job("workspace.logger.warning('stock_low', left=3, path=object)\nlogging.error('plain')", head=HEAD),
     "warns": job("warnings.warn('careful')", head=HEAD),
     "progresses": job("workspace.progress(1, 4); workspace.progress(3, 4)", head=HEAD),
+    "logs_odd_lines": job("workspace.logger.info('one\\u2028line\\x85only')", head=HEAD),
     "shows_odd_progress": job("workspace.progress('half', object())\nreturn 1", head=HEAD),
     "leaves": job("return subprocess.Popen(['sleep', '60']).pid", head=HEAD),
     "calls": job("run = workspace.run_background_job('adds', a=1, b=2)\nreturn [run.state, run.result]", head=HEAD),
@@ -137,6 +138,13 @@ def test_what_a_job_logs_is_logged_by_the_bot_with_the_keys_of_the_run(shop: Iso
     assert (structured["job"], structured["run_id"], structured["left"]) == ("logs", 7, 3)
     assert structured["path"] == "<class 'object'>"
     assert (plain["job"], plain["logger"]) == ("logs", "root")
+
+
+def test_a_line_that_holds_other_ends_of_lines_is_logged_whole(shop: Isolated) -> None:
+    with Ears() as ears:
+        shop.perform("logs_odd_lines")
+
+    assert ears.wait_for("one\u2028line\x85only")["job"] == "logs-odd-lines"
 
 
 def test_a_warning_is_output(shop: Isolated) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from datetime import timedelta
 
 from pinstripe_bot.clock import SystemClock
@@ -104,4 +106,34 @@ def test_the_thread_sees_to_it_by_itself() -> None:
     deadlines.begin(control, timedelta(milliseconds=5), timedelta(milliseconds=5))
 
     assert told.wait(PATIENCE_S)
+    deadlines.close()
+
+
+def test_who_is_cancelled_shortly_before_its_time_is_up_may_tidy_up_all_the_same(clock: TravelClock) -> None:
+    deadlines, control = Deadlines(clock), RunControl()
+    heard = given_up(deadlines)
+    deadlines.begin(control, MINUTE, MINUTE)
+    clock.travel(seconds=59)
+    deadlines.cancel(control, Reason.CANCELLED)
+    clock.travel(seconds=30)
+
+    deadlines.look()
+    before = list(heard)
+    clock.travel(seconds=30)
+    deadlines.look()
+
+    assert (before, heard) == ([], [control])
+    deadlines.close()
+
+
+def test_a_run_that_has_ended_is_forgotten_before_its_time_is_up(clock: TravelClock) -> None:
+    deadlines, control = Deadlines(clock), RunControl()
+    deadlines.begin(control, MINUTE, MINUTE)
+    kept = weakref.ref(control)
+
+    deadlines.end(control)
+    del control
+    gc.collect()
+
+    assert kept() is None
     deadlines.close()

@@ -7,7 +7,7 @@ from bots import PATIENCE_S, Ears, claim_only, job, locked, rows, states
 from msgspec.structs import replace
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.control import RunControl
+from pinstripe_bot.control import RunControl, read_progress
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.recorder import Recorder
 from pinstripe_bot.testing import TravelClock
@@ -125,7 +125,7 @@ def test_the_heartbeat_says_when(recording: Recording, bot: Bot, clock: TravelCl
 def test_progress_is_written_as_far_as_it_is_a_number(
     recording: Recording, bot: Bot, said: tuple[object, object], kept: tuple[object, object]
 ) -> None:
-    recording.control.progress = said  # type: ignore[assignment]
+    recording.control.progress = read_progress(*said)
 
     recording.recorder.start()
     recording.recorder.close(PATIENCE_S)

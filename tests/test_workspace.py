@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -147,6 +148,21 @@ def test_an_error_of_ours_is_not_taken_for_a_missing_service(load_project, open_
 
 def test_progress_is_kept_for_whoever_asks(workspace):
     workspace.progress(3, 10)
+
+    assert workspace.control.progress == (3, 10)
+
+
+class Exiting:
+    def __int__(self):
+        sys.exit("asked for a number")
+
+
+def test_progress_is_read_on_the_thread_of_the_job(workspace):
+    workspace.progress(3, 10)
+
+    workspace.progress("half", object())
+    with pytest.raises(SystemExit):
+        workspace.progress(Exiting(), 10)
 
     assert workspace.control.progress == (3, 10)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 from pinstripe_bot.clock import Clock
@@ -38,9 +39,15 @@ class Readiness:
         reasons = []
         held = self._dispatcher.running.held_since(self._clock.now() - HELD_AFTER)
         if len(held) >= self._dispatcher.workers:
-            reasons.append(f"all workers are held for more than a minute, by {', '.join(held)}")
+            reasons.append(f"all workers are held for more than a minute, by {_counted(held)}")
         lingering = self._dispatcher.running.lingering
         if lingering.is_full:
-            jobs = ", ".join(lingering.jobs)
+            jobs = _counted(lingering.jobs)
             reasons.append(f"{len(lingering)} runs do not end although their time is over, and no more can: {jobs}")
         return reasons
+
+
+def _counted(jobs: list[str]) -> str:
+    """Each name once: "hang (3 runs), sweep"."""
+    runs = Counter(jobs)
+    return ", ".join(f"{job} ({count} runs)" if count > 1 else job for job, count in runs.items())

@@ -98,6 +98,26 @@ def test_workers_that_are_all_held_for_long_make_a_bot_not_ready(make_bot: MakeB
     assert held == ["all workers are held for more than a minute, by sweep"]
 
 
+def test_a_job_that_holds_several_workers_is_named_once(make_bot: MakeBot, clock: TravelClock) -> None:
+    overlapping = job(WAITING, "'* * * * *', overlap='allow'")
+    bot = make_bot({"workers": 3}, hang=overlapping, sweep=job(WAITING))
+    readiness = readiness_of(bot, clock)
+    begun = names_in(bot, "hang")["begun"]
+    for _ in range(2):
+        clock.travel(minutes=1)
+        bot.tick()
+        assert begun.wait(PATIENCE_S)
+        begun.clear()
+    assert names_in(bot, "sweep")["begun"].wait(PATIENCE_S)
+
+    clock.travel(HELD_AFTER)
+    held = readiness._of_workers()
+
+    for name in ("hang", "sweep"):
+        names_in(bot, name)["go"].set()
+    assert held == ["all workers are held for more than a minute, by hang (2 runs), sweep"]
+
+
 def test_a_free_worker_keeps_a_bot_ready(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot({"workers": 2}, sweep=job(WAITING))
     readiness = readiness_of(bot, clock)

@@ -22,6 +22,7 @@ from pinstripe_bot.output import RunOutput, capture, current_output
 from pinstripe_bot.project import Project
 from pinstripe_bot.runner import ENDS
 from pinstripe_bot.services import ProcessServices
+from pinstripe_bot.sizes import format_size
 from pinstripe_bot.supervision import Supervision
 from pinstripe_bot.workspace import Caller, Workspace
 
@@ -203,9 +204,9 @@ def _exit_text(code: int) -> str:
 
 
 def _with_limit(error: RunError, max_memory: int | None) -> RunError:
-    """Name the limit where it may be the cause."""
+    """Name the limit where it may be the cause: a library in C that gets no memory ends as one with a wrong pointer."""
     is_likely = error.type == "MemoryError" or (error.type == "ProcessDied" and "was ended by" in error.message)
     if max_memory is None or not is_likely:
         return error
-    limit = f"max_memory is {max_memory / 2**20:g} MiB"
+    limit = f"max_memory is {format_size(max_memory)}"
     return replace(error, message=f"{error.message}; {limit}" if error.message else f"not enough memory: {limit}")

@@ -30,6 +30,12 @@ def parse_size(value: object) -> int:
     return int(size)
 
 
+def format_size(size: int) -> str:
+    """Bytes as an author writes them, in the largest unit that tells them in full: "300MB", "512MiB"."""
+    unit = max((unit for unit, factor in _UNITS.items() if unit and size % factor == 0), key=_UNITS.__getitem__)
+    return f"{size // _UNITS[unit]}{unit}"
+
+
 def _read(value: object) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value if value == value else None  # only NaN differs from itself

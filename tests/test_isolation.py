@@ -162,7 +162,7 @@ def test_a_run_that_takes_more_than_its_limit_fails_and_names_it(shop: Isolated)
 
     assert run.error is not None
     assert (run.state, run.error.type) == ("failed", "MemoryError")
-    assert run.error.message == "not enough memory: max_memory is 100 MiB"
+    assert run.error.message == "not enough memory: max_memory is 100MiB"
 
 
 @pytest.mark.parametrize("name", ["deaf", "holds_the_lock"])

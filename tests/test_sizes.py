@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pinstripe_bot.errors import InvalidJob
-from pinstripe_bot.sizes import parse_size
+from pinstripe_bot.sizes import format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,8 @@ def test_what_is_no_size_is_refused_with_an_example(written: object) -> None:
 def test_a_size_that_no_process_could_keep_to_is_refused(written: object) -> None:
     with pytest.raises(InvalidJob, match="write one from 1MB to 1000TB"):
         parse_size(written)
+
+
+@pytest.mark.parametrize("written", ["300MB", "100MiB", "1500MB", "2GiB", "1TB", "1000001B"])
+def test_a_size_is_told_as_people_write_it(written: str) -> None:
+    assert format_size(parse_size(written)) == written

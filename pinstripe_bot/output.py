@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -84,12 +85,26 @@ def capture(output: RunOutput) -> Iterator[None]:
 
     Prints are captured inside `print_capture`, logged ones after `configure_logs`.
     """
+    _forget_told_warnings()
     token = current_output.set(output)
     try:
         yield
     finally:
         _say(output, output.take_unfinished())
         current_output.reset(token)
+
+
+class _NoWarning(Warning):
+    """What nobody warns of."""
+
+
+def _forget_told_warnings() -> None:
+    """Let Python, which tells a warning once per place and process, tell it to this run as well.
+
+    Any call for another filter makes it forget what it has told; this filter, there once and behind all others, is
+    for no warning that anybody gives. `warnings.catch_warnings` would forget as well, but is not safe in threads.
+    """
+    warnings.simplefilter("default", _NoWarning, append=True)
 
 
 @contextmanager

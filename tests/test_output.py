@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import warnings
 
 import pytest
 from structlog.testing import capture_logs
@@ -250,3 +251,24 @@ def test_two_threads_of_one_run_do_not_mix_their_lines() -> None:
         asyncio.run(run())
 
     assert sorted(output.text().split()) == ["aaaaaa"] * 200 + ["bbbbbb"] * 200
+
+
+# Warnings
+
+
+def test_each_run_is_told_of_a_warning_once(recwarn: pytest.WarningsRecorder) -> None:
+    for _ in range(2):
+        with capture(RunOutput()):
+            for _ in range(3):
+                warnings.warn("this is old", UserWarning, stacklevel=1)
+
+    assert len(recwarn) == 2
+
+
+def test_a_warning_that_the_author_ignores_stays_unheard(recwarn: pytest.WarningsRecorder) -> None:
+    warnings.simplefilter("ignore")
+
+    with capture(RunOutput()):
+        warnings.warn("this is old", UserWarning, stacklevel=1)
+
+    assert len(recwarn) == 0

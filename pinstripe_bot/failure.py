@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from traceback import FrameSummary
 from types import FrameType, TracebackType
 
+from pinstripe_bot.logs import PRIVATE_MODULE
 from pinstripe_bot.occurrence import RunError
 
 _OURS = Path(__file__).parent
-_PRIVATE_MODULE = re.compile(r"\b_pinstripe_[0-9a-f]{12}\.")
-"""Under what the loader imports a project's files; nothing that an author has to read."""
 _NOT_THE_AUTHORS = (_OURS, Path(os.__file__).parent)
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _ON_THE_WAY = (_OURS, Path(asyncio.__file__).parent)
@@ -30,7 +28,7 @@ def describe_error(error: BaseException, root: Path) -> RunError:
         type=type(error).__name__,
         message=str(told),
         place=_place(trace, root),
-        traceback=_PRIVATE_MODULE.sub("", "".join(told.format()).rstrip("\n")),
+        traceback=PRIVATE_MODULE.sub("", "".join(told.format()).rstrip("\n")),
     )
 
 
@@ -41,7 +39,7 @@ def describe_stack(frame: FrameType | None, root: Path) -> tuple[str, str]:
     if first is None:
         first = _first(frames, lambda each: not _is_below(Path(each.filename), *_NOT_THE_AUTHORS))
     told = frames[first or 0 :]
-    return _place_in(told, root), _PRIVATE_MODULE.sub("", "".join(traceback.format_list(told)).rstrip("\n"))
+    return _place_in(told, root), PRIVATE_MODULE.sub("", "".join(traceback.format_list(told)).rstrip("\n"))
 
 
 def _first(frames: list[FrameSummary], is_it: Callable[[FrameSummary], bool]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from structlog.typing import EventDict, Processor
 
 from pinstripe_bot.log_lines import console_line, json_line, plain_line
 from pinstripe_bot.output import current_output, real_stream
+
+PRIVATE_MODULE: Final = re.compile(r"\b_pinstripe_[0-9a-f]{12}\.")
+"""Under what the loader imports a project's files; nothing that an author has to read."""
 
 _EXTRA: Final = structlog.stdlib.ExtraAdder()
 _NOT_EXTRA: Final = ("_record", "message", "asctime", "color_message")
@@ -154,7 +158,7 @@ class _RecordHandler(logging.Handler):
         event: Any = _EXTRA(cast(Any, None), "", {"_record": record})
         for key in _NOT_EXTRA:
             event.pop(key, None)
-        event |= {"event": record.getMessage(), "logger": record.name}
+        event |= {"event": record.getMessage(), "logger": PRIVATE_MODULE.sub("", record.name)}
         if record.exc_info:
             event["exc_info"] = record.exc_info
         if record.stack_info:

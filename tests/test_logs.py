@@ -128,6 +128,14 @@ def test_records_of_the_standard_library_look_the_same(stream: io.StringIO) -> N
     )
 
 
+def test_the_logger_of_a_job_has_the_name_that_its_author_knows(stream: io.StringIO) -> None:
+    configure_logs(stream=stream)
+
+    logging.getLogger("_pinstripe_0123456789ab.background_jobs.printer").warning("sold")
+
+    assert lines(stream)[0]["logger"] == "background_jobs.printer"
+
+
 @pytest.mark.parametrize(("number", "level"), [(10, "debug"), (25, "info"), (35, "warning"), (99, "critical")])
 def test_a_level_between_the_usual_ones_is_the_lower_one(stream: io.StringIO, number: int, level: str) -> None:
     configure_logs(level="debug", stream=stream)

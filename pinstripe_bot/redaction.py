@@ -10,7 +10,15 @@ REDACTED = "redacted"
 
 _SECRET_WORDS = frozenset({"password", "passwd", "passphrase", "token", "secret", "key", "credential"})
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_URL_PASSWORD = re.compile(r"(//[^:@/?#\s]*:)(?:[^?#\s]*@|[^\s]*@)")
+_HARMLESS = frozenset(
+    {"host", "port", "user", "dbname", "options", "sslmode", "application_name", "connect_timeout", "mode", "uri"}
+)
+"""The keys of a database URL's query whose values may be shown."""
+
+_URL_PASSWORD = re.compile(r"(//[^:@/?#\s]*:)(?:[^?#\s]*@|[^\s]*@)")  # its colon may have been forgotten
+_URL_QUERY = re.compile(r"((?<!http:)(?<!https:)//[^?#\s]*\?)([^#\s]*)")  # of the web, errors have to tell pages
+_NO_URL = re.compile(r"^.*(?=@)|(?<=\?).*$", re.DOTALL)
+_PAIR = re.compile(r"([^&=]+)=([^&]+)")
 _ASSIGNMENT = re.compile(r"""\b([\w-]+)=('[^']*'|"[^"]*"|[^&\s#;,]+)""")
 
 
@@ -38,7 +46,17 @@ def redact_text(text: str) -> str:
 
     Rather too much than too little: a password that holds an unescaped @ or / disappears whole.
     """
-    return _ASSIGNMENT.sub(_redact_assignment, _URL_PASSWORD.sub(r"\1***@", text))
+    without_passwords = _URL_PASSWORD.sub(r"\1***@", text)
+    return _ASSIGNMENT.sub(_redact_assignment, _URL_QUERY.sub(_redact_query, without_passwords))
+
+
+def _redact_query(match: re.Match[str]) -> str:
+    return match[1] + _PAIR.sub(lambda pair: pair[0] if pair[1] in _HARMLESS else f"{pair[1]}=***", match[2])
+
+
+def redact_no_url(text: str) -> str:
+    """What was written for a URL and is none, without whatever may be a password."""
+    return _NO_URL.sub("***", text)
 
 
 def _redact_assignment(match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.options import did_you_mean
-from pinstripe_bot.redaction import redact
+from pinstripe_bot.redaction import redact, redact_no_url
 
 Shape = type[msgspec.Struct]
 S = TypeVar("S", bound=msgspec.Struct)
@@ -156,7 +156,9 @@ def _read(declared: Any, meta: msgspec.Meta, value: Any) -> Any:
 
 
 def _refusal(key: str, written: Any, wanted: str | None) -> str:
-    shown = msgspec.json.encode(redact(key, _plain(written)), enc_hook=str).decode()
+    value = redact(key, _plain(written))
+    value = redact_no_url(value) if key.endswith("url") and isinstance(value, str) else value
+    shown = msgspec.json.encode(value, enc_hook=str).decode()
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return f"{_place(written)}: {key} = {shown} is not accepted: write {wanted}"
 

@@ -241,6 +241,23 @@ def test_a_wrong_value_is_named_with_its_line_and_what_is_wanted(tmp_path: Path)
     assert said == 'pinstripe.toml, line 3: workers = "many" is not accepted: write a whole number from 1 to 1000'
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("postgresql//u:SECRET@host/db", "***@host/db"),
+        ("u:SECRET@host/db", "***@host/db"),
+        ("postgresql:host/db?passwrd=SECRET", "postgresql:host/db?***"),
+        ("shop.db", "shop.db"),
+    ],
+)
+@pytest.mark.parametrize("section", ["ledger", "database"])
+def test_what_is_no_url_is_refused_without_its_password(tmp_path: Path, section: str, written: str, shown: str) -> None:
+    said = problems(tmp_path, f"[{section}]\nurl = '{written}'")
+
+    assert f'{section}.url = "{shown}" is not accepted' in said
+    assert "SECRET" not in said
+
+
 def test_a_duration_beyond_its_limits_is_named_with_them(tmp_path: Path) -> None:
     said = problems(tmp_path, '# ours\nretention = "59m"', PINSTRIPE_LEDGER__LEASE="0")
 

@@ -26,12 +26,13 @@ def test_a_word_that_only_contains_one_is_not(key: str) -> None:
         ("postgresql://user:p/w@host/db", "postgresql://user:***@host/db"),
         ("postgresql://user:p@w@host/db", "postgresql://user:***@host/db"),
         ("postgresql://user:p?w@host/db", "postgresql://user:***@host/db"),
-        ("postgresql://user:p#w@host/db?a=b", "postgresql://user:***@host/db?a=b"),
+        ("postgresql://user:p#w@host/db?port=1", "postgresql://user:***@host/db?port=1"),
         (
             "postgresql://host/db?user=u&password=pw&sslmode=require",
             "postgresql://host/db?user=u&password=***&sslmode=require",
         ),
         ("host=h password='p w' dbname=d", "host=h password=*** dbname=d"),
+        ("GET https://shop/orders?page=3&token=pw", "GET https://shop/orders?page=3&token=***"),
         ("http://127.0.0.1:3000/path", "http://127.0.0.1:3000/path"),
         ("postgresql//user:pw@host/db", "postgresql//user:***@host/db"),
         ("sqlite:///shop.db", "sqlite:///shop.db"),
@@ -54,3 +55,14 @@ def test_secrets_are_replaced_at_any_depth() -> None:
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_secret_that_is_not_set_is_shown_as_such(value: object) -> None:
     assert redact("password", value) == value
+
+
+def test_a_url_without_its_colon_hides_its_password_too() -> None:
+    assert redact_text("postgresql//user:pw@host/db") == "postgresql//user:***@host/db"
+    assert redact_text("//user:pw@host/db") == "//user:***@host/db"
+
+
+def test_of_the_query_of_a_url_only_harmless_values_are_shown() -> None:
+    shown = redact_text("postgresql://host/db?passwrd=pw&sslmode=require&application_name=shop and more=1")
+
+    assert shown == "postgresql://host/db?passwrd=***&sslmode=require&application_name=shop and more=1"

@@ -35,8 +35,8 @@ def drain(
     dispatcher.stop_starting()
     running = dispatcher.running.runs
     jobs = sorted({run.job for run in running})
-    say("bot_stopping", running=len(running), jobs=jobs, shutdown_timeout_s=timeout.total_seconds())
     deadline_s = clock.monotonic() + timeout.total_seconds()
+    say("bot_stopping", running=len(running), jobs=jobs, shutdown_timeout_s=timeout.total_seconds())
     while not dispatcher.wait_until_idle(LOOK_S):
         if is_cut_short() or clock.monotonic() >= deadline_s:
             _cut_off(dispatcher, clock)

@@ -18,7 +18,7 @@ from pinstripe_bot.retries import Retries
 MOST = 500
 """How many runs wait in this process at most before more are taken: what is left, other bots may take."""
 
-LOST_EVERY_S = 5.0
+SEARCH_EVERY_S = 5.0
 
 log = structlog.get_logger("pinstripe")
 
@@ -57,14 +57,16 @@ class Intake:
         self._take()
 
     def look(self) -> None:
-        """One turn: wishes to cancel, dead bots, lost runs of ours now and then, runs that nobody has."""
+        """One turn: wishes to cancel, dead bots, lost runs of ours, runs that nobody has."""
         self.pass_wishes_on()
-        if self._ledger.has_dead_bots(self._clock.now()):
-            self.bury()
         now_s = self._clock.monotonic()
-        if now_s >= self._next_search_s:
+        is_thorough = now_s >= self._next_search_s
+        # Leases get more time: of machines that were asleep, one that wakes first must not bury the others.
+        if (is_thorough or self._ledger.store.is_one_machine) and self._ledger.has_dead_bots(self._clock.now()):
+            self.bury()
+        if is_thorough:
             self._find_lost()
-            self._next_search_s = now_s + LOST_EVERY_S  # only now: what failed is tried again at the next look
+            self._next_search_s = now_s + SEARCH_EVERY_S  # only now: what failed is tried again at the next look
         self._take()
 
     def pass_wishes_on(self) -> None:

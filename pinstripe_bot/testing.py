@@ -14,12 +14,15 @@ class TravelClock:
         self._monotonic_s = 0.0
         self._is_woken = False
         self._moved = threading.Condition()
+        self._seen = threading.local()  # what each thread has read last: nobody sleeps through what came after it
 
     def now(self) -> datetime:
         return self._now
 
     def monotonic(self) -> float:
-        return self._monotonic_s
+        with self._moved:
+            self._seen.monotonic_s = self._monotonic_s
+            return self._monotonic_s
 
     def travel(self, duration: timedelta = timedelta(0), **units: float) -> None:
         """Let time pass: `travel(minutes=5)`."""
@@ -42,7 +45,8 @@ class TravelClock:
 
     def sleep_to_next_second(self) -> None:
         with self._moved:
-            wakes_s = self._monotonic_s + 1 - self._now.microsecond / 1_000_000
+            seen_s: float = getattr(self._seen, "monotonic_s", self._monotonic_s)
+            wakes_s = seen_s + 1 - self._now.microsecond / 1_000_000
             self._moved.wait_for(lambda: self._is_woken or self._monotonic_s > wakes_s - 1e-6)
             self._is_woken = False
 

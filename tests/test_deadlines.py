@@ -17,6 +17,13 @@ SECOND = timedelta(seconds=1)
 PATIENCE_S = 10.0
 
 
+def quiet(clock: TravelClock) -> Deadlines:
+    """Deadlines without a thread of their own: only the test looks at them."""
+    deadlines = Deadlines(clock)
+    deadlines.close()
+    return deadlines
+
+
 def given_up(deadlines: Deadlines) -> list[RunControl]:
     """Whom these deadlines give up from now on."""
     heard: list[RunControl] = []
@@ -25,29 +32,27 @@ def given_up(deadlines: Deadlines) -> list[RunControl]:
 
 
 def test_a_run_is_told_to_end_when_its_time_is_up(clock: TravelClock) -> None:
-    deadlines, control = Deadlines(clock), RunControl()
+    deadlines, control = quiet(clock), RunControl()
     deadlines.begin(control, MINUTE, SECOND)
     clock.travel(minutes=1)
 
     deadlines.look()
 
     assert control.reason is Reason.TIMEOUT
-    deadlines.close()
 
 
 def test_before_its_time_is_up_a_run_is_left_alone(clock: TravelClock) -> None:
-    deadlines, control = Deadlines(clock), RunControl()
+    deadlines, control = quiet(clock), RunControl()
     deadlines.begin(control, MINUTE, SECOND)
     clock.travel(seconds=59)
 
     deadlines.look()
 
     assert not control.is_cancelled
-    deadlines.close()
 
 
 def test_a_run_that_goes_on_is_given_up(clock: TravelClock) -> None:
-    deadlines, control = Deadlines(clock), RunControl()
+    deadlines, control = quiet(clock), RunControl()
     heard = given_up(deadlines)
     deadlines.begin(control, MINUTE, SECOND)
     clock.travel(minutes=1)
@@ -57,11 +62,10 @@ def test_a_run_that_goes_on_is_given_up(clock: TravelClock) -> None:
     deadlines.look()
 
     assert heard == [control]
-    deadlines.close()
 
 
 def test_a_run_that_has_ended_meanwhile_is_left_alone(clock: TravelClock) -> None:
-    deadlines, control = Deadlines(clock), RunControl()
+    deadlines, control = quiet(clock), RunControl()
     heard = given_up(deadlines)
     deadlines.begin(control, MINUTE, SECOND)
     clock.travel(minutes=1)
@@ -72,11 +76,10 @@ def test_a_run_that_has_ended_meanwhile_is_left_alone(clock: TravelClock) -> Non
     deadlines.look()
 
     assert heard == []
-    deadlines.close()
 
 
 def test_a_run_that_a_person_cancels_is_given_up_as_well(clock: TravelClock) -> None:
-    deadlines, control = Deadlines(clock), RunControl()
+    deadlines, control = quiet(clock), RunControl()
     heard = given_up(deadlines)
     deadlines.begin(control, None, SECOND)
     deadlines.cancel(control, Reason.CANCELLED)
@@ -85,7 +88,6 @@ def test_a_run_that_a_person_cancels_is_given_up_as_well(clock: TravelClock) -> 
     deadlines.look()
 
     assert (heard, control.reason) == ([control], Reason.CANCELLED)
-    deadlines.close()
 
 
 def test_runs_without_a_time_out_cost_no_thread(clock: TravelClock) -> None:
@@ -110,7 +112,7 @@ def test_the_thread_sees_to_it_by_itself() -> None:
 
 
 def test_who_is_cancelled_shortly_before_its_time_is_up_may_tidy_up_all_the_same(clock: TravelClock) -> None:
-    deadlines, control = Deadlines(clock), RunControl()
+    deadlines, control = quiet(clock), RunControl()
     heard = given_up(deadlines)
     deadlines.begin(control, MINUTE, MINUTE)
     clock.travel(seconds=59)
@@ -123,11 +125,10 @@ def test_who_is_cancelled_shortly_before_its_time_is_up_may_tidy_up_all_the_same
     deadlines.look()
 
     assert (before, heard) == ([], [control])
-    deadlines.close()
 
 
 def test_a_run_that_has_ended_is_forgotten_before_its_time_is_up(clock: TravelClock) -> None:
-    deadlines, control = Deadlines(clock), RunControl()
+    deadlines, control = quiet(clock), RunControl()
     deadlines.begin(control, MINUTE, MINUTE)
     kept = weakref.ref(control)
 
@@ -136,4 +137,3 @@ def test_a_run_that_has_ended_is_forgotten_before_its_time_is_up(clock: TravelCl
     gc.collect()
 
     assert kept() is None
-    deadlines.close()

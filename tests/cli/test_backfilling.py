@@ -54,7 +54,7 @@ def test_a_backfill_may_be_waited_for(shop: Path, pinstripe: Pinstripe) -> None:
         result = pinstripe("backfill", "cleanup", *NIGHTS, "--wait", at=shop)
 
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.splitlines()[-1] == "3 succeeded"
+    assert "3 succeeded" in result.stdout.splitlines()
 
 
 def test_a_backfill_in_json(shop: Path, pinstripe: Pinstripe) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.logs import configure_logs
 from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.output import print_capture
+from pinstripe_bot.spans import show_duration
 
 EXIT_FAILED = 1
 EXIT_OVERLAP = 6
@@ -64,7 +66,7 @@ def run_background_job(
         )
     finally:
         bot.stop()
-    click.echo(_sentence(run))
+    click.echo(ended_sentence(run))
     sys.exit(exit_code)
 
 
@@ -120,11 +122,14 @@ def _read_params(written: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _sentence(run: Run) -> str:
+def ended_sentence(run: Run) -> str:
+    """How a run ended and how long it took: "report succeeded in 12 ms", "report timed out after 30.0 s"."""
     if run.state is RunState.SKIPPED:
         return f"{run.job} skipped: the same job with the same parameters is queued or running (--force runs it)"
-    milliseconds = 0 if run.duration is None else round(run.duration.total_seconds() * 1000)
-    return f"{run.job} {str(run.state).replace('_', ' ')} in {milliseconds} ms{_because(run.error)}"
+    word = str(run.state).replace("_", " ")
+    words = f"was {word}" if run.state in (RunState.CANCELLED, RunState.INTERRUPTED) else word
+    took = show_duration(run.duration or timedelta(0))
+    return f"{run.job} {words} {'in' if run.state is RunState.SUCCEEDED else 'after'} {took}{_because(run.error)}"
 
 
 def _because(error: RunError | None) -> str:

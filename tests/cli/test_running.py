@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from click.testing import Result
 from conftest import WriteProject
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.cli.running import ended_sentence
+from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.project import Project
 
 from .conftest import BROKEN, Pinstripe
@@ -216,4 +220,21 @@ def test_a_job_that_times_out_exits_with_1(shop: Path, pinstripe: Pinstripe, wri
     result = pinstripe("run-background-job", "too-slow", at=shop)
 
     assert result.exit_code == 1
-    assert result.stdout.startswith("too-slow timed out in ")
+    assert re.match(r"too-slow timed out after \d+ ms", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (RunState.SUCCEEDED, "report succeeded in 30.0 s"),
+        (RunState.TIMED_OUT, "report timed out after 30.0 s"),
+        (RunState.CANCELLED, "report was cancelled after 30.0 s"),
+        (RunState.INTERRUPTED, "report was interrupted after 30.0 s"),
+    ],
+)
+def test_an_end_is_told_in_the_words_of_the_other_commands(state: RunState, sentence: str) -> None:
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    facts: dict[str, Any] = {"due_at": at, "claimed_at": at, "started_at": at, "params": {}}
+    run = Run(id=1, job="report", schedule="manual", state=state, finished_at=at + timedelta(seconds=30), **facts)
+
+    assert ended_sentence(run) == sentence

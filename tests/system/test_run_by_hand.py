@@ -78,7 +78,7 @@ def test_a_signal_cancels_the_run(root: Path) -> None:
     with in_terminal(root, "counting", "--param", "seconds=60") as (process, shows):
         read_until(shows, "run_printed")
         process.send_signal(signal.SIGINT)
-        seen = read_until(shows, "counting interrupted in")
+        seen = read_until(shows, "counting was interrupted after")
         code = process.wait(PATIENCE_S)
 
     assert code == 130
@@ -91,7 +91,7 @@ def test_a_person_cancels_the_run_from_another_process(root: Path) -> None:
         read_until(shows, "run_printed")
         asked = [sys.executable, "-m", "pinstripe_bot", "cancel", "1", "--no-wait"]
         subprocess.run(asked, cwd=root, check=True, timeout=PATIENCE_S, capture_output=True)
-        read_until(shows, "counting cancelled in")
+        read_until(shows, "counting was cancelled after")
         code = process.wait(PATIENCE_S)
 
     assert code == 1

@@ -177,7 +177,6 @@ def _commands(record: RunRecord) -> list[tuple[str, str]]:
 def record_as_json(record: RunRecord) -> dict[str, Any]:
     """The run as in every command's JSON, and all the rest."""
     run = record.run
-    traceback = None if run.error is None else redact_text(run.error.traceback)
     return run_as_json(run) | {
         "params": redact("", run.params),
         "available_at": record.available_at,
@@ -188,7 +187,7 @@ def record_as_json(record: RunRecord) -> dict[str, Any]:
         "cancelled_by": record.cancelled_by,
         "bot": bot_as_json(record.bot),
         "result": redact("", run.result),
-        "traceback": traceback,
+        "traceback": _traceback_as_json(run.error),
         "output": run.output,
         "attempts": [_attempt_as_json(attempt) for attempt in record.attempts],
     }
@@ -203,6 +202,11 @@ def _attempt_as_json(attempt: AttemptRecord) -> dict[str, Any]:
         "finished_at": attempt.finished_at,
         "duration_ms": milliseconds(attempt.duration),
         "error": error_as_json(attempt.error),
+        "traceback": _traceback_as_json(attempt.error),
         "output": attempt.output,
         "bot": bot_as_json(attempt.bot),
     }
+
+
+def _traceback_as_json(error: RunError | None) -> str | None:
+    return None if error is None else redact_text(error.traceback)

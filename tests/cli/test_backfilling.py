@@ -57,6 +57,18 @@ def test_a_backfill_may_be_waited_for(shop: Path, pinstripe: Pinstripe) -> None:
     assert "3 succeeded" in result.stdout.splitlines()
 
 
+@pytest.mark.parametrize("has_been_added", [False, True])
+def test_waiting_without_a_bot_says_so_and_fails(shop: Path, pinstripe: Pinstripe, has_been_added: bool) -> None:
+    if has_been_added:
+        pinstripe("backfill", "cleanup", *NIGHTS, at=shop)
+
+    result = pinstripe("backfill", "cleanup", *NIGHTS, "--wait", at=shop)
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "no bot is running: `pinstripe start-bot` runs what waits"
+    assert result.stdout.splitlines()[-1] == "3 queued"
+
+
 def test_a_backfill_in_json(shop: Path, pinstripe: Pinstripe) -> None:
     result = pinstripe("backfill", "cleanup", *NIGHTS, "--spacing", "1m", "--json", at=shop)
 

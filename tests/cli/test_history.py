@@ -171,6 +171,7 @@ def test_the_attempts_of_a_run_are_shown(write_project: WriteProject, pinstripe:
     assert "ValueError: out of paper" in page
     assert (told["state"], told["attempt"]) == ("queued", 2)
     assert [(one["attempt"], one["state"], one["output"]) for one in told["attempts"]] == [(1, "failed", "trying\n")]
+    assert told["attempts"][0]["traceback"].startswith("Traceback (most recent call last):")
 
 
 # logs

@@ -9,6 +9,7 @@ import click
 
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.progress import ProgressBar
+from pinstripe_bot.cli.shown import count_of
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import LedgerError
@@ -65,7 +66,8 @@ def _as_json(moved: Moved, *, dry_run: bool) -> dict[str, Any]:
 
 
 def _tell(moved: Moved, *, dry_run: bool) -> None:
-    rows = f"{sum(moved.rows.values()):,} rows ({moved.rows['occurrences']:,} occurrences, {moved.rows['runs']:,} runs)"
+    kinds = ", ".join(count_of(moved.rows[f"{kind}s"], kind) for kind in ("occurrence", "run"))
+    rows = f"{count_of(sum(moved.rows.values()), 'row')} ({kinds})"
     verb, compared = ("Would move", "") if dry_run else ("Moved", ", and compared them")
     click.echo(f"{verb} {rows} from {moved.source} to {moved.target}{compared}.")
     if moved.renamed_to is not None:

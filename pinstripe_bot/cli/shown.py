@@ -131,5 +131,5 @@ def show_size(size: int) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """A number of things: "1 run", "3 runs"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """A number of things: "1 run", "3,000 runs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

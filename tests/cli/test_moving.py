@@ -31,7 +31,7 @@ def test_a_ledger_moves_and_what_to_set_is_said(used: Path, pinstripe: Pinstripe
     assert result.exit_code == 0, result.output
     first, *others = result.stdout.splitlines()
     assert first == (
-        f"Moved 3 rows (1 occurrences, 1 runs) from {used / LEDGER} to {used / 'elsewhere.db'}, and compared them."
+        f"Moved 3 rows (1 occurrence, 1 run) from {used / LEDGER} to {used / 'elsewhere.db'}, and compared them."
     )
     assert others == ["Now set in pinstripe.toml:", "", "[ledger]", f'url = "sqlite:///{used / "elsewhere.db"}"']
     assert rows(used / "elsewhere.db", "SELECT job, state FROM runs") == [("cleanup", "succeeded")]

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import click
 
 from pinstripe_bot.cli.desk import Desk, open_desk
+from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.progress import ProgressBar
@@ -99,7 +100,8 @@ def _read_span(project: Project, name: str, schedule: str, start: str, end: str,
         raise InvalidParams(f"--to {end!r} lies before --from {start!r}: exchange them")
     if end_at > now:
         raise InvalidParams(f"--to {end!r} is still to come, and will run by itself: write --to now")
-    declared = schedules_of(job, schedule)
+    meant = schedules_named(job.schedules, schedule)
+    declared = schedules_of(job, meant[0].name if len(meant) == 1 else schedule)
     span = Span(tuple(declared), int(start_at.timestamp()), int(end_at.timestamp()))
     if span.count > MOST:
         raise InvalidParams(f"{job.name} is due {span.count} times in this span: take at most {MOST} at once")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pinstripe_bot.asked import Asked, read_asked
-from pinstripe_bot.cli.history import find_job
+from pinstripe_bot.cli.history import find_job, schedules_named
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Page
 from pinstripe_bot.cli.shown import count_of, passed_as_json, run_as_json
@@ -76,7 +76,7 @@ def explain(invocation: Invocation, name: str, at: str, schedule: str | None, as
 
 def _schedules(project: Project, job: str, name: str | None) -> list[Schedule]:
     declared = list(project.jobs[job].schedules) if job in project.jobs else []
-    found = [one for one in declared if name in (None, one.name, one.cron.expression)]
+    found = declared if name is None else schedules_named(declared, name)
     if name is not None and not found:
         known = [one.name for one in declared]
         raise InvalidSchedule(f"the job {job!r} has no schedule {name!r}: {did_you_mean(name, known)}")

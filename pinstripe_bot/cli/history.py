@@ -11,6 +11,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from pinstripe_bot import cron
 from pinstripe_bot.cli.following import Follower
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
@@ -28,6 +29,7 @@ from pinstripe_bot.occurrence import Decision, Run, RunState
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.project import Project
 from pinstripe_bot.records import PassedRecord, RunRecord
+from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_duration
 from pinstripe_bot.zones import Zone, zone
 
@@ -90,6 +92,18 @@ def find_job(project: Project, history: History | None, name: str) -> str:
     if known not in project.jobs and history is not None and history.knows(known):
         return known
     return project.job(name).name
+
+
+def schedules_named(declared: Sequence[Schedule], written: str) -> list[Schedule]:
+    """The schedules of a job that are meant by a name or, in whatever form, by an expression."""
+    named = [one for one in declared if one.name == written]
+    if named:
+        return named
+    try:
+        normalized = cron.parse(written).normalized
+    except InvalidSchedule:  # a name that is none
+        return []
+    return [one for one in declared if one.cron.normalized == normalized]
 
 
 def _read_state(written: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
-from pinstripe_bot.asked import read_asked
+from pinstripe_bot.asked import Asked, read_asked
 from pinstripe_bot.cli.desk import Desk, has_ledger, open_desk
+from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.shown import show_at
@@ -86,11 +88,21 @@ def _since_now(written: str, now: datetime) -> datetime | None:
 def _to_come(written: str, timezone: str, now: datetime) -> datetime:
     """As `read_instant`; of a bare time or weekday, which means the last one there, the next one."""
     days = _days_between(written.lower().split())
-    asked = read_asked(written, zone=zone(timezone), now=now)
+    asked = _asked(written, timezone, now)
     if days and asked.at and asked.at[0] <= now:
         day = asked.at[0].astimezone(asked.zone.tzinfo).date() + timedelta(days=days)
         written = f"{day} {written.split()[-1]}"
     return _whole_second(read_instant(written, timezone, now=now))
+
+
+def _asked(written: str, timezone: str, now: datetime) -> Asked:
+    try:
+        return read_asked(written, zone=zone(timezone), now=now)
+    except InvalidParams as error:
+        if written.strip()[:4].isdigit():  # of a date it says more
+            raise
+        forms = '"2h", "tomorrow 9:00", "monday 9:00" or 2026-12-01T09:00'
+        raise InvalidParams(f"--until {written!r} is not an instant to come: write it as {forms}") from error
 
 
 def _days_between(words: list[str]) -> int:
@@ -197,6 +209,8 @@ def skip(invocation: Invocation, name: str, count: int, schedule: str, reason: s
     """
     project = invocation.load_project()
     job, taken = project.job(name).name, list[tuple[datetime, str]]()
+    meant = schedules_named(project.job(job).schedules, schedule)
+    schedule = meant[0].name if len(meant) == 1 else schedule
     schedules_of(project.job(job), schedule)
     if count or has_ledger(project):
         with open_desk(project) as desk:
@@ -205,14 +219,15 @@ def skip(invocation: Invocation, name: str, count: int, schedule: str, reason: s
         due = [{"due_at": instant, "schedule": name} for instant, name in taken]
         print_json({"job": job, "schedule": schedule or None, "count": count, "due": due})
     else:
-        click.echo("\n".join(_skip_lines(job, count, taken, zone(project.config.timezone))))
+        click.echo("\n".join(_skip_lines(job, schedule, count, taken, zone(project.config.timezone))))
 
 
-def _skip_lines(job: str, count: int, taken: Instants, shown_zone: Zone) -> list[str]:
+def _skip_lines(job: str, schedule: str, count: int, taken: Instants, shown_zone: Zone) -> list[str]:
     if not taken:
         those = "1 due instant is" if count == 1 else f"{count} due instants are"
         waits = f"{job} is paused: {those} skipped once it is resumed"
         return [waits if count else f"no due instant of {job} is skipped"]
     shown = [f"  {show_at(instant, shown_zone)}  {name}" for instant, name in taken[:MOST_SHOWN]]
     more = [f"  and {len(taken) - MOST_SHOWN} more"] if len(taken) > MOST_SHOWN else []
-    return [f"{job} will not run at:", *shown, *more, f"`pinstripe skip {job} --count 0` takes it back"]
+    which = f" --schedule {shlex.quote(schedule)}" if schedule else ""
+    return [f"{job} will not run at:", *shown, *more, f"`pinstripe skip {job}{which} --count 0` takes it back"]

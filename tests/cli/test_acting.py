@@ -226,6 +226,11 @@ def test_an_end_that_is_none_is_refused(written: str) -> None:
         read_until(written, "Europe/Berlin", NOW)
 
 
+def test_an_end_that_is_none_names_ends_to_come() -> None:
+    with pytest.raises(InvalidParams, match='is not an instant to come: write it as "2h", "tomorrow 9:00"'):
+        read_until("nonsense", "Europe/Berlin", NOW)
+
+
 # Resume
 
 
@@ -329,7 +334,8 @@ def test_the_instants_that_will_be_skipped_are_listed(shop: Path, pinstripe: Pin
     result = pinstripe("skip", "cleanup", "--schedule", "night", "--count", "2", at=shop)
 
     first, *instants, last = result.stdout.splitlines()
-    assert (first, last) == ("cleanup will not run at:", "`pinstripe skip cleanup --count 0` takes it back")
+    back = "`pinstripe skip cleanup --schedule night --count 0` takes it back"
+    assert (first, last) == ("cleanup will not run at:", back)
     assert len(instants) == 2
     assert all("02:30:00" in line and line.endswith("night") for line in instants)
 
@@ -339,6 +345,14 @@ def test_a_long_list_of_instants_is_cut(shop: Path, pinstripe: Pinstripe) -> Non
 
     assert len(result.stdout.splitlines()) == 1 + 10 + 1 + 1
     assert re.search(r"^  and 1[56] more$", result.stdout, re.M)  # one may just have come due
+
+
+@pytest.mark.parametrize("written", ["*/5 * * * *", " */5  * * * * ", "30 2 * * *", "night"])
+def test_the_schedule_of_a_skip_may_be_its_expression(shop: Path, pinstripe: Pinstripe, written: str) -> None:
+    skipped = answer(pinstripe, "skip", "cleanup", "--schedule", written, at=shop)
+
+    name = "*/5 * * * *" if "/5" in written else "night"
+    assert (skipped["schedule"], skipped["due"][0]["schedule"]) == (name, name)
 
 
 def test_a_skip_is_taken_back(shop: Path, ledger: Path, pinstripe: Pinstripe) -> None:

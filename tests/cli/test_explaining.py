@@ -167,6 +167,18 @@ def test_one_schedule_may_be_asked_for(write_project: WriteProject, pinstripe: P
     assert unknown.stderr == "pinstripe: the job 'many' has no schedule 'hours': did you mean 'hour'?\n"
 
 
+@pytest.mark.parametrize("written", ["0 0 * * *", "@daily", " 0 0  * * * "])
+def test_a_schedule_may_be_asked_for_by_its_expression(
+    write_project: WriteProject, pinstripe: Pinstripe, written: str
+) -> None:
+    file = job("return 1", "'@daily', name='day'", "'@hourly', name='hour'")
+    root = write_project({"pinstripe.toml": "", "lib/background_jobs/many.py": file})
+
+    (answer,) = asked(pinstripe, "explain", "many", "--at", "12:00", "--schedule", written, at=root)
+
+    assert answer["schedule"] == "day"
+
+
 def test_a_run_by_hand_at_that_time_is_told_besides(shop: Path, pinstripe: Pinstripe) -> None:
     with bot_of(shop, ago=timedelta(hours=1)) as (bot, clock):
         at = clock.now() + timedelta(minutes=1)

@@ -15,7 +15,7 @@ from pinstripe_bot.asked import Asked, read_asked
 from pinstripe_bot.cli.history import find_job, schedules_named
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Page
-from pinstripe_bot.cli.shown import count_of, passed_as_json, run_as_json
+from pinstripe_bot.cli.shown import broken_line, count_of, passed_as_json, run_as_json
 from pinstripe_bot.cli.tables import escape_line, print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
@@ -68,6 +68,11 @@ def explain(invocation: Invocation, name: str, at: str, schedule: str | None, as
         job = find_job(project, history, name)
         schedules = _schedules(project, job, schedule)
         answers = list(_answers(project, history, job, schedules, at, now, only=schedule is not None))
+    broken = broken_line(project, job)
+    if broken:
+        click.echo(
+            f"the job {job!r} cannot be loaded, so only the ledger is asked: {broken} (`pinstripe check`)", err=True
+        )
     if as_json:
         print_json([_as_json(answer, now) for answer in answers])
     else:

@@ -202,8 +202,7 @@ def show(invocation: Invocation, run: str, as_json: bool) -> None:
     if as_json:
         print_json(record_as_json(record))
     else:
-        job = project.jobs.get(record.run.job)
-        draw_run(Page(), record, job, zone(project.config.timezone), now, has_bot=has_bot)
+        draw_run(Page(), record, project, now, has_bot=has_bot)
 
 
 def find_run(history: History | None, written: str, now: datetime) -> RunRecord:

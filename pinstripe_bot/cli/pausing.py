@@ -53,7 +53,7 @@ def pause(
     else:
         ends = f"`pinstripe resume {job or '--all'}` ends it"
         click.echo(f"{_subject(job)} paused {_until(begun, desk.zone)}; {ends}, running by hand goes on working")
-        if job and not any(one.enabled for one in project.job(job).schedules):
+        if job in project.jobs and not any(one.enabled for one in project.jobs[job].schedules):
             click.echo(f"{job} has no schedule that comes due, so the pause does nothing")
 
 
@@ -61,7 +61,12 @@ def _job(project: Project, name: str | None, is_all: bool) -> str:
     """The name of the job that is meant, '' for every job. Raises UnknownJob."""
     if (name is None) is not is_all:
         raise click.UsageError("name one job, or say --all")
-    return EVERY_JOB if name is None else project.job(name).name
+    return EVERY_JOB if name is None else _known(project, name)
+
+
+def _known(project: Project, name: str) -> str:
+    """The name of a job of the project, also of one that cannot be loaded. Raises UnknownJob."""
+    return dasherize(name) if dasherize(name) in project.broken_jobs else project.job(name).name
 
 
 def read_until(written: str, timezone: str, now: datetime) -> datetime:
@@ -164,7 +169,7 @@ def _resume(project: Project, job: str) -> tuple[str, Resume, list[str]]:
     with open_desk(project) as desk:
         now = desk.clock.now()
         if job and not desk.acts.is_paused(job, now):  # a job that is no more may still have a pause
-            job = project.job(job).name
+            job = _known(project, job)
         ended = desk.acts.resume(job, now)
         return job, ended, [] if job else _paused_by_themselves(desk, now)
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from pinstripe_bot.cli.pages import STYLES, Cell, Page, state_cell
 from pinstripe_bot.cli.shown import (
     bot_as_json,
+    broken_line,
     error_as_json,
     error_line,
     milliseconds,
@@ -21,29 +22,28 @@ from pinstripe_bot.cli.shown import (
 )
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.occurrence import MANUAL, Run, RunError, RunState
+from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import AttemptRecord, RunRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.spans import show_ago, show_duration
 from pinstripe_bot.story_words import GONE, RETRIABLE
-from pinstripe_bot.zones import Zone
+from pinstripe_bot.zones import Zone, zone
 
 LINES = 20
 """How many of the last lines of an output stand on the page."""
 
 
-def draw_run(
-    page: Page, record: RunRecord, job: JobDefinition | None, zone: Zone, now: datetime, *, has_bot: bool
-) -> None:
-    """The whole page; `job` is today's definition, None where the project has it no more."""
-    run = record.run
+def draw_run(page: Page, record: RunRecord, project: Project, now: datetime, *, has_bot: bool) -> None:
+    """The whole page."""
+    run, shown_zone = record.run, zone(project.config.timezone)
     page.title(f"Run {run.id} of {run.job}")
     page.say(_verdict(record, now, has_bot=has_bot), _style(run))
-    page.grid([(Text(name, "dim"), value) for name, value in _facts(record, job, zone, now) if value])
+    page.grid([(Text(name, "dim"), value) for name, value in _facts(record, project, shown_zone, now) if value])
     if record.attempts:
         page.title("Earlier attempts")
         for attempt in record.attempts:
-            _draw_attempt(page, attempt, zone)
+            _draw_attempt(page, attempt, shown_zone)
     if run.error is not None:
         page.title("Error")
         page.say(traceback_of(run.error), indent=2)
@@ -84,8 +84,8 @@ def _waiting(record: RunRecord, now: datetime, *, has_bot: bool) -> str:
     return f"It waits for {'the earlier runs of its work' if record.is_in_turn else 'a worker'}."
 
 
-def _facts(record: RunRecord, job: JobDefinition | None, zone: Zone, now: datetime) -> list[tuple[str, Cell]]:
-    run = record.run
+def _facts(record: RunRecord, project: Project, zone: Zone, now: datetime) -> list[tuple[str, Cell]]:
+    run, job = record.run, project.jobs.get(record.run.job)
     asked_to_end = f"by {record.cancelled_by or 'somebody'}, {_clock(record.cancel_requested_at, run, zone)}"
     return [
         ("due", f"{show_at(run.due_at, zone)}, {show_ago(run.due_at, now)}"),
@@ -100,8 +100,16 @@ def _facts(record: RunRecord, job: JobDefinition | None, zone: Zone, now: dateti
         ("attempt", _attempt(run, job)),
         ("progress", _progress(record)),
         ("result", "" if run.result is None else show_json(redact("", run.result))),
-        ("job", "no longer in the project" if job is None else str(job.place)),
+        ("job", _home(project, run.job)),
     ]
+
+
+def _home(project: Project, job: str) -> str:
+    """Where the job is today, and why it cannot be loaded."""
+    if job in project.jobs:
+        return str(project.jobs[job].place)
+    broken = broken_line(project, job)
+    return f"its file cannot be loaded (`pinstripe check`): {broken}" if broken else "no longer in the project"
 
 
 def _clock(instant: datetime | None, run: Run, zone: Zone) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pinstripe_bot.cli.tables import escape_line
 from pinstripe_bot.occurrence import Run, RunError
+from pinstripe_bot.project import Project
 from pinstripe_bot.records import BotRecord, PassedRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.zones import Zone
@@ -118,6 +119,12 @@ def bot_as_json(bot: BotRecord | None) -> dict[str, Any] | None:
         "stopped_at": bot.stopped_at,
         "stats": bot.stats,
     }
+
+
+def broken_line(project: Project, job: str) -> str:
+    """Why a job cannot be loaded, with its place, on one line; empty where its file is sound or gone."""
+    found = next((str(problem) for problem in project.problems if problem.job == job), "")
+    return escape_line(found.splitlines()[0]) if found else ""
 
 
 def show_size(size: int) -> str:

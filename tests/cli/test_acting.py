@@ -21,7 +21,7 @@ from pinstripe_bot.cli.pausing import read_until
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.project import Project
 
-from .conftest import Pinstripe
+from .conftest import BROKEN, Pinstripe
 from .looking import running_bot
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -316,6 +316,16 @@ def set_back(ledger: Path, by: timedelta) -> None:
     connection.execute("UPDATE pauses SET paused_at = paused_at - ?", (microseconds,))
     connection.commit()
     connection.close()
+
+
+def test_a_job_that_cannot_be_loaded_is_paused_and_resumed(shop: Path, pinstripe: Pinstripe) -> None:
+    (shop / "lib/background_jobs/failing.py").write_text(BROKEN)
+
+    paused, resumed, again = (pinstripe(each, "failing", at=shop) for each in ("pause", "resume", "resume"))
+
+    assert paused.stdout.startswith("failing is paused until somebody resumes it")
+    assert resumed.stdout == "failing is resumed and comes due from now on\n"
+    assert again.stdout == "failing is not paused\n"
 
 
 def test_a_job_that_the_project_has_no_more_can_be_resumed(shop: Path, pinstripe: Pinstripe) -> None:

@@ -15,7 +15,7 @@ from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
 
-from .conftest import Pinstripe
+from .conftest import BROKEN, Pinstripe
 from .looking import FILES, asked, bot_of, tick
 
 
@@ -188,6 +188,21 @@ def test_a_run_by_hand_at_that_time_is_told_besides(shop: Path, pinstripe: Pinst
 
     assert [answer["is_due"] for answer in answers] == [False, None]
     assert answers[1]["instants"][0]["sentences"][0].startswith("It ran by hand as run 1, which succeeded")
+
+
+def test_a_job_that_cannot_be_loaded_is_told_from_the_ledger_with_the_error(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(hours=1)) as (bot, clock):
+        tick(bot, clock, minutes=5)
+        at = clock.now()
+    (shop / "lib/background_jobs/sweep.py").write_text(BROKEN)
+
+    result = pinstripe("explain", "sweep", "--at", iso(at), at=shop)
+
+    told = (
+        "the job 'sweep' cannot be loaded, so only the ledger is asked: lib/background_jobs/sweep.py:1: ImportError: "
+    )
+    assert result.stderr.startswith(told)
+    assert "It ran as run 2, which succeeded" in result.stdout
 
 
 def test_a_job_that_is_no_more_is_told_from_the_ledger_alone(shop: Path, pinstripe: Pinstripe) -> None:

@@ -15,7 +15,7 @@ from pinstripe_bot.cli.following import Follower, unseen
 from pinstripe_bot.occurrence import RunError, RunState
 from pinstripe_bot.testing import TravelClock
 
-from .conftest import Pinstripe
+from .conftest import BROKEN, Pinstripe
 from .looking import FILES, asked, bot_of, tick
 
 
@@ -172,6 +172,15 @@ def test_the_attempts_of_a_run_are_shown(write_project: WriteProject, pinstripe:
     assert (told["state"], told["attempt"]) == ("queued", 2)
     assert [(one["attempt"], one["state"], one["output"]) for one in told["attempts"]] == [(1, "failed", "trying\n")]
     assert told["attempts"][0]["traceback"].startswith("Traceback (most recent call last):")
+
+
+def test_the_run_of_a_job_that_cannot_be_loaded_says_why(shop: Path, pinstripe: Pinstripe) -> None:
+    (shop / "lib/background_jobs/sweep.py").write_text(BROKEN)
+
+    page = " ".join(pinstripe("show", "2", at=shop).stdout.split())
+
+    assert "its file cannot be loaded (`pinstripe check`): lib/background_jobs/sweep.py:1: ImportError: " in page
+    assert "no longer in the project" not in page
 
 
 # logs

@@ -48,7 +48,7 @@ class Stories:
 
     def tell(self, schedule: Schedule, due_at: datetime) -> Story:
         """The story of one due instant of a schedule of the project."""
-        story = self._tell(schedule.job, schedule.name, due_at, schedule)
+        story = replace(self._tell(schedule.job, schedule.name, due_at, schedule), declared=schedule)
         return story if story.runs else replace(story, runs=self._backfilled(schedule, due_at))
 
     def _backfilled(self, schedule: Schedule, due_at: datetime) -> tuple[RunRecord, ...]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.records import Act, MarkRecord, PassedRecord, RunRecord
+from pinstripe_bot.schedule import Schedule
 
 
 class Standing(StrEnum):
@@ -55,6 +56,7 @@ class Story:
     has_bot: bool = False
     is_queue: bool = False  # of runs that would overlap, one waits
     retention: timedelta = timedelta(days=30)
+    declared: Schedule | None = None  # as the project has it today
 
 
 def standing_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 
 from pinstripe_bot.durations import format_duration
@@ -9,6 +10,7 @@ from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import Act, AttemptRecord, RunRecord
 from pinstripe_bot.redaction import redact_text
+from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_ago, show_duration
 from pinstripe_bot.story import Gap, Standing, Story
 from pinstripe_bot.zones import Zone
@@ -25,33 +27,60 @@ def story_sentences(story: Story, zone: Zone, now: datetime) -> list[str]:
     return _Words(story, zone, now).all()
 
 
-def story_commands(story: Story) -> list[str]:
-    """What to type next."""
-    at = f"{story.due_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+def story_commands(story: Story, *, has_job: bool = True) -> list[str]:
+    """What to type next; `has_job` says whether the project can run the job today."""
     if story.runs:
-        return [command for record in story.runs for command in _run_commands(record.run)]
+        has_bot = story.has_bot
+        return [each for record in story.runs for each in _run_commands(record, has_job=has_job, has_bot=has_bot)]
     if story.standing is Standing.TO_COME:
         return [f"pinstripe resume {story.job}"] if story.act else [f"pinstripe next {story.job}"]
-    if story.standing is Standing.UNDECIDED and not story.has_bot:
-        return ["pinstripe start-server"]
-    if story.standing in (Standing.UNPLANNED, Standing.EDITED):
+    if story.standing in (Standing.UNPLANNED, Standing.EDITED) or (
+        story.standing is Standing.UNDECIDED and not story.has_bot
+    ):
         return ["pinstripe start-server"]
     if story.standing in (Standing.DISABLED, Standing.REMOVED):
         return [f"pinstripe runs {story.job} --all"]
-    commands = [f"pinstripe run-background-job {story.job} --at {at}"]
-    if story.other is not None:
-        commands.insert(0, f"pinstripe show {story.other.id}")
-    if story.passed is not None and story.passed.occurrence.count > 1:
-        last_at = f"{story.passed.last_due_at:%Y-%m-%dT%H:%M:%SZ}"
-        first_at = f"{story.passed.occurrence.due_at:%Y-%m-%dT%H:%M:%SZ}"
-        commands.append(f"pinstripe backfill {story.job} --from {first_at} --to {last_at} --dry-run")
-    return commands
+    other = [] if story.other is None else [f"pinstripe show {story.other.id}"]
+    return other + (_again_commands(story) if has_job else [f"pinstripe runs {story.job} --all"])
 
 
-def _run_commands(run: Run) -> list[str]:
+def _again_commands(story: Story) -> list[str]:
+    """How the job runs for an instant that had no run, and for the whole stretch."""
+    passed = story.passed
+    if passed is not None and passed.occurrence.reason is Reason.SAME_INSTANT and story.other is not None:
+        return []  # its work has run
+    again = [run_command(story.job, story.declared, story.due_at)]
+    if passed is None or passed.occurrence.count == 1 or story.declared is None:
+        return again
+    return [*again, f"{_backfill(story.declared, passed.occurrence.due_at, passed.last_due_at)} --dry-run"]
+
+
+def run_command(job: str, declared: Schedule | None, due_at: datetime) -> str:
+    """What to type so that a job runs for a due instant of a schedule, None where the project has it no more.
+
+    A run by hand takes the parameters of the job: those of a schedule come with a backfill alone.
+    """
+    if declared is not None and declared.params and declared.enabled:
+        return _backfill(declared, due_at, due_at)
+    return f"pinstripe run-background-job {job} --at {_iso(due_at)}"
+
+
+def _backfill(schedule: Schedule, first_at: datetime, last_at: datetime) -> str:
+    which = f"{schedule.job} --schedule {shlex.quote(schedule.name)}"
+    return f"pinstripe backfill {which} --from {_iso(first_at)} --to {_iso(last_at)}"
+
+
+def _iso(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _run_commands(record: RunRecord, *, has_job: bool, has_bot: bool) -> list[str]:
+    run = record.run
+    if record.lost_its_bot:
+        return [f"pinstripe show {run.id}", *([] if has_bot else ["pinstripe start-server"])]
     if run.state.is_open:
         return [f"pinstripe logs {run.id} --follow", f"pinstripe cancel {run.id}"]
-    retry = [f"pinstripe retry {run.id}"] if run.state in RETRIABLE else []
+    retry = [f"pinstripe retry {run.id}"] if has_job and run.state in RETRIABLE else []
     return [f"pinstripe show {run.id}", f"pinstripe logs {run.id}", *retry]
 
 

@@ -74,9 +74,10 @@ def explain(invocation: Invocation, name: str, at: str, schedule: str | None, as
             f"the job {job!r} cannot be loaded, so only the ledger is asked: {broken} (`pinstripe check`)", err=True
         )
     if as_json:
-        print_json([_as_json(answer, now) for answer in answers])
+        print_json([_as_json(answer, now, has_job=job in project.jobs) for answer in answers])
     else:
-        _draw(Page(), answers, has_ledger=history is not None, now=now)
+        commands = _commands(answers, has_ledger=history is not None, has_job=job in project.jobs)
+        _draw(Page(), answers, commands, has_ledger=history is not None, now=now)
 
 
 def _schedules(project: Project, job: str, name: str | None) -> list[Schedule]:
@@ -136,7 +137,7 @@ def _title(schedule: Schedule) -> str:
     return f"{schedule.job}, schedule {schedule.name}"
 
 
-def _draw(page: Page, answers: Sequence[Answer], *, has_ledger: bool, now: datetime) -> None:
+def _draw(page: Page, answers: Sequence[Answer], commands: Sequence[str], *, has_ledger: bool, now: datetime) -> None:
     for answer in answers:
         page.title(answer.heading)
         if answer.explanation is not None:
@@ -147,7 +148,6 @@ def _draw(page: Page, answers: Sequence[Answer], *, has_ledger: bool, now: datet
         page.say("The ledger has nothing of this job at that time.")
     if not has_ledger:
         page.say("There is no ledger yet, so nothing has run: `pinstripe start-server` starts the bot.", "yellow")
-    commands = list(dict.fromkeys(command for answer in answers for command in _commands(answer, has_ledger)))
     if commands:
         page.title("What to type next")
         for command in commands[:MOST_COMMANDS]:
@@ -196,15 +196,22 @@ def _kind(story: Story) -> str:
     return str(story.passed.occurrence.decision if story.passed else story.standing).replace("_", " ")
 
 
-def _commands(answer: Answer, has_ledger: bool) -> list[str]:
+def _commands(answers: Sequence[Answer], *, has_ledger: bool, has_job: bool) -> list[str]:
+    """What to type next, each once."""
+    each = (_commands_of(answer, has_ledger=has_ledger, has_job=has_job) for answer in answers)
+    return list(dict.fromkeys(command for commands in each for command in commands))
+
+
+def _commands_of(answer: Answer, *, has_ledger: bool, has_job: bool) -> list[str]:
     if not has_ledger:
         return ["pinstripe start-server"]
     if answer.explanation is not None and not answer.stories:
         return [f"pinstripe next {answer.explanation.schedule.job}"]
-    return [command for group in _alike(answer.stories)[:MOST_SHOWN] for command in story_commands(group[0])]
+    firsts = [group[0] for group in _alike(answer.stories)[:MOST_SHOWN]]
+    return [command for story in firsts for command in story_commands(story, has_job=has_job)]
 
 
-def _as_json(answer: Answer, now: datetime) -> dict[str, Any]:
+def _as_json(answer: Answer, now: datetime, *, has_job: bool) -> dict[str, Any]:
     it = answer.explanation
     schedule = None if it is None else it.schedule
     return {
@@ -217,11 +224,11 @@ def _as_json(answer: Answer, now: datetime) -> dict[str, Any]:
         "rule": None if it is None else it.rule,
         "nearest": [] if it is None else it.nearest,
         "sentences": [] if it is None else sentences(it),
-        "instants": [_story_as_json(story, answer.zone, now) for story in answer.stories],
+        "instants": [_story_as_json(story, answer.zone, now, has_job=has_job) for story in answer.stories],
     }
 
 
-def _story_as_json(story: Story, zone: Zone, now: datetime) -> dict[str, Any]:
+def _story_as_json(story: Story, zone: Zone, now: datetime, *, has_job: bool) -> dict[str, Any]:
     return {
         "due_at": story.due_at,
         "schedule": story.schedule,
@@ -232,5 +239,5 @@ def _story_as_json(story: Story, zone: Zone, now: datetime) -> dict[str, Any]:
         "who": None if story.act is None else story.act.who,
         "why": None if story.act is None else story.act.why,
         "sentences": story_sentences(story, zone, now),
-        "commands": story_commands(story),
+        "commands": story_commands(story, has_job=has_job),
     }

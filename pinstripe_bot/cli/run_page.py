@@ -51,7 +51,7 @@ def draw_run(page: Page, record: RunRecord, project: Project, now: datetime, *, 
         page.title("Output")
         _draw_output(page, run.output, f"pinstripe logs {run.id}")
     page.title("What to type next")
-    page.grid([(command, Text(what, "dim")) for command, what in _commands(record)])
+    page.grid([(command, Text(what, "dim")) for command, what in _commands(record, project, has_bot=has_bot)])
 
 
 def _style(run: Run) -> str:
@@ -172,14 +172,18 @@ def traceback_of(error: RunError) -> str:
     return redact_text(error.traceback.rstrip() or f"{error_line(error)}{place}")
 
 
-def _commands(record: RunRecord) -> list[tuple[str, str]]:
+def _commands(record: RunRecord, project: Project, *, has_bot: bool) -> list[tuple[str, str]]:
     run = record.run
+    others = (f"pinstripe runs {run.job}", "the other runs of the job")
+    if record.lost_its_bot:
+        return [*([] if has_bot else [("pinstripe start-server", "a bot, which records its end")]), others]
     if run.state.is_open:
         follow = (f"pinstripe logs {run.id} --follow", "what it prints, as it comes")
         return [follow, (f"pinstripe cancel {run.id}", "end it")]
-    again = [(f"pinstripe retry {run.id}", "run it again")] if run.state in RETRIABLE else []
-    others = [(f"pinstripe logs {run.id}", "all that it printed")] if run.output else []
-    return [*again, *others, (f"pinstripe runs {run.job}", "the other runs of the job")]
+    is_retriable = run.state in RETRIABLE and run.job in project.jobs
+    again = [(f"pinstripe retry {run.id}", "run it again")] if is_retriable else []
+    logs = [(f"pinstripe logs {run.id}", "all that it printed")] if run.output else []
+    return [*again, *logs, others]
 
 
 def record_as_json(record: RunRecord) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _as_json(
     }
     told |= {name: [] for name in ("troubles", "passed", "paused", "skips", "running", "waiting", "bots")}
     if overview is not None:
-        told |= _overview_as_json(overview)
+        told |= _overview_as_json(project, overview)
     return told | {
         "next": [
             {
@@ -102,7 +102,7 @@ def _as_json(
     }
 
 
-def _overview_as_json(overview: Overview) -> dict[str, Any]:
+def _overview_as_json(project: Project, overview: Overview) -> dict[str, Any]:
     return {
         "since": overview.since,
         "troubles": [
@@ -113,7 +113,9 @@ def _overview_as_json(overview: Overview) -> dict[str, Any]:
                 "is_over": one.is_over,
                 "newest": run_as_json(one.newest),
                 "show": f"pinstripe show {one.newest.id}",
-                "retry": f"pinstripe retry {one.newest.id}" if one.kind != "late" else None,
+                "retry": f"pinstripe retry {one.newest.id}"
+                if one.kind != "late" and one.newest.job in project.jobs
+                else None,
             }
             for one in overview.troubles
         ],

@@ -18,7 +18,7 @@ from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import BotRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_ago, show_duration, show_span
-from pinstripe_bot.story_words import GONE
+from pinstripe_bot.story_words import GONE, run_command
 from pinstripe_bot.zones import Zone, zone
 
 MOST_BLOCKS = 20
@@ -60,7 +60,7 @@ def draw_overview(
     if overview is None:
         page.say("There is no ledger yet, so nothing has run: `pinstripe start-server` starts the bot.", "yellow")
     else:
-        _draw_trouble(page, overview, shown_zone, now)
+        _draw_trouble(page, project, overview, now)
         _draw_skipped(page, overview, now)
         _draw_paused(page, overview, shown_zone)
         _draw_open(page, overview, now)
@@ -81,7 +81,8 @@ def _draw_broken(page: Page, project: Project) -> None:
             page.say(str(problem), "red", indent=2)
 
 
-def _draw_trouble(page: Page, overview: Overview, shown_zone: Zone, now: datetime) -> None:
+def _draw_trouble(page: Page, project: Project, overview: Overview, now: datetime) -> None:
+    shown_zone = zone(project.config.timezone)
     if not overview.has_bot:
         seen = max((bot.last_seen_at for bot in overview.bots if bot.kind == "bot"), default=None)
         since = "" if seen is None else f" since {show_at(seen, shown_zone)}, {show_ago(seen, now)}"
@@ -90,8 +91,8 @@ def _draw_trouble(page: Page, overview: Overview, shown_zone: Zone, now: datetim
     if not overview.troubles and not missed:
         return
     page.title("In the last 24 hours")
-    blocks = [_trouble_lines(trouble, shown_zone, now) for trouble in overview.troubles]
-    blocks += [_missed_lines(group, now) for group in missed]
+    blocks = [_trouble_lines(trouble, project, shown_zone, now) for trouble in overview.troubles]
+    blocks += [_missed_lines(group, project, now) for group in missed]
     for block in blocks[:MOST_BLOCKS]:
         for number, line in enumerate(block):
             page.say(line, indent=4 if number else 2)
@@ -100,7 +101,7 @@ def _draw_trouble(page: Page, overview: Overview, shown_zone: Zone, now: datetim
         page.say(f"and {len(blocks) - MOST_BLOCKS} more: {command}", "dim", indent=2)
 
 
-def _trouble_lines(trouble: Trouble, shown_zone: Zone, now: datetime) -> Iterator[Text]:
+def _trouble_lines(trouble: Trouble, project: Project, shown_zone: Zone, now: datetime) -> Iterator[Text]:
     """What, how often and when; why; what to type."""
     run = trouble.newest
     often = "once," if trouble.count == 1 else f"{trouble.count} times, last"
@@ -117,7 +118,8 @@ def _trouble_lines(trouble: Trouble, shown_zone: Zone, now: datetime) -> Iterato
         return
     place = f" ({run.error.place})" if run.error and run.error.place else ""
     yield Text(error_line(run.error) + place if run.error else f"because {reason_in_words(run.reason)}")
-    yield Text(f"pinstripe show {run.id}    pinstripe retry {run.id}", "cyan")
+    retry = f"    pinstripe retry {run.id}" if run.job in project.jobs else ""
+    yield Text(f"pinstripe show {run.id}{retry}", "cyan")
 
 
 def _draw_rest(page: Page, count: int, command: str) -> None:
@@ -125,7 +127,7 @@ def _draw_rest(page: Page, count: int, command: str) -> None:
         page.say(f"and {count - MOST_LINES} more: {command}", "dim", indent=2)
 
 
-def _missed_lines(group: PassedGroup, now: datetime) -> Iterator[Text]:
+def _missed_lines(group: PassedGroup, project: Project, now: datetime) -> Iterator[Text]:
     """What, how often and why; what to type."""
     occurrence, last_at = group.newest.occurrence, group.newest.last_due_at
     often = "once," if group.count == 1 else f"{group.count} times, last"
@@ -134,7 +136,10 @@ def _missed_lines(group: PassedGroup, now: datetime) -> Iterator[Text]:
     yield Text.assemble(Text(occurrence.job, "bold"), Text(" missed", STYLES["missed"]), why, schedule)
     at = last_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     yield Text(f"pinstripe explain {occurrence.job} --at {at}", "cyan")
-    yield Text(f"pinstripe run-background-job {occurrence.job} --at {at}", "cyan")
+    if occurrence.job in project.jobs:
+        schedules = project.jobs[occurrence.job].schedules
+        declared = next((one for one in schedules if one.name == occurrence.schedule), None)
+        yield Text(run_command(occurrence.job, declared, last_at), "cyan")
 
 
 def _draw_skipped(page: Page, overview: Overview, now: datetime) -> None:

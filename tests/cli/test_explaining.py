@@ -63,7 +63,25 @@ def test_what_was_missed_names_the_newer_instant(shop: Path, pinstripe: Pinstrip
     assert instant["other_run"] == 2
     assert ", with 10 more from " in instant["sentences"][0]
     assert " because a newer instant took its place: that of " in instant["sentences"][0]
-    assert instant["commands"][0] == "pinstripe show 2"
+    first, last = iso(start + timedelta(minutes=5)), iso(start + timedelta(minutes=55))
+    assert instant["commands"] == [
+        "pinstripe show 2",
+        f"pinstripe run-background-job sweep --at {iso(start + timedelta(minutes=30))}",
+        f"pinstripe backfill sweep --schedule '*/5 * * * *' --from {first} --to {last} --dry-run",
+    ]
+
+
+def test_what_a_schedule_with_params_missed_is_run_by_a_backfill(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(hours=2)) as (bot, clock):
+        at = clock.now() + timedelta(minutes=30)
+        tick(bot, clock, hours=1)
+        instant = told(pinstripe, shop, "report", at)
+        (shop / "lib/background_jobs/report.py").write_text(BROKEN)
+        (answer,) = asked(pinstripe, "explain", "report", "--at", iso(clock.now()), at=shop)
+
+    again = f"pinstripe backfill report --schedule '*/5 * * * *' --from {iso(at)} --to {iso(at)}"
+    assert instant["commands"][1] == again
+    assert answer["instants"][0]["commands"] == ["pinstripe show 1", "pinstripe logs 1"]
 
 
 def test_what_was_skipped_for_an_overlap_names_the_run_in_the_way(

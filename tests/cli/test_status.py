@@ -179,6 +179,9 @@ def test_a_run_of_a_dead_bot_does_not_stand_as_running(write_project: WriteProje
     gone = "its bot is gone: the next bot that starts records it as interrupted"
     assert gone in status
     assert f", and {gone}." in show
+    assert "pinstripe cancel" not in show
+    assert "--follow" not in show
+    assert "pinstripe start-server" in show
     assert "its bot is gone" in table
     assert (followed.exit_code, followed.stderr) == (0, f"run 1 does not go on, {gone}\n")
 
@@ -201,3 +204,17 @@ def test_a_stopped_bot_has_stopped(shop: Path, pinstripe: Pinstripe) -> None:
 
     assert lines[lines.index("Bots") + 1].startswith("  stopped 2")
     assert "heard" not in lines[lines.index("Bots") + 1]
+
+
+def test_only_what_can_be_run_again_is_offered(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(hours=1)) as (bot, clock):
+        tick(bot, clock, minutes=30)
+        sound = pinstripe("status", at=shop).stdout
+        (shop / "lib/background_jobs/report.py").write_text(BROKEN)
+        broken = pinstripe("status", at=shop).stdout
+
+    assert "pinstripe retry 1" in sound
+    assert "pinstripe backfill report --schedule '*/5 * * * *' --from" in sound
+    assert "pinstripe run-background-job sweep --at" in sound
+    assert "pinstripe retry" not in broken
+    assert "pinstripe backfill" not in broken

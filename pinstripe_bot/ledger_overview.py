@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from pinstripe_bot.ledger_schema import (
     skips,
     to_column,
 )
-from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
@@ -125,6 +125,22 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
             open_count=_open_count(connection) - len(found) + len(open_runs),
             bots=tuple(bot for bot in bots.values() if bot.is_alive or bot.last_seen_at >= since),
         )
+
+
+def fates(overview: Overview, due: Sequence[tuple[datetime, Schedule]]) -> list[Reason | None]:
+    """For which wish of a person each of the next due instants, soonest first, will not run; None for those that will.
+
+    Where a bot has still to catch up, a wish to skip may be used up before.
+    """
+    wishes = Skips({(one.job, one.schedule): one.remaining for one in overview.skips})
+    return [_fate(overview.pauses, wishes, schedule, int(at.timestamp())) for at, schedule in due]
+
+
+def _fate(pauses: Sequence[Pause], wishes: Skips, schedule: Schedule, due_ts: int) -> Reason | None:
+    own = (pause for pause in pauses if pause.job in (EVERY_JOB, schedule.job))
+    if any(not pause.ends_before_ts(due_ts) for pause in own):
+        return Reason.PAUSED
+    return Reason.SKIP_ASKED if wishes.take(schedule.job, schedule.name, due_ts) else None
 
 
 def _troubles(connection: Connection, planned: Iterable[Schedule], since: datetime) -> list[Trouble]:

@@ -20,8 +20,9 @@ from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.ledger_history import open_history
-from pinstripe_bot.ledger_overview import Overview, read_overview
+from pinstripe_bot.ledger_overview import Overview, fates, read_overview
 from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.occurrence import Reason
 from pinstripe_bot.project import Project
 from pinstripe_bot.records import RunRecord
 from pinstripe_bot.schedule import Schedule
@@ -86,7 +87,9 @@ def _as_json(
         "ledger": None if ground is None else {"place": ground.place, "covers": ground.covers, "bytes": ground.size},
     }
     told |= {name: [] for name in ("troubles", "passed", "paused", "skips", "running", "waiting", "bots")}
+    reasons: list[Reason | None] = [None] * len(due)
     if overview is not None:
+        reasons = fates(overview, due)
         told |= _overview_as_json(project, overview)
     return told | {
         "next": [
@@ -96,8 +99,10 @@ def _as_json(
                 "schedule": one.name,
                 "timezone": one.zone.name,
                 "local": at.astimezone(one.zone.tzinfo),
+                "paused": reason is Reason.PAUSED,
+                "skip": reason is Reason.SKIP_ASKED,
             }
-            for at, one in due
+            for (at, one), reason in zip(due, reasons, strict=True)
         ]
     }
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from pinstripe_bot.cli.pages import STYLES, Cell, Page
 from pinstripe_bot.cli.shown import count_of, error_line, show_at, show_bot, show_size
 from pinstripe_bot.cli.tables import escape_line
-from pinstripe_bot.ledger_overview import Overview, PassedGroup, Trouble
-from pinstripe_bot.occurrence import MANUAL, Decision, RunState
+from pinstripe_bot.ledger_overview import Overview, PassedGroup, Trouble, fates
+from pinstripe_bot.occurrence import MANUAL, Decision, Reason, RunState
 from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import BotRecord, RunRecord
@@ -66,12 +66,24 @@ def draw_overview(
         _draw_open(page, overview, now)
     if due:
         page.title("Next" if overview is not None and overview.has_bot else "Next, once a bot runs")
-        page.grid([(show_at(at, one.zone), Text(show_ago(at, now), "dim"), one.job, one.name) for at, one in due])
+        page.grid(_coming_rows(due, overview, now))
     if overview is not None and ground is not None:
         _draw_bots(page, overview.bots, now)
         page.title("Ledger")
         size = "" if ground.size is None else f", {show_size(ground.size)}"
         page.say(f"{ground.place}, covers {ground.covers}{size}", indent=2)
+
+
+def _coming_rows(
+    due: Sequence[tuple[datetime, Schedule]], overview: Overview | None, now: datetime
+) -> list[list[Cell]]:
+    reasons = [None] * len(due) if overview is None else fates(overview, due)
+    words = {Reason.PAUSED: "paused", Reason.SKIP_ASKED: "will be skipped"}
+    fate = [Text(words.get(reason, "") if reason else "", "yellow") for reason in reasons]
+    return [
+        [show_at(at, one.zone), Text(show_ago(at, now), "dim"), one.job, one.name, what]
+        for (at, one), what in zip(due, fate, strict=True)
+    ]
 
 
 def _draw_broken(page: Page, project: Project) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from bots import WAITING, claim_only, crash, job, names_in, rows
 from conftest import WriteProject
 
 from pinstripe_bot import enqueue
+from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
 
@@ -130,6 +131,38 @@ def test_the_next_due_instants_come_from_all_schedules(shop: Path, pinstripe: Pi
 
     assert [one["job"] for one in told] == ["report", "sweep", "report", "sweep", "report"]
     assert [one["due_at"] for one in told] == sorted(one["due_at"] for one in told)
+
+
+def test_what_comes_due_and_will_not_run_is_marked(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(minutes=1)) as (bot, clock):
+        acts = Acts(bot.ledger.store, bot.project, Person("kim", "here"))
+        acts.pause("sweep", clock.now())
+        acts.skip("report", 1, clock.now())
+
+        told = asked(pinstripe, "status", at=shop)["next"]
+        lines = pinstripe("status", at=shop).stdout.splitlines()
+
+    assert [(one["job"], one["paused"], one["skip"]) for one in told] == [
+        ("report", False, True),
+        ("sweep", True, False),
+        ("report", False, False),
+        ("sweep", True, False),
+        ("report", False, False),
+    ]
+    start = lines.index("Next") + 1
+    ends = [line.split("* * * *")[1].strip() for line in lines[start : start + 5]]
+    assert ends == ["will be skipped", "paused", "", "paused", ""]
+
+
+def test_a_pause_that_ends_marks_what_lies_in_it(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(minutes=1)) as (bot, clock):
+        first = datetime.fromtimestamp(SystemClock().now().timestamp() // 300 * 300 + 300, UTC)
+        acts = Acts(bot.ledger.store, bot.project, Person("kim", "here"))
+        acts.pause("", clock.now(), until_at=first + timedelta(seconds=1))
+
+        told = asked(pinstripe, "status", at=shop)["next"]
+
+    assert [one["paused"] for one in told] == [True, True, False, False, False]
 
 
 def test_the_same_as_json(shop: Path, pinstripe: Pinstripe) -> None:

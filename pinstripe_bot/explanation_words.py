@@ -54,7 +54,7 @@ def _due_after_gap(it: Explanation) -> str:
     if it.due_at:
         own = "" if it.stands_in else ", together with its own time then"
         once = ", once" if len(it.due_at) == 1 else ""
-        return f"{_subject(it)} {_came(it)} due at {_moments(it, it.due_at)} instead{once}{own}."
+        return f"{_subject(it)} {_came(it)} at {_moments(it, it.due_at)} instead{once}{own}."
     if not it.is_time_of_schedule or it.rule is None:
         return f"It {_was(it)} no time of the schedule {_name(it)} either."
     return f"{_subject(it)} {_past(it, 'did', 'does')} not come due in its place: {_REASONS[it.rule]}."
@@ -71,12 +71,12 @@ def _due_in_passes(it: Explanation) -> str:
         when = f"the second time, at {_moments(it, second)}, and not the first time, at {_moment(it, first_at)}"
     else:
         return f"Neither {_was(it)} a due instant of the schedule {_name(it)}."
-    return f"{_subject(it)} {_came(it)} due {when}."
+    return f"{_subject(it)} {_came(it)} {when}."
 
 
 def _due(it: Explanation) -> str:
     day = f" on {_asked_day(it)}" if _day(it, it.due_at[0]) == _asked_day(it) else ""  # else the moment has its own
-    return f"{_subject(it)} {_came(it)} due at {_moments(it, it.due_at)}{day}{_in_zone(it)}{_in_place(it)}."
+    return f"{_subject(it)} {_came(it)} at {_moments(it, it.due_at)}{day}{_in_zone(it)}{_in_place(it)}."
 
 
 def _in_place(it: Explanation) -> str:
@@ -122,7 +122,7 @@ def _sides(it: Explanation, shift: Shift) -> list[str]:
 
 
 def _subject(it: Explanation) -> str:
-    return f"The schedule {_name(it)}"
+    return f"The schedule {_name(it)}{'' if it.schedule.enabled else ', which is disabled now,'}"
 
 
 def _name(it: Explanation) -> str:
@@ -189,7 +189,7 @@ def _local(it: Explanation, instant: datetime) -> datetime:
 
 
 def _came(it: Explanation) -> str:
-    return _past(it, "came", "comes")
+    return _past(it, "came due", "comes due") if it.schedule.enabled else _past(it, "had its time", "has its time")
 
 
 def _was(it: Explanation) -> str:

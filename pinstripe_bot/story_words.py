@@ -231,7 +231,7 @@ class _Words:
             case Standing.UNDECIDED:
                 return f"It is not decided yet: no bot is running{self._since_when()}, and the next one decides it."
             case Standing.BEFORE if mark is not None:
-                since = f"from {self._at(mark.effective_from)} on, when it was new, edited or back again"
+                since = f"from {self._at(mark.effective_from)} on, when it was new, edited, resumed or back again"
                 return f"The schedule counts {since}: what was due before was not decided, and does not run."
             case Standing.EDITED if mark is not None:
                 return (
@@ -241,17 +241,22 @@ class _Words:
             case Standing.UNPLANNED:
                 return "No bot has planned this schedule yet: it counts from the first start of a bot on."
             case Standing.DISABLED:
-                return "The schedule is disabled: nothing of it comes due."
+                return "The schedule is disabled: no bot plans it."
             case Standing.REMOVED:
-                return f"The schedule was removed or disabled{self._removed()}: nothing came due after that."
+                return f"The schedule was removed or disabled{self._removed()}."
             case Standing.PRUNED:
                 return f"The ledger has no record of it any more: records are kept for {format_duration(it.retention)}."
         decided_to = "" if mark is None else f", though all up to {self._at(mark.planned_to)} is decided"
         return f"The ledger has no record of it{decided_to}."
 
     def _removed(self) -> str:
-        mark = self._it.mark
-        return f" at {self._at(mark.removed_at)}" if mark is not None and mark.removed_at else ""
+        """Finishes "The schedule was removed or disabled"."""
+        removed_at = None if self._it.mark is None else self._it.mark.removed_at
+        if removed_at is None:
+            return ": no bot plans it"
+        if self._it.due_at <= removed_at:
+            return f" at {self._at(removed_at)}, before a bot had decided this instant: it does not run"
+        return f" at {self._at(removed_at)}: no bot has planned it since"
 
     def _since_when(self) -> str:
         gap = self._it.gap

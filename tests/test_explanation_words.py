@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -30,6 +31,15 @@ def test_a_due_instant_that_is_still_to_come():
     assert told(berlin("30 2 * * *"), "tomorrow 02:30") == [
         "The schedule `30 2 * * *` comes due at 02:30 CET (01:30 UTC) on Tue 2026-11-24 in Europe/Berlin."
     ]
+
+
+def test_a_disabled_schedule_has_its_time_and_does_not_come_due():
+    disabled = replace(make_schedule("0 9 * * *", "UTC"), enabled=False)
+
+    (sentence,) = told(disabled, "2026-07-01 09:00")
+
+    words = "The schedule `0 9 * * *`, which is disabled now, had its time at 09:00 UTC on Wed 2026-07-01."
+    assert sentence == words
 
 
 def test_in_utc_nothing_is_said_twice():

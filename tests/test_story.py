@@ -44,11 +44,14 @@ def test_what_has_no_row_stands_somewhere(
     [
         (Standing.EDITED, "The ledger has the schedule in another form (form): no bot has been started since its file"),
         (Standing.UNPLANNED, "No bot has planned this schedule yet: it counts from the first start of a bot on."),
-        (Standing.DISABLED, "The schedule is disabled: nothing of it comes due."),
-        (Standing.REMOVED, "The schedule was removed or disabled: nothing came due after that."),
+        (Standing.DISABLED, "The schedule is disabled: no bot plans it."),
+        (Standing.REMOVED, "The schedule was removed or disabled: no bot plans it."),
         (Standing.PRUNED, "The ledger has no record of it any more: records are kept for 30d."),
         (Standing.UNKNOWN, "The ledger has no record of it, though all up to 11:00:00 UTC is decided."),
-        (Standing.BEFORE, "The schedule counts from 12:00:00 UTC on Tue 2026-08-25 on, when it was new, edited or"),
+        (
+            Standing.BEFORE,
+            "The schedule counts from 12:00:00 UTC on Tue 2026-08-25 on, when it was new, edited, resumed",
+        ),
     ],
 )
 def test_each_standing_has_its_sentence(standing: Standing, sentence: str) -> None:
@@ -57,6 +60,20 @@ def test_each_standing_has_its_sentence(standing: Standing, sentence: str) -> No
     (told,) = story_sentences(story, zone("UTC"), NOW)
 
     assert told.startswith(sentence)
+
+
+def test_what_was_due_shortly_before_its_schedule_was_removed_says_so() -> None:
+    mark = MarkRecord("form", NOW - 90 * DAYS, DUE_AT - HOUR, DUE_AT + HOUR)
+    before = Story("sweep", "* * * * *", DUE_AT, Standing.REMOVED, mark=mark)
+    after = Story("sweep", "* * * * *", NOW, Standing.REMOVED, mark=mark)
+
+    told = [story_sentences(story, zone("UTC"), NOW) for story in (before, after)]
+
+    removed = "The schedule was removed or disabled at 11:00:00 UTC"
+    assert told == [
+        [f"{removed}, before a bot had decided this instant: it does not run."],
+        [f"{removed}: no bot has planned it since."],
+    ]
 
 
 def test_what_comes_due_in_a_pause_will_be_skipped() -> None:

@@ -85,8 +85,14 @@ def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, in
                 bar.show(done, total)
         thread.join()
     run = outcome.run()
-    codes = {RunState.SUCCEEDED: 0, RunState.SKIPPED: EXIT_OVERLAP, RunState.INTERRUPTED: signals.exit_code}
-    return run, codes.get(run.state, signals.exit_code if run.state.is_open else EXIT_FAILED)
+    return run, exit_code_of(run.state, signals.number)
+
+
+def exit_code_of(state: RunState, number: int | None) -> int:
+    """What the command ends with; `number` is the signal that told it to stop, if one did."""
+    if number is not None and (state is RunState.INTERRUPTED or state.is_open):
+        return 128 + number
+    return {RunState.SUCCEEDED: 0, RunState.SKIPPED: EXIT_OVERLAP}.get(state, EXIT_FAILED)
 
 
 class _Outcome:

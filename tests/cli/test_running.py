@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from click.testing import Result
 from conftest import WriteProject
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.cli.running import ended_sentence
+from pinstripe_bot.cli.running import ended_sentence, exit_code_of
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.project import Project
 
@@ -238,3 +239,20 @@ def test_an_end_is_told_in_the_words_of_the_other_commands(state: RunState, sent
     run = Run(id=1, job="report", schedule="manual", state=state, finished_at=at + timedelta(seconds=30), **facts)
 
     assert ended_sentence(run) == sentence
+
+
+@pytest.mark.parametrize(
+    ("state", "number", "exit_code"),
+    [
+        (RunState.SUCCEEDED, signal.SIGTERM, 0),
+        (RunState.SKIPPED, None, 6),
+        (RunState.TIMED_OUT, signal.SIGINT, 1),
+        (RunState.CANCELLED, None, 1),
+        (RunState.INTERRUPTED, signal.SIGINT, 130),
+        (RunState.INTERRUPTED, signal.SIGTERM, 143),
+        (RunState.INTERRUPTED, None, 1),
+        (RunState.QUEUED, None, 1),
+    ],
+)
+def test_the_exit_code_is_that_of_a_signal_only_after_one(state: RunState, number: int | None, exit_code: int) -> None:
+    assert exit_code_of(state, number) == exit_code

@@ -75,8 +75,8 @@ class Bot:
             self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self)
             self.dispatcher, self._intake = self._parts.dispatcher, self._parts.intake
             opened = self.ledger.open(self.project.name, now, kind=kind, recover=self.recover)
-            report_opened(self.ledger, opened, is_watched=kind == "bot")
             is_bot = kind == "bot"
+            report_opened(self.ledger, opened, is_watched=is_bot)
             self._poller = Poller(self._parts.look if is_bot else self._parts.hear)
             self.dispatcher.on_recorded = self._look_for_the_next
             self._watchdog = Watchdog(self.ticks.stuck_s)

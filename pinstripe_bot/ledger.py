@@ -19,10 +19,10 @@ from pinstripe_bot.errors import LedgerDamaged, LedgerError
 from pinstripe_bot.ledger_bots import LEASE, Witness
 from pinstripe_bot.ledger_claim import Candidate, Claim, is_decided, record
 from pinstripe_bot.ledger_decide import decide
-from pinstripe_bot.ledger_former import pass_former, read_former
+from pinstripe_bot.ledger_former import former_of, pass_former, pass_given_up
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.ledger_manual import record_manual
-from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack
+from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack, read_stored
 from pinstripe_bot.ledger_place import FOLDER, LedgerPlace, ledger_place
 from pinstripe_bot.ledger_recovery import check_whole_file, move_damaged_aside
 from pinstripe_bot.ledger_schema import to_column
@@ -129,8 +129,9 @@ class Ledger:
         """
         now_ts, keep = int(now.timestamp()), set(keep)
         with self.store.writing() as connection:
-            passed = pass_former(connection, read_former(connection, planned, keep=keep), bot=self.bot, now_ts=now_ts)
-            registration = self._marks.register(connection, planned, now_ts, bot=self.bot, keep=keep)
+            stored = read_stored(connection)
+            passed = pass_former(connection, former_of(stored, planned, keep=keep), bot=self.bot, now_ts=now_ts)
+            registration = self._marks.register(connection, stored, planned, now_ts, bot=self.bot, keep=keep)
             others = ledger_bots.others(connection, self._witness, now)
         return dataclasses.replace(registration, has_others=bool(others), passed=tuple(passed))
 
@@ -147,8 +148,7 @@ class Ledger:
             with self.store.writing() as connection:
                 others = ledger_bots.others(connection, self._witness, now)
                 _, orphaned = self._marks.standing(connection, orphaned, others)  # somebody may have come just now
-                former = [one for one in read_former(connection, orphaned) if one.reason is Reason.EDITED]
-                passed = pass_former(connection, former, bot=self.bot, now_ts=now_ts)
+                passed = pass_given_up(connection, orphaned, bot=self.bot, now_ts=now_ts)
                 self._marks.announce(connection, orphaned, now_ts, bot=self.bot)
         return TakenBack(ours | dict.fromkeys(orphaned, now_ts), orphaned, passed)
 

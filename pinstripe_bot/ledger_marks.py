@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,10 @@ MOVE = both(
     "UPDATE schedules SET planned_to = mark.until_at FROM {marks} AS mark WHERE schedules.id = mark.id",
     marks=given("marks", id="bigint", until_at="bigint"),
 )
+
+
+Stored = Mapping[tuple[str, str], Row[Any]]
+"""{(job, schedule): its row}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +76,21 @@ class Marks:
         return self._orders[schedule]
 
     def register(
-        self, connection: Connection, planned: Sequence[Schedule], now_ts: int, *, bot: str, keep: Iterable[str]
+        self,
+        connection: Connection,
+        stored: Stored,
+        planned: Sequence[Schedule],
+        now_ts: int,
+        *,
+        bot: str,
+        keep: Collection[str],
     ) -> Registration:
-        """Announce the schedules that this bot plans.
+        """Announce the schedules that this bot plans; `stored` are those that the ledger has.
 
         One that is new, was edited or comes back starts from now. Those that are no longer declared are marked
         as removed, but not those of the jobs in `keep`.
         """
         now_at = now_ts * SECOND
-        stored = _stored(connection)
         wanted = {(schedule.job, schedule.name): schedule for schedule in planned}
         new = [_row(schedule, now_at, bot) for key, schedule in wanted.items() if key not in stored]
         changed = {
@@ -91,8 +101,8 @@ class Marks:
         if changed:
             rows = [{"row": stored[key].id, "form": schedule.fingerprint} for key, schedule in changed.items()]
             connection.execute(_restart(now_at, bot), rows)
-        self._remove(connection, set(stored) - set(wanted), stored, now_at, set(keep))
-        self._remember(wanted, _stored(connection) if new or changed else stored)
+        self._remove(connection, set(stored) - set(wanted), stored, now_at, keep)
+        self._remember(wanted, read_stored(connection) if new or changed else stored)
         return Registration(
             {schedule: self._planned_ts[schedule] for schedule in wanted.values()},
             {schedule: stored[key].fingerprint for key, schedule in changed.items() if not stored[key].removed_at},
@@ -102,9 +112,9 @@ class Marks:
         self,
         connection: Connection,
         undeclared: set[tuple[str, str]],
-        stored: Mapping[tuple[str, str], Row[Any]],
+        stored: Stored,
         now_at: int,
-        keep: set[str],
+        keep: Collection[str],
     ) -> None:
         gone = [{"row": stored[key].id} for key in undeclared if not stored[key].removed_at and key[0] not in keep]
         if gone:
@@ -154,7 +164,8 @@ class Marks:
         execute(connection, MOVE, marks=to_json(rows))
 
 
-def _stored(connection: Connection) -> dict[tuple[str, str], Row[Any]]:
+def read_stored(connection: Connection) -> Stored:
+    """The schedules that the ledger has, also the removed ones."""
     return {(row.job, row.schedule): row for row in connection.execute(select(schedules))}
 
 

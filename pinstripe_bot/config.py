@@ -35,6 +35,8 @@ _URL = setting('a URL such as "postgresql://user@host/name"')
 _Attribute = Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:[\w.]+$")]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _TABLE = setting("it as a table")
+_Column = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_COLUMN = setting('the name of a column such as "tenant_id"')
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True):
@@ -62,6 +64,16 @@ class LedgerConfig(msgspec.Struct, frozen=True):
     lease: Annotated[timedelta, setting('a duration from 1 second to 1 day such as "30s"')] = timedelta(seconds=30)
 
 
+class TenantsConfig(msgspec.Struct, frozen=True):
+    """Which table of the project's database holds its tenants, and which column of the others says whose a row is."""
+
+    table: Annotated[_Column | None, setting('the name of a table such as "tenants"')] = None
+    id_column: Annotated[_Column, _COLUMN] = "id"
+    name_column: Annotated[_Column, _COLUMN] = "name"
+    timezone_column: Annotated[_Column, _COLUMN] = "timezone"
+    tenant_column: Annotated[_Column, _COLUMN] = "tenant_id"
+
+
 class LogsConfig(msgspec.Struct, frozen=True):
     """How the daemon's log looks, and how much it says."""
 
@@ -83,6 +95,7 @@ class Config(msgspec.Struct, frozen=True):
     database: DatabaseConfig = DatabaseConfig()
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
+    tenants: TenantsConfig = TenantsConfig()
     logs: LogsConfig = LogsConfig()
     job_defaults: Annotated[dict[str, Any], _TABLE] = {}
     app: Annotated[dict[str, Any], _TABLE] = {}

@@ -12,7 +12,7 @@ from pinstripe_bot import cron
 from pinstripe_bot.errors import InvalidConfig, PinstripeError
 from pinstripe_bot.job import BackgroundJob, DeclaredSchedule, collect_schedules, declared_on, flaws
 from pinstripe_bot.occurrence import MANUAL
-from pinstripe_bot.options import OPTIONS, PLANNED, looks_like, read_options
+from pinstripe_bot.options import OPTIONS, PLANNED, TENANT_ZONE, looks_like, read_options
 from pinstripe_bot.params import Params, encode_params
 from pinstripe_bot.policies import Isolation, RetryPolicy
 from pinstripe_bot.schedule import Place, Schedule, schedule_of
@@ -163,7 +163,17 @@ class Definer:
         if is_in_thread and options["max_memory"] is not None:
             message = 'max_memory limits only a job with isolation="process": write that too, or max_memory = None'
             self.problems.append((self._place_of("max_memory"), message))
+        self._check_tenants(options, written)
         return options
+
+    def _check_tenants(self, options: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+        """A problem for what means something only for a job that runs once per tenant."""
+        if options["multi_tenant"]:
+            return
+        for name in ("tenants_filter", "tenant_concurrency"):
+            if written.get(name) is not None:
+                message = f"{name} has no meaning for a job without tenants: write multi_tenant = True too"
+                self.problems.append((self._place_of(name), message))
 
     def _function_options(self) -> dict[str, Any]:
         """Options that belong to the whole job, wherever in the stack of decorators they stand."""
@@ -207,6 +217,9 @@ class Definer:
             return None
         if values.get("name") == MANUAL:
             self.problems.append((place, f"the name {MANUAL!r} is that of runs by hand: choose another one"))
+        if not job["multi_tenant"] and values.get("timezone", job["timezone"]) == TENANT_ZONE:
+            message = 'timezone="tenant" has no meaning for a job without tenants: write multi_tenant = True too'
+            self.problems.append((place, message))
         options = {**job, **values, "enabled": job["enabled"] and values.get("enabled", True)}
         cast = {**own_params, **cast}
         encoded = self._encoded(cast, params, place)

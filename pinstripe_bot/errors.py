@@ -46,6 +46,16 @@ class UnknownJob(PinstripeError):
     exit_code = 5
 
 
+class InvalidTenant(PinstripeError, ValueError):
+    """A tenant that cannot be told from others, or tenants that cannot be listed as the project says."""
+
+
+class UnknownTenant(PinstripeError):
+    """The project has no tenant of this id."""
+
+    exit_code = 5
+
+
 class UnknownRun(PinstripeError):
     """The ledger has no run of this number."""
 

@@ -38,7 +38,9 @@ def former_of(stored: Stored, planned: Sequence[Schedule], *, keep: Collection[s
             continue
         with contextlib.suppress(PinstripeError):  # of a form that this version cannot read nothing can be said
             reason = Reason.REMOVED if ours is None else Reason.EDITED
-            former.append(Former(former_schedule(job, name, row.fingerprint), row.planned_to // SECOND, reason))
+            former.append(
+                Former(former_schedule(job, name, row.key, row.fingerprint), row.planned_to // SECOND, reason)
+            )
     return former
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from pinstripe_bot.errors import InvalidJob, InvalidSchedule
 from pinstripe_bot.policies import CatchUp, Isolation, OnInterrupt, Overlap
 from pinstripe_bot.sizes import parse_size
 from pinstripe_bot.zones import zone
+
+TENANT_ZONE = "tenant"
+"""What stands for a zone where each tenant's own is meant."""
 
 EVERYWHERE = frozenset({"job", "schedule", "defaults"})
 """The places where most options may stand: on the job, on one schedule, in [job_defaults]."""
@@ -30,6 +34,7 @@ class Option:
     accepts: str  # finishes the sentence "write ..."
     read: Callable[[Any], Any]  # raises LookupError, ValueError or TypeError for what it does not accept
     places: frozenset[str] = EVERYWHERE
+    is_function: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,8 @@ def _read_text(value: Any) -> str:
 
 
 def _read_zone(value: Any) -> str:
-    return zone(_read_text(value)).name
+    name = _read_text(value)
+    return name if name == TENANT_ZONE else zone(name).name
 
 
 def _read_dst(value: Any) -> str:
@@ -108,6 +114,16 @@ def _read_params(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise TypeError
     return dict(value)
+
+
+def _read_filter(value: Any) -> Callable[[Any], Any]:
+    function = value.__func__ if isinstance(value, staticmethod) else value
+    if isinstance(function, classmethod) or not callable(function):
+        raise TypeError
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError
+    inspect.signature(function).bind(None)  # raises TypeError where it does not take just the tenants
+    return function  # type: ignore[no-any-return]
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -137,15 +153,24 @@ OPTIONS: Mapping[str, Option] = {
         None, 'a duration from 1 hour to 10 years such as "90d"', _duration(_HOUR, 10 * _YEAR), OF_THE_JOB
     ),
     "atomic": Option(False, "True or False", _read_flag, OF_THE_JOB),
+    "multi_tenant": Option(False, "True or False", _read_flag, OF_THE_JOB),
+    "tenants_filter": Option(
+        None,
+        "a plain function `def tenants_filter(tenants)`, without self, which returns those to run for",
+        _read_filter,
+        frozenset({"job"}),
+        is_function=True,
+    ),
+    "tenant_concurrency": Option(4, "a whole number from 1 to 1000", _whole(1, 1000), OF_THE_JOB),
     "params": Option({}, "a dict with names as keys", _read_params, EVERYWHERE - {"defaults"}),
-    "timezone": Option("UTC", 'the name of a time zone such as "Europe/Berlin"', _read_zone),
+    "timezone": Option("UTC", 'the name of a time zone such as "Europe/Berlin", or "tenant"', _read_zone),
     "dst": Option("once", '"once" or "wall"', _read_dst),
     "spread": Option(None, 'a duration from 1 second to 1 day such as "10m"', _duration(_SECOND, _DAY)),
     "name": Option(None, "a word for this schedule", _read_text, frozenset({"schedule"})),
     "enabled": Option(True, "True or False", _read_flag),
 }
 
-PLANNED = frozenset({"queue", "multi_tenant", "tenants_filter", "tenant_concurrency"})
+PLANNED = frozenset({"queue"})
 """Options of the design that this version does not implement: refused by name, so that nobody trusts one of them."""
 
 
@@ -171,7 +196,7 @@ def _read_option(name: str, value: Any, place: str) -> Any:
         raise InvalidJob(f"the option {name!r} cannot stand here: write it on a {_home(option)}")
     if value is None and option.default is None:
         return None
-    if hasattr(value, "__get__"):
+    if hasattr(value, "__get__") and not option.is_function:
         raise InvalidJob(f"{name} is a method or a property here, and an option is a plain value: rename it")
     try:
         return option.read(value)

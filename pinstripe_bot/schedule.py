@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pinstripe_bot.cron import CronExpression, parse
+from pinstripe_bot.options import TENANT_ZONE
 from pinstripe_bot.params import params_key
 from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
 from pinstripe_bot.zones import Zone, zone
@@ -27,7 +28,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
-    """One schedule of one job; `offset_s`, from `spread`, is part of every due instant."""
+    """One schedule of one job; `offset_s`, from `spread`, is part of every due instant.
+
+    Of a job with tenants the spread delays each tenant's run instead. One that is `in_tenant_zone` is planned once
+    for each zone in which tenants live: these are its `in_zone(...)`, and their `key` is the zone's name.
+    """
 
     job: str
     name: str
@@ -42,6 +47,14 @@ class Schedule:
     params_key: str
     enabled: bool
     place: Place
+    multi_tenant: bool = False
+    tenant_spread: timedelta | None = None
+    in_tenant_zone: bool = False
+    key: str = ""
+
+    def in_zone(self, where: Zone) -> Schedule:
+        """This schedule for the tenants that live in this zone."""
+        return replace(self, zone=where, key=where.name)
 
     @property
     def fingerprint(self) -> str:
@@ -63,6 +76,10 @@ class Schedule:
     def is_due_ts(self, instant_ts: int) -> bool:
         """Whether it is due at exactly this UTC second."""
         return self.cron.is_due_ts(instant_ts - self.offset_s, self.zone, self.dst)
+
+    def tenant_delay(self, tenant: str) -> timedelta:
+        """How long after the due instant the run of this tenant may start; the same every day."""
+        return timedelta(seconds=spread_offset_s(self.job, f"{self.name}\n{tenant}", self.tenant_spread))
 
     def upcoming(self, after: datetime) -> Iterator[datetime]:
         """The due instants after `after`, aware UTC, without end."""
@@ -91,13 +108,14 @@ def schedule_of(
 ) -> Schedule:
     """The schedule of `job` with these options, which hold a value for each name of OPTIONS."""
     name = options["name"] or cron.normalized
+    in_tenant_zone, multi_tenant = options["timezone"] == TENANT_ZONE, options["multi_tenant"]
     return Schedule(
         job=job,
         name=name,
         cron=cron,
-        zone=zone(options["timezone"]),
+        zone=zone("UTC" if in_tenant_zone else options["timezone"]),
         dst=options["dst"],
-        offset_s=spread_offset_s(job, name, options["spread"]),
+        offset_s=0 if multi_tenant else spread_offset_s(job, name, options["spread"]),
         policy=catch_up_policy(options),
         overlap=options["overlap"],
         params=params,
@@ -105,10 +123,13 @@ def schedule_of(
         params_key=params_key(params_json),
         enabled=options["enabled"],
         place=place,
+        multi_tenant=multi_tenant,
+        tenant_spread=options["spread"] if multi_tenant else None,
+        in_tenant_zone=in_tenant_zone,
     )
 
 
-def former_schedule(job: str, name: str, fingerprint: str) -> Schedule:
+def former_schedule(job: str, name: str, key: str, fingerprint: str) -> Schedule:
     """What a fingerprint tells of a schedule that the project has no more: when it was due, and nothing else.
 
     Raises InvalidSchedule and InvalidTimezone where this version does not read it.
@@ -128,6 +149,7 @@ def former_schedule(job: str, name: str, fingerprint: str) -> Schedule:
         params_key="",
         enabled=False,
         place=Place(""),
+        key=key,
     )
 
 

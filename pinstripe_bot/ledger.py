@@ -25,7 +25,7 @@ from pinstripe_bot.ledger_manual import record_manual
 from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack, read_stored
 from pinstripe_bot.ledger_place import FOLDER, LedgerPlace, ledger_place
 from pinstripe_bot.ledger_recovery import check_whole_file, move_damaged_aside
-from pinstripe_bot.ledger_schema import to_column
+from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, Opened
 from pinstripe_bot.ledger_sweep import RetryAt
 from pinstripe_bot.ledger_trouble import LedgerTrouble

@@ -17,7 +17,8 @@ from pinstripe_bot.ledger_audit import Person, write_audit
 from pinstripe_bot.ledger_backfill import Gap, Span, fill, missing
 from pinstripe_bot.ledger_foresight import Instants, foresee
 from pinstripe_bot.ledger_resume import pass_paused, read_planned
-from pinstripe_bot.ledger_schema import OPEN, from_ts, run_of, runs, skips, to_column
+from pinstripe_bot.ledger_rows import from_ts, run_of, to_column
+from pinstripe_bot.ledger_schema import OPEN, runs, skips
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, end_pause, read_pauses, write_pause
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Reason, Run, RunState

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, insert
 
-from pinstripe_bot.ledger_schema import audit, to_column
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import audit
 from pinstripe_bot.ledger_sql import to_json
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from pinstripe_bot.ledger_claim import INSERT_RUNS, LAST_OCCURRENCE
-from pinstripe_bot.ledger_schema import BACKFILL, SECOND, occurrences, runs, schedules
+from pinstripe_bot.ledger_rows import SECOND
+from pinstripe_bot.ledger_schema import BACKFILL, occurrences, runs, schedules
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
 from pinstripe_bot.occurrence import Decision, Reason, RunState
 from pinstripe_bot.schedule import Schedule

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from pinstripe_bot import __version__
 from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
-from pinstripe_bot.ledger_schema import bots, runs, to_column
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import bots, runs
 from pinstripe_bot.ledger_sql import DATABASE_NOW, both, execute, listed, rows_of, to_json
 
 LEASE = timedelta(seconds=30)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from pinstripe_bot.ledger_schema import OPEN, SECOND, from_column, from_ts
+from pinstripe_bot.ledger_rows import SECOND, from_column, from_ts
+from pinstripe_bot.ledger_schema import OPEN
 from pinstripe_bot.ledger_skips import Skips
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.occurrence import Decision, Due, Occurrence, Reason, Run, RunState

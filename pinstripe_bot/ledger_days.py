@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from pinstripe_bot.day_figures import Day, DayFigures, DaySum
 from pinstripe_bot.ledger_history import first_since
-from pinstripe_bot.ledger_schema import OPEN, SECOND, from_column, runs, to_column
+from pinstripe_bot.ledger_rows import SECOND, from_column, to_column
+from pinstripe_bot.ledger_schema import OPEN, runs
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL

@@ -10,7 +10,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_resume import Planned
-from pinstripe_bot.ledger_schema import from_ts
+from pinstripe_bot.ledger_rows import from_ts
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses
 from pinstripe_bot.occurrence import Decision
 from pinstripe_bot.schedule import Schedule

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from pinstripe_bot.errors import PinstripeError
 from pinstripe_bot.ledger_claim import Candidate, decided_ahead, record
 from pinstripe_bot.ledger_marks import Stored, read_stored
-from pinstripe_bot.ledger_schema import SECOND
+from pinstripe_bot.ledger_rows import SECOND
 from pinstripe_bot.occurrence import Due, Occurrence, Reason
 from pinstripe_bot.policies import stretches
 from pinstripe_bot.schedule import Schedule, former_schedule

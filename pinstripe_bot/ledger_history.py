@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Select, Table, func, select
 
 from pinstripe_bot.ledger_place import LedgerPlace
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_schema import attempts, error_of, from_column, occurrences, run_of, runs, schedules, to_column
+from pinstripe_bot.ledger_rows import error_of, from_column, run_of, to_column
+from pinstripe_bot.ledger_schema import attempts, occurrences, runs, schedules
 from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Occurrence, Reason, Run, RunState

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, insert
 
 from pinstripe_bot.ledger_claim import open_work
-from pinstripe_bot.ledger_schema import occurrences, runs, to_column
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import occurrences, runs
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Update, bindparam, insert, select, update
 
-from pinstripe_bot.ledger_schema import SECOND, schedules
+from pinstripe_bot.ledger_rows import SECOND
+from pinstripe_bot.ledger_schema import schedules
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.occurrence import Occurrence
 from pinstripe_bot.schedule import Schedule

@@ -10,18 +10,8 @@ from sqlalchemy import Connection, func, select, text
 
 from pinstripe_bot.ledger_history import first_since, passed_of, record_of
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_schema import (
-    ENDED_BADLY,
-    OPEN,
-    SECOND,
-    from_column,
-    occurrences,
-    run_of,
-    runs,
-    schedules,
-    skips,
-    to_column,
-)
+from pinstripe_bot.ledger_rows import SECOND, from_column, run_of, to_column
+from pinstripe_bot.ledger_schema import ENDED_BADLY, OPEN, occurrences, runs, schedules, skips
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore

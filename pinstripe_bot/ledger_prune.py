@@ -21,7 +21,8 @@ from pinstripe_bot.ledger_days import (
     undecided_from,
     write_days,
 )
-from pinstripe_bot.ledger_schema import OPEN, from_column, to_column
+from pinstripe_bot.ledger_rows import from_column, to_column
+from pinstripe_bot.ledger_schema import OPEN
 from pinstripe_bot.ledger_sql import both, execute, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.ledger_tidy import tidy

@@ -12,7 +12,8 @@ from sqlalchemy import URL, Connection, select, text, update
 from pinstripe_bot.database import Database
 from pinstripe_bot.ledger_manual import record_manual
 from pinstripe_bot.ledger_postgres import SCHEMA, WRITER_LOCK
-from pinstripe_bot.ledger_schema import OPEN, occurrences, runs, to_column
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import OPEN, occurrences, runs
 from pinstripe_bot.occurrence import Decision, Reason, Run, RunState
 from pinstripe_bot.policies import Overlap
 

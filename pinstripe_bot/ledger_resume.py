@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from pinstripe_bot.ledger_claim import Candidate, decided_ahead, record
-from pinstripe_bot.ledger_schema import SECOND, schedules
+from pinstripe_bot.ledger_rows import SECOND
+from pinstripe_bot.ledger_schema import schedules
 from pinstripe_bot.ledger_skips import Pause, goes_on, in_pause
 from pinstripe_bot.occurrence import Due, Reason
 from pinstripe_bot.schedule import Schedule

@@ -10,7 +10,8 @@ import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
 from pinstripe_bot.ledger_bots import UNSIGNED, holds_lock
-from pinstripe_bot.ledger_schema import bots, from_column, to_column
+from pinstripe_bot.ledger_rows import from_column, to_column
+from pinstripe_bot.ledger_schema import bots
 from pinstripe_bot.ledger_sql import rows_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.records import BotRecord

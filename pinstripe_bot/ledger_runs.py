@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pinstripe_bot.ledger_schema import OPEN, outcome_row, to_column
+from pinstripe_bot.ledger_rows import outcome_row, to_column
+from pinstripe_bot.ledger_schema import OPEN
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.occurrence import Run, RunState
 

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from pinstripe_bot.ledger_schema import SECOND, from_column, pauses, skips, to_column
+from pinstripe_bot.ledger_rows import SECOND, from_column, to_column
+from pinstripe_bot.ledger_schema import pauses, skips
 from pinstripe_bot.ledger_sql import both, execute
 from pinstripe_bot.occurrence import Decision, Reason
 from pinstripe_bot.policies import Verdict, stretches

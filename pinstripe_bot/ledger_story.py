@@ -12,17 +12,8 @@ from sqlalchemy import Connection, select
 
 from pinstripe_bot.ledger_history import passed_of, record_of
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_schema import (
-    BACKFILL,
-    audit,
-    from_column,
-    occurrences,
-    run_of,
-    runs,
-    schedules,
-    skips,
-    to_column,
-)
+from pinstripe_bot.ledger_rows import from_column, run_of, to_column
+from pinstripe_bot.ledger_schema import BACKFILL, audit, occurrences, runs, schedules, skips
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Decision, Reason, Run

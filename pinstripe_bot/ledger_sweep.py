@@ -12,7 +12,8 @@ from sqlalchemy import Connection, select, text, update
 from pinstripe_bot import ledger_runs
 from pinstripe_bot.bot_lock import boot_id
 from pinstripe_bot.ledger_bots import Witness
-from pinstripe_bot.ledger_schema import OPEN, bots, run_of, runs, to_column
+from pinstripe_bot.ledger_rows import run_of, to_column
+from pinstripe_bot.ledger_schema import OPEN, bots, runs
 from pinstripe_bot.ledger_sql import both, execute, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Reason, Run, RunState

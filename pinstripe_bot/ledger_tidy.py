@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from pinstripe_bot.day_figures import Day
-from pinstripe_bot.ledger_schema import to_column
+from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_sql import Statement, both, execute, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 

@@ -123,7 +123,7 @@ def _read_filter(value: Any) -> Callable[[Any], Any]:
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError
     inspect.signature(function).bind(None)  # raises TypeError where it does not take just the tenants
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 OPTIONS: Mapping[str, Option] = {

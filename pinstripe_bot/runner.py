@@ -22,7 +22,7 @@ from pinstripe_bot.control import RunControl
 from pinstripe_bot.deadlines import Deadlines
 from pinstripe_bot.errors import RunCancelled
 from pinstripe_bot.failure import describe_error
-from pinstripe_bot.ledger_schema import from_ts
+from pinstripe_bot.ledger_rows import from_ts
 from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
 from pinstripe_bot.output import OUTPUT_LIMIT, RunOutput, capture, current_output
 from pinstripe_bot.policies import Isolation

@@ -23,7 +23,7 @@ _ORDER = """
     sources.py config.py log_lines.py output.py logs.py
     database_types.py database_connections.py database_table.py database.py loader.py services.py hooks.py
     control.py workspace.py project.py
-    bot_lock.py ledger_sql.py ledger_schema.py ledger_migrations.py ledger_trouble.py ledger_ownership.py
+    bot_lock.py ledger_sql.py ledger_schema.py ledger_rows.py ledger_migrations.py ledger_trouble.py ledger_ownership.py
     ledger_store.py ledger_sqlite.py ledger_postgres.py ledger_place.py ledger_bots.py ledger_roll.py
     ledger_marks.py ledger_skips.py ledger_claim.py ledger_former.py ledger_decide.py ledger_manual.py ledger_runs.py
     ledger_sweep.py ledger_history.py ledger_overview.py ledger_story.py ledger_audit.py ledger_queue.py

@@ -14,7 +14,8 @@ from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_prune import CHUNK, NEWEST, Keeping, pruning
-from pinstripe_bot.ledger_schema import attempts, audit, bots, days, occurrences, pauses, runs, schedules, to_column
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import attempts, audit, bots, days, occurrences, pauses, runs, schedules
 from pinstripe_bot.schedule import Schedule
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -8,7 +8,8 @@ from sqlalchemy import insert
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_schema import skips, to_column
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import skips
 from pinstripe_bot.ledger_skips import Pause, end_pause, read_pauses, write_pause
 from pinstripe_bot.testing import TravelClock
 

@@ -11,7 +11,8 @@ from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_prune import CHUNK, Keeping
-from pinstripe_bot.ledger_schema import occurrences, to_column
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import occurrences
 from pinstripe_bot.pruner import FIRST_AFTER_S, FOR_EVER, PASS_EVERY_S, Pruner, keeping_of
 from pinstripe_bot.testing import TravelClock
 

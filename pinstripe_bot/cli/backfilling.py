@@ -22,7 +22,7 @@ from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.ledger_acts import schedules_of
 from pinstripe_bot.ledger_backfill import Gap, Span, first_open, missing, states_in
 from pinstripe_bot.ledger_place import ledger_place
-from pinstripe_bot.ledger_schema import from_ts
+from pinstripe_bot.ledger_rows import from_ts
 from pinstripe_bot.occurrence import RunState
 from pinstripe_bot.project import Project
 

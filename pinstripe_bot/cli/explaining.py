@@ -23,7 +23,7 @@ from pinstripe_bot.explanation import Explanation, explain_instant
 from pinstripe_bot.explanation_words import sentences
 from pinstripe_bot.ledger_history import History, open_history
 from pinstripe_bot.ledger_place import ledger_place
-from pinstripe_bot.ledger_schema import from_ts
+from pinstripe_bot.ledger_rows import from_ts
 from pinstripe_bot.ledger_story import Stories
 from pinstripe_bot.occurrence import MANUAL
 from pinstripe_bot.options import did_you_mean

@@ -7,7 +7,8 @@ from sqlalchemy import inspect
 
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_schema import error_of, from_column, from_ts, metadata, outcome_row, to_column
+from pinstripe_bot.ledger_rows import error_of, from_column, from_ts, outcome_row, to_column
+from pinstripe_bot.ledger_schema import metadata
 from pinstripe_bot.occurrence import Run, RunError, RunState
 
 

@@ -1,0 +1,80 @@
+"""How the rows of the ledger's tables become values, and values rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+from sqlalchemy import RowMapping
+
+from pinstripe_bot.ledger_sql import to_json
+from pinstripe_bot.occurrence import Reason, Run, RunError, RunState
+
+SECOND = 1_000_000
+"""A second, as an instant's column counts it."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_column(instant: datetime) -> int:
+    """An aware instant as its column holds it."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def from_column(microseconds: int | None) -> datetime | None:
+    """The aware UTC instant of a column."""
+    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+
+
+def from_ts(instant_ts: int) -> datetime:
+    """The aware UTC instant of a whole second."""
+    return _EPOCH + timedelta(seconds=instant_ts)
+
+
+def run_of(row: RowMapping) -> Run:
+    """A run from its row; its parameters and result are plain JSON values."""
+    return Run(
+        id=row["id"],
+        job=row["job"],
+        schedule=row["schedule"],
+        due_at=_EPOCH + timedelta(microseconds=row["due_at"]),
+        state=RunState(row["state"]),
+        claimed_at=_EPOCH + timedelta(microseconds=row["claimed_at"]),
+        params=msgspec.json.decode(row["params"]),
+        tenant=row["tenant"],
+        attempt=row["attempt"],
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        started_at=from_column(row["started_at"]),
+        finished_at=from_column(row["finished_at"]),
+        error=error_of(row["error"]),
+        result=msgspec.json.decode(row["result"]) if row["result"] else None,
+        output=row["output"] or "",
+    )
+
+
+def error_of(column: str | None) -> RunError | None:
+    """What a job raised, from its column."""
+    return msgspec.json.decode(column, type=RunError) if column else None
+
+
+def outcome_row(run: Run) -> tuple[Any, ...]:
+    """What `finish` writes of an ended run, in the order of `ledger_runs.OUTCOMES`."""
+    assert run.finished_at is not None
+    return (
+        run.id,
+        run.attempt,
+        run.state,
+        run.reason,
+        to_column(run.finished_at),
+        None if run.error is None else to_json(_writable(run.error)),
+        None if run.result is None else to_json(run.result),
+        run.output or None,
+    )
+
+
+def _writable(error: RunError) -> RunError:
+    """The error without the half characters that no encoding can write; of what a job raises, anything may be in it."""
+    return RunError(*(text.encode("utf-8", "backslashreplace").decode() for text in astuple(error)))

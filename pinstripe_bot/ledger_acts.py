@@ -16,6 +16,7 @@ from pinstripe_bot.errors import InvalidSchedule, PinstripeError, UnknownRun
 from pinstripe_bot.ledger_audit import Person, write_audit
 from pinstripe_bot.ledger_backfill import Gap, Span, fill, missing
 from pinstripe_bot.ledger_foresight import Instants, foresee
+from pinstripe_bot.ledger_marks import in_stored_zones, read_stored
 from pinstripe_bot.ledger_resume import pass_paused, read_planned
 from pinstripe_bot.ledger_rows import from_ts, run_of, to_column
 from pinstripe_bot.ledger_schema import OPEN, runs, skips
@@ -151,7 +152,8 @@ class Acts:
             declared = schedules_of(definition)
             known = {"", *(one.name for one in declared)}
             remaining = {(row.job, row.schedule): row.remaining for row in rows if row.schedule in known}
-            return foresee(connection, declared, read_planned(connection, declared), remaining, now)
+            coming = in_stored_zones(declared, read_stored(connection))
+            return foresee(connection, coming, read_planned(connection, declared), remaining, now)
 
     def backfill(self, span: Span, gaps: Sequence[Gap], now: datetime, *, spacing: timedelta = timedelta(0)) -> int:
         """Queue a run for each of these gaps of the span, oldest first; how many there were.

@@ -7,36 +7,41 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from pinstripe_bot.ledger_listings import open_listings, write_listings
 from pinstripe_bot.ledger_rows import SECOND, from_column, from_ts
-from pinstripe_bot.ledger_schema import OPEN
 from pinstripe_bot.ledger_skips import Skips
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.ledger_work import OpenWork, Work, open_work
 from pinstripe_bot.occurrence import Decision, Due, Occurrence, Reason, Run, RunState
 from pinstripe_bot.policies import Overlap, Verdict
 from pinstripe_bot.schedule import Schedule
 
 INSERT_OCCURRENCES = both(
     """
-    INSERT INTO occurrences (job, schedule, key, due_at, decision, reason, until_at, count, claimed_at, bot)
-    SELECT job, schedule, '', due_at, decision, reason, until_at, count, :now, :bot FROM {rows} AS decided WHERE true
+    INSERT INTO occurrences (job, schedule, key, due_at, decision, reason, until_at, count, listing, claimed_at, bot)
+    SELECT job, schedule, key, due_at, decision, reason, until_at, count, listing, :now, :bot
+    FROM {rows} AS decided WHERE true
     ON CONFLICT (job, schedule, key, due_at) DO NOTHING
     """,
     rows=given(
         "rows",
         job="text",
         schedule="text",
+        key="text",
         due_at="bigint",
         decision="text",
         reason="text",
         until_at="bigint",
         count="integer",
+        listing="text",
     ),
 )
 
 LAST_OCCURRENCE = both("SELECT coalesce(max(id), 0) FROM occurrences")
 
 OCCURRENCES_SINCE = both(
-    "SELECT {rows} FROM occurrences WHERE id > :last AND bot = :bot", rows=listed("id", "job", "schedule", "due_at")
+    "SELECT {rows} FROM occurrences WHERE id > :last AND bot = :bot",
+    rows=listed("id", "job", "schedule", "key", "due_at"),
 )
 
 INSERT_RUNS = both(
@@ -70,37 +75,20 @@ DECIDED_AHEAD = both(
     """
     SELECT {rows}
     FROM {windows} AS due
-    JOIN occurrences ON occurrences.job = due.job AND occurrences.schedule = due.schedule AND occurrences.key = ''
+    JOIN occurrences ON occurrences.job = due.job AND occurrences.schedule = due.schedule AND occurrences.key = due.key
      AND occurrences.due_at > due.after_at AND occurrences.due_at <= due.until_at
     """,
-    rows=listed("occurrences.job", "occurrences.schedule", "occurrences.due_at"),
-    windows=given("windows", job="text", schedule="text", after_at="bigint", until_at="bigint"),
+    rows=listed("occurrences.job", "occurrences.schedule", "occurrences.key", "occurrences.due_at"),
+    windows=given("windows", job="text", schedule="text", key="text", after_at="bigint", until_at="bigint"),
 )
 
 DECIDED_AT = both(
     """
     SELECT coalesce(until_at, due_at) >= :due_at FROM occurrences
-    WHERE job = :job AND schedule = :schedule AND key = '' AND due_at <= :due_at
+    WHERE job = :job AND schedule = :schedule AND key = :key AND due_at <= :due_at
     ORDER BY due_at DESC LIMIT 1
     """
 )
-
-OPEN_RUNS = both(
-    f"SELECT {{rows}} FROM runs WHERE {OPEN} AND job IN {{jobs}}",
-    rows=listed("job", "params_key", "CASE WHEN state = 'queued' THEN in_turn ELSE 0 END"),
-    jobs=values_of("jobs", "text"),
-)
-
-Work = tuple[str, str]
-"""What overlap compares: a job, and the hash of its parameters."""
-
-
-@dataclass(slots=True)
-class OpenWork:
-    """The work that is queued or running, and which of it has a run that waits for its turn."""
-
-    busy: set[Work]
-    waiting: set[Work]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +100,15 @@ class Candidate:
     order: int
 
     @property
-    def key(self) -> tuple[str, str, int]:
-        """What makes its occurrence unique: job, schedule, instant as its column holds it."""
-        return (self.schedule.job, self.schedule.name, self.verdict.due_ts * SECOND)
+    def key(self) -> tuple[str, str, str, int]:
+        """What makes its occurrence unique: job, schedule, the schedule's key, instant as its column holds it."""
+        schedule = self.schedule
+        return (schedule.job, schedule.name, schedule.key, self.verdict.due_ts * SECOND)
+
+    @property
+    def work(self) -> Work:
+        """What overlap compares at a claim; of a job with tenants it is their listing that does not overlap."""
+        return (self.schedule.job, self.schedule.params_key, self.schedule.key)
 
     @property
     def is_to_run(self) -> bool:
@@ -161,24 +155,18 @@ class Claim:
 
 def decided_ahead(connection: Connection, windows: Sequence[Due[Schedule]]) -> dict[Schedule, list[int]]:
     """The instants in these windows that have been decided already: {schedule: [UTC seconds, ascending]}."""
-    by_key = {(due.schedule.job, due.schedule.name): due.schedule for due in windows}
-    rows = [(due.schedule.job, due.schedule.name, due.after_ts * SECOND, due.until_ts * SECOND) for due in windows]
+    by_key = {(due.schedule.job, due.schedule.name, due.schedule.key): due.schedule for due in windows}
+    rows = [(*key, due.after_ts * SECOND, due.until_ts * SECOND) for key, due in zip(by_key, windows, strict=True)]
     decided: dict[Schedule, list[int]] = {}
-    for job, schedule, due_at in sorted(rows_of(connection, DECIDED_AHEAD, windows=to_json(rows))):
-        decided.setdefault(by_key[job, schedule], []).append(due_at // SECOND)
+    for *key, due_at in sorted(rows_of(connection, DECIDED_AHEAD, windows=to_json(rows))):
+        decided.setdefault(by_key[*key], []).append(due_at // SECOND)
     return decided
 
 
 def is_decided(connection: Connection, candidate: Candidate) -> bool:
     """Whether its instant has been decided already, by itself or within a stretch of missed ones."""
-    job, schedule, due_at = candidate.key
-    return bool(execute(connection, DECIDED_AT, job=job, schedule=schedule, due_at=due_at).scalar())
-
-
-def open_work(connection: Connection, jobs: Iterable[str]) -> OpenWork:
-    """What of these jobs is queued or running, or has timed out and goes on."""
-    rows = rows_of(connection, OPEN_RUNS, jobs=to_json(sorted(jobs)))
-    return OpenWork({(job, key) for job, key, _ in rows}, {(job, key) for job, key, waits in rows if waits})
+    job, schedule, key, due_at = candidate.key
+    return bool(execute(connection, DECIDED_AT, job=job, schedule=schedule, key=key, due_at=due_at).scalar())
 
 
 def record(
@@ -190,9 +178,8 @@ def record(
     turn.) The oldest instant comes first; of schedules due at the same one, the first declared.
     """
     candidates = sorted(candidates, key=lambda candidate: (candidate.verdict.due_ts, candidate.order))
-    jobs = {candidate.schedule.job for candidate in candidates}
     skips = Skips.read(connection)
-    settled = _Comparison(open_work(connection, jobs), skips).settle(candidates)
+    settled = _Comparison(_open_work(connection, candidates), skips).settle(candidates)
     if not settled:
         return [], [], 0
     last_id = execute(connection, LAST_OCCURRENCE).scalar_one()
@@ -200,12 +187,23 @@ def record(
     execute(connection, INSERT_OCCURRENCES, now=now_at, bot=bot, rows=rows)
     # Whatever of ours is newer than `last_id` was written now: this transaction is the only one that writes.
     inserted = rows_of(connection, OCCURRENCES_SINCE, last=last_id, bot=bot)
-    written = {(job, schedule, due_at): row_id for row_id, job, schedule, due_at in inserted}
+    written = {tuple(key): row_id for row_id, *key in inserted}
     ours = [candidate for candidate in settled if candidate.key in written]
     skips.write(connection)
     to_run = {written[candidate.key]: candidate for candidate in ours if candidate.is_to_run}
-    runs = _queue(connection, to_run, bot=bot, now_at=now_at) if to_run else []
+    to_list = {row_id: candidate for row_id, candidate in to_run.items() if candidate.schedule.multi_tenant}
+    to_queue = {row_id: candidate for row_id, candidate in to_run.items() if row_id not in to_list}
+    write_listings(connection, [_listing_row(row_id, one, now_at) for row_id, one in to_list.items()])
+    runs = _queue(connection, to_queue, bot=bot, now_at=now_at) if to_queue else []
     return runs, [candidate.occurrence() for candidate in ours if not candidate.is_to_run], len(to_run) - len(runs)
+
+
+def _open_work(connection: Connection, candidates: Iterable[Candidate]) -> OpenWork:
+    """The work that is open of the jobs of these; of jobs with tenants what is still to be listed."""
+    kinds = {candidate.schedule.job: candidate.schedule.multi_tenant for candidate in candidates}
+    runs = open_work(connection, [job for job, has_tenants in kinds.items() if not has_tenants])
+    listings = open_listings(connection, [job for job, has_tenants in kinds.items() if has_tenants])
+    return OpenWork(runs.busy | listings.busy, runs.waiting | listings.waiting)
 
 
 class _Comparison:
@@ -214,7 +212,7 @@ class _Comparison:
     def __init__(self, open_work: OpenWork, skips: Skips) -> None:
         self._open = open_work
         self._skips = skips
-        self._instants: set[tuple[str, str, int]] = set()
+        self._instants: set[tuple[Work, int]] = set()
         self._batches: set[Work] = set()  # of which a catch-up has runs here, which are not compared
 
     def settle(self, candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -222,8 +220,8 @@ class _Comparison:
 
     def _settled(self, candidate: Candidate) -> Candidate:
         schedule, verdict = candidate.schedule, candidate.verdict
-        work = (schedule.job, schedule.params_key)
-        if (*work, verdict.due_ts) in self._instants:
+        work = candidate.work
+        if (work, verdict.due_ts) in self._instants:
             return candidate.skipped(Reason.SAME_INSTANT)
         if self._skips.take(schedule.job, schedule.name, verdict.due_ts):
             return candidate.skipped(Reason.SKIP_ASKED)
@@ -235,7 +233,7 @@ class _Comparison:
             if schedule.overlap is Overlap.SKIP or is_full:
                 return candidate.skipped(Reason.OVERLAP)
             is_in_turn = is_in_turn or schedule.overlap is Overlap.QUEUE
-        self._instants.add((*work, verdict.due_ts))
+        self._instants.add((work, verdict.due_ts))
         self._open.busy.add(work)
         if is_in_turn:
             self._open.waiting.add(work)
@@ -247,7 +245,16 @@ class _Comparison:
 def _occurrence_row(candidate: Candidate) -> tuple[object, ...]:
     verdict = candidate.verdict
     until_at = None if verdict.until_ts is None else verdict.until_ts * SECOND
-    return (*candidate.key, verdict.decision, verdict.reason, until_at, verdict.count)
+    listing = "queued" if candidate.is_to_run and candidate.schedule.multi_tenant else None
+    return (*candidate.key, verdict.decision, verdict.reason, until_at, verdict.count, listing)
+
+
+def _listing_row(occurrence: int, candidate: Candidate, now_at: int) -> tuple[object, ...]:
+    schedule, verdict = candidate.schedule, candidate.verdict
+    # Runs of one catch-up are not compared with each other: the instant of the claim says which belong together.
+    batch = now_at if verdict.is_in_turn else 0
+    available_at = now_at + round(verdict.delay_s * SECOND)
+    return (occurrence, schedule.params_json, schedule.params_key, schedule.overlap, batch, available_at)
 
 
 def _queue(connection: Connection, to_run: Mapping[int, Candidate], *, bot: str, now_at: int) -> list[Run]:
@@ -277,4 +284,13 @@ def _run_row(occurrence: int, candidate: Candidate, bot: str, now_at: int) -> tu
     owner = bot if candidate.starts_at_once else None
     available_at = now_at + round(verdict.delay_s * SECOND)
     params = (schedule.params_json, schedule.params_key)
-    return (occurrence, *candidate.key, *params, available_at, owner, int(verdict.is_in_turn))
+    return (
+        occurrence,
+        schedule.job,
+        schedule.name,
+        verdict.due_ts * SECOND,
+        *params,
+        available_at,
+        owner,
+        int(verdict.is_in_turn),
+    )

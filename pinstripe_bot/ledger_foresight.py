@@ -33,6 +33,8 @@ def foresee(
 
     What a bot still has to catch up with comes first; a pause takes no skip, and one without an end leaves none.
     """
+    if not declared:
+        return []
     pause = _longest_pause(connection, declared[0].job)
     if pause is not None and pause.until_at is None:
         return []

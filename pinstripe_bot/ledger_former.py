@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from pinstripe_bot.errors import PinstripeError
 from pinstripe_bot.ledger_claim import Candidate, decided_ahead, record
-from pinstripe_bot.ledger_marks import Stored, read_stored
+from pinstripe_bot.ledger_marks import Stored, identity, read_stored
 from pinstripe_bot.ledger_rows import SECOND
 from pinstripe_bot.occurrence import Due, Occurrence, Reason
 from pinstripe_bot.policies import stretches
@@ -30,17 +30,15 @@ def former_of(stored: Stored, planned: Sequence[Schedule], *, keep: Collection[s
 
     Left out are those that are removed already, and those of the jobs to `keep`, whose files are broken.
     """
-    forms = {(schedule.job, schedule.name): schedule.fingerprint for schedule in planned}
+    forms = {identity(schedule): schedule.fingerprint for schedule in planned}
     former = []
-    for (job, name), row in stored.items():
-        ours = forms.get((job, name))
+    for (job, name, key), row in stored.items():
+        ours = forms.get((job, name, key))
         if row.removed_at or ours == row.fingerprint or (ours is None and job in keep):
             continue
         with contextlib.suppress(PinstripeError):  # of a form that this version cannot read nothing can be said
             reason = Reason.REMOVED if ours is None else Reason.EDITED
-            former.append(
-                Former(former_schedule(job, name, row.key, row.fingerprint), row.planned_to // SECOND, reason)
-            )
+            former.append(Former(former_schedule(job, name, key, row.fingerprint), row.planned_to // SECOND, reason))
     return former
 
 
@@ -62,5 +60,5 @@ def pass_former(connection: Connection, former: Sequence[Former], *, bot: str, n
 def pass_given_up(connection: Connection, orphaned: Sequence[Schedule], *, bot: str, now_ts: int) -> list[Occurrence]:
     """As `pass_former`, by the forms that the ledger has of these schedules, and that no living bot plans."""
     stored = read_stored(connection)
-    theirs = {(one.job, one.name): stored[one.job, one.name] for one in orphaned}
+    theirs = {identity(one): stored[identity(one)] for one in orphaned}
     return pass_former(connection, former_of(theirs, orphaned), bot=bot, now_ts=now_ts)

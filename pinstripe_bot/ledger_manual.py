@@ -9,10 +9,13 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, insert
 
-from pinstripe_bot.ledger_claim import open_work
+from pinstripe_bot.ledger_listings import Listing
+from pinstripe_bot.ledger_listings import read as read_listings
 from pinstripe_bot.ledger_rows import to_column
-from pinstripe_bot.ledger_schema import occurrences, runs
+from pinstripe_bot.ledger_schema import listings, occurrences, runs
+from pinstripe_bot.ledger_work import open_work, open_work_of_tenants
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
+from pinstripe_bot.policies import Overlap
 
 
 def record_manual(
@@ -38,6 +41,8 @@ def record_manual(
     occurrence = _facts(run) | {"key": os.urandom(16).hex(), "decision": decision, "bot": bot}
     own: dict[str, Any] = {
         "occurrence_id": _inserted_id(connection, insert(occurrences).values(occurrence)),
+        "tenant": run.tenant,
+        "tenant_name": run.tenant_name,
         "state": run.state,
         "params": params_json,
         "params_key": params_key,
@@ -52,8 +57,11 @@ def record_manual(
 
 def _compared(connection: Connection, run: Run, params_key: str, *, waits_in_turn: bool) -> Run:
     """The run, skipped where its work is open; if it may wait in turn, only where another one waits already."""
-    work = open_work(connection, [run.job])
-    if (run.job, params_key) not in (work.waiting if waits_in_turn else work.busy):
+    if run.tenant:
+        work = open_work_of_tenants(connection, run.job, params_key, [run.tenant])
+    else:
+        work = open_work(connection, [run.job])
+    if (run.job, params_key, run.tenant) not in (work.waiting if waits_in_turn else work.busy):
         return run
     ended = {"state": RunState.SKIPPED, "reason": Reason.OVERLAP, "finished_at": run.claimed_at}
     return replace(run, started_at=None, **ended)
@@ -72,3 +80,27 @@ def _facts(run: Run) -> dict[str, Any]:
 
 def _inserted_id(connection: Connection, statement: Any) -> int:
     return int(connection.execute(statement).inserted_primary_key[0])  # type: ignore[index]
+
+
+def record_manual_listing(
+    connection: Connection,
+    run: Run,
+    params_json: str,
+    params_key: str,
+    *,
+    overlap: Overlap,
+    bot: str,
+    owner: str | None,
+    available_at: datetime | None = None,
+) -> Listing:
+    """Write an occurrence of a job whose tenants are still to be listed, each of which is to have such a run.
+
+    Without an `owner` the listing waits in the ledger for a bot, until `available_at`.
+    """
+    state = "queued" if owner is None else "running"
+    occurrence = _facts(run) | {"key": os.urandom(16).hex(), "decision": Decision.RUN, "bot": bot, "listing": state}
+    row_id = _inserted_id(connection, insert(occurrences).values(occurrence))
+    own = {"occurrence_id": row_id, "params": params_json, "params_key": params_key, "overlap": overlap}
+    own |= {"available_at": to_column(available_at or run.claimed_at), "owner": owner}
+    connection.execute(insert(listings).values(own))
+    return read_listings(connection, [row_id])[0]

@@ -13,6 +13,7 @@ from pinstripe_bot.ledger_schema import schedules
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.occurrence import Occurrence
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.zones import zone
 
 MARKS = both(
     "SELECT {rows} FROM schedules WHERE id IN {ids}",
@@ -35,8 +36,11 @@ MOVE = both(
 )
 
 
-Stored = Mapping[tuple[str, str], Row[Any]]
-"""{(job, schedule): its row}."""
+Identity = tuple[str, str, str]
+"""A job, the name of a schedule of it, and its key: '' or the zone, where it is its tenants'."""
+
+Stored = Mapping[Identity, Row[Any]]
+"""{identity: its row}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Marks:
         as removed, but not those of the jobs in `keep`.
         """
         now_at = now_ts * SECOND
-        wanted = {(schedule.job, schedule.name): schedule for schedule in planned}
+        wanted = {identity(schedule): schedule for schedule in planned}
         new = [_row(schedule, now_at, bot) for key, schedule in wanted.items() if key not in stored]
         changed = {
             key: schedule for key, schedule in wanted.items() if key in stored and _differs(schedule, stored[key])
@@ -112,7 +116,7 @@ class Marks:
     def _remove(
         self,
         connection: Connection,
-        undeclared: set[tuple[str, str]],
+        undeclared: set[Identity],
         stored: Stored,
         now_at: int,
         keep: Collection[str],
@@ -121,7 +125,7 @@ class Marks:
         if gone:
             connection.execute(_update_row({"removed_at": now_at}), gone)
 
-    def _remember(self, wanted: Mapping[tuple[str, str], Schedule], rows: Mapping[tuple[str, str], Row[Any]]) -> None:
+    def _remember(self, wanted: Mapping[Identity, Schedule], rows: Stored) -> None:
         self._ids = {schedule: rows[key].id for key, schedule in wanted.items()}
         self._orders = {schedule: order for order, schedule in enumerate(wanted.values())}
         self._planned_ts = {schedule: rows[key].planned_to // SECOND for key, schedule in wanted.items()}
@@ -167,7 +171,29 @@ class Marks:
 
 def read_stored(connection: Connection) -> Stored:
     """The schedules that the ledger has, also the removed ones."""
-    return {(row.job, row.schedule): row for row in connection.execute(select(schedules))}
+    return {(row.job, row.schedule, row.key): row for row in connection.execute(select(schedules))}
+
+
+def identity(schedule: Schedule) -> Identity:
+    """What a schedule's row is found by."""
+    return (schedule.job, schedule.name, schedule.key)
+
+
+def in_stored_zones(declared: Iterable[Schedule], stored: Stored) -> list[Schedule]:
+    """The declared schedules as they are planned: those in the zones of tenants once for each zone that is known."""
+    zones: dict[tuple[str, str], list[str]] = {}
+    for (job, name, key), row in stored.items():
+        if key and not row.removed_at:
+            zones.setdefault((job, name), []).append(key)
+    return [
+        planned
+        for schedule in declared
+        for planned in (
+            [schedule.in_zone(zone(key)) for key in zones.get((schedule.job, schedule.name), ())]
+            if schedule.in_tenant_zone
+            else [schedule]
+        )
+    ]
 
 
 def _differs(schedule: Schedule, row: Row[Any]) -> bool:
@@ -178,6 +204,7 @@ def _row(schedule: Schedule, now_at: int, bot: str) -> dict[str, object]:
     return {
         "job": schedule.job,
         "schedule": schedule.name,
+        "key": schedule.key,
         "fingerprint": schedule.fingerprint,
         "effective_from": now_at,
         "planned_to": now_at,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
-from pinstripe_bot.ledger_schema import ENDED_BADLY, OPEN, VERSION, ledger, metadata
+from pinstripe_bot.ledger_schema import ENDED_BADLY, LISTING, OPEN, VERSION, ledger, metadata
 
 _TO_2 = (
     "ALTER TABLE bots ADD COLUMN lease_until BIGINT NOT NULL DEFAULT '0'",
@@ -29,7 +29,14 @@ def _to_2(connection: Connection) -> None:
     metadata.create_all(connection, tables=[metadata.tables[name] for name in new])
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2}
+def _to_3(connection: Connection) -> None:
+    """Listings of tenants, and where tenants live."""
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN tenant_name VARCHAR NOT NULL DEFAULT ''")
+    connection.exec_driver_sql(f"CREATE INDEX occurrences_listing ON occurrences (id) WHERE {LISTING}")
+    metadata.create_all(connection, tables=[metadata.tables[name] for name in ("listings", "residences")])
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3}
 """{version: what makes it from the one before}; the first version that PostgreSQL ledgers had is 2."""
 
 

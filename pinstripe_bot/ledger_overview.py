@@ -195,18 +195,18 @@ def _instant(column: int) -> datetime:
 
 def _paused_count(connection: Connection, pause: Pause) -> int:
     """How many instants a pause has passed over so far; schedule by schedule, where an index leads to them."""
-    planned = select(schedules.c.job, schedules.c.schedule)
+    planned = select(schedules.c.job, schedules.c.schedule, schedules.c.key)
     if pause.job != EVERY_JOB:
         planned = planned.where(schedules.c.job == pause.job)
     counts = select(func.coalesce(func.sum(occurrences.c.count), 0)).where(
-        occurrences.c.key == "",
         occurrences.c.due_at >= to_column(pause.paused_at),
         occurrences.c.reason == Reason.PAUSED,
     )
-    return sum(
-        int(connection.scalar(counts.where(occurrences.c.job == job, occurrences.c.schedule == schedule)) or 0)
-        for job, schedule in connection.execute(planned).all()
+    paused = (
+        counts.where(occurrences.c.job == row.job, occurrences.c.schedule == row.schedule, occurrences.c.key == row.key)
+        for row in connection.execute(planned).all()
     )
+    return sum(int(connection.scalar(count) or 0) for count in paused)
 
 
 def _skips(connection: Connection) -> list[Skip]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
 from pinstripe_bot.ledger_claim import Candidate, decided_ahead, record
+from pinstripe_bot.ledger_marks import identity, in_stored_zones, read_stored
 from pinstripe_bot.ledger_rows import SECOND
 from pinstripe_bot.ledger_schema import schedules
 from pinstripe_bot.ledger_skips import Pause, goes_on, in_pause
@@ -26,9 +27,8 @@ class Planned:
 
 def read_planned(connection: Connection, declared: Sequence[Schedule]) -> list[Planned]:
     """Those of the declared schedules whose stored form is the declared one, in their order."""
-    rows = connection.execute(select(schedules).where(schedules.c.removed_at.is_(None), schedules.c.key == ""))
-    stored = {(row.job, row.schedule): row for row in rows}
-    found = [(schedule, stored.get((schedule.job, schedule.name))) for schedule in declared]
+    stored = {known: row for known, row in read_stored(connection).items() if not row.removed_at}
+    found = [(schedule, stored.get(identity(schedule))) for schedule in in_stored_zones(declared, stored)]
     return [
         Planned(schedule, row.id, row.planned_to // SECOND)
         for schedule, row in found

@@ -45,6 +45,7 @@ def run_of(row: RowMapping) -> Run:
         claimed_at=_EPOCH + timedelta(microseconds=row["claimed_at"]),
         params=msgspec.json.decode(row["params"]),
         tenant=row["tenant"],
+        tenant_name=row["tenant_name"],
         attempt=row["attempt"],
         reason=Reason(row["reason"]) if row["reason"] else None,
         started_at=from_column(row["started_at"]),

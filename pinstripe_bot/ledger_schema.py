@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 2
+VERSION = 3
 """The schema's version; an older ledger is migrated when a bot opens it, a newer one is refused."""
 
 metadata = MetaData()
@@ -76,7 +76,7 @@ occurrences = Table(
     Column("reason", String),
     Column("until_at", Instant),
     Column("count", Integer, nullable=False, server_default="1"),
-    Column("listing", String),
+    Column("listing", String),  # of a job with tenants: "queued", "running", "listed", "failed"
     Column("claimed_at", Instant, nullable=False),
     Column("bot", String, nullable=False),
     UniqueConstraint("job", "schedule", "key", "due_at"),
@@ -112,6 +112,7 @@ runs = Table(
     Column("cancelled_by", String),
     Column("in_turn", Integer, nullable=False, server_default="0"),  # 1: starts after the earlier runs of its work
     Column("lingers", Integer, nullable=False, server_default="0"),  # 1: it has timed out, and its thread goes on
+    Column("tenant_name", String, nullable=False, server_default=""),
     UniqueConstraint("occurrence_id", "tenant"),
     sqlite_autoincrement=True,
 )
@@ -137,6 +138,35 @@ ENDED_BADLY = "state IN ('failed', 'timed_out', 'interrupted')"
 """Which runs a person wants to hear of first; written in a query exactly so, as above."""
 
 Index("runs_ended_badly", runs.c.finished_at, sqlite_where=text(ENDED_BADLY), postgresql_where=text(ENDED_BADLY))
+
+LISTING = "listing IN ('queued', 'running')"
+"""Which occurrences still have tenants to list; written in a query exactly so, as above."""
+
+Index("occurrences_listing", occurrences.c.id, sqlite_where=text(LISTING), postgresql_where=text(LISTING))
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("occurrence_id", Id, ForeignKey("occurrences.id"), primary_key=True, autoincrement=False),
+    Column("params", Text, nullable=False),
+    Column("params_key", String, nullable=False),
+    Column("overlap", String, nullable=False),
+    Column("batch", BigInteger, nullable=False, server_default="0"),  # not 0: that of one catch-up or backfill
+    Column("available_at", Instant, nullable=False),
+    Column("owner", String),  # the bot that has it; NULL while it waits for one
+    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("listed", Integer, nullable=False, server_default="0"),  # how many tenants have their run
+    Column("finished_at", Instant),
+    Column("error", Text),  # why the last attempt failed
+)
+
+residences = Table(
+    "residences",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("zone", String, nullable=False),
+    Column("formers", Text, nullable=False),  # JSON: [[zone, the second at which it was seen to have left], ...]
+)
 
 attempts = Table(
     "attempts",

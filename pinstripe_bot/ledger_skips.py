@@ -23,7 +23,8 @@ EXTEND = both(
     UPDATE occurrences SET until_at = :until_at, count = count + :count
     WHERE decision = 'skipped' AND reason = 'paused'
       AND coalesce(until_at, due_at) >= :since AND coalesce(until_at, due_at) < :first_at AND id = (
-        SELECT id FROM occurrences WHERE job = :job AND schedule = :schedule AND key = '' ORDER BY due_at DESC LIMIT 1
+        SELECT id FROM occurrences WHERE job = :job AND schedule = :schedule AND key = :key
+        ORDER BY due_at DESC LIMIT 1
     )
     """
 )
@@ -114,7 +115,9 @@ def goes_on(connection: Connection, schedule: Schedule, pause: Pause, stretch: V
         "count": stretch.count,
         "since": to_column(pause.paused_at),
     }
-    return bool(execute(connection, EXTEND, job=schedule.job, schedule=schedule.name, **values).rowcount)
+    return bool(
+        execute(connection, EXTEND, job=schedule.job, schedule=schedule.name, key=schedule.key, **values).rowcount
+    )
 
 
 class Skips:

@@ -67,10 +67,11 @@ class Stories:
         ]
 
     def _tell(self, job: str, name: str, due_at: datetime, schedule: Schedule | None) -> Story:
-        row = self._covering(job, name, due_at)
+        key = "" if schedule is None else schedule.key
+        row = self._covering(job, name, key, due_at)
         if row is not None:
             return self._of_row(job, name, due_at, row, schedule)
-        mark = self._mark(job, name)
+        mark = self._mark(job, name, key)
         standing = standing_of(
             due_at,
             mark,
@@ -96,10 +97,10 @@ class Stories:
     def _row(self, *conditions: Any) -> Mapping[Any, Any]:
         return self._connection.execute(select(occurrences).where(*conditions)).mappings().one()
 
-    def _covering(self, job: str, schedule: str, due_at: datetime) -> Mapping[Any, Any] | None:
+    def _covering(self, job: str, schedule: str, key: str, due_at: datetime) -> Mapping[Any, Any] | None:
         """The row of the instant, or of the stretch that it lies in."""
         instant = to_column(due_at)
-        is_before = _of_schedule(job, schedule) & (occurrences.c.due_at <= instant)
+        is_before = _of_schedule(job, schedule, key) & (occurrences.c.due_at <= instant)
         query = select(occurrences).where(is_before).order_by(occurrences.c.due_at.desc()).limit(1)
         row = self._connection.execute(query).mappings().first()
         return row if row is not None and (row["until_at"] or row["due_at"]) >= instant else None
@@ -162,7 +163,7 @@ class Stories:
         """The run of the next instant of the schedule that ran."""
         last_at = row["until_at"] or row["due_at"]
         query = select(runs).join(occurrences, runs.c.occurrence_id == occurrences.c.id)
-        is_after = _of_schedule(row["job"], row["schedule"]) & (occurrences.c.due_at > last_at)
+        is_after = _of_schedule(row["job"], row["schedule"], row["key"]) & (occurrences.c.due_at > last_at)
         found = self._connection.execute(query.where(is_after).order_by(occurrences.c.due_at).limit(1)).mappings()
         first = found.first()
         return None if first is None else run_of(first)
@@ -200,8 +201,8 @@ class Stories:
             min((bot.started_at for bot in bots if bot.started_at > instant), default=None),
         )
 
-    def _mark(self, job: str, schedule: str) -> MarkRecord | None:
-        is_its = (schedules.c.job == job) & (schedules.c.schedule == schedule) & (schedules.c.key == "")
+    def _mark(self, job: str, schedule: str, key: str) -> MarkRecord | None:
+        is_its = (schedules.c.job == job) & (schedules.c.schedule == schedule) & (schedules.c.key == key)
         row = self._connection.execute(select(schedules).where(is_its)).first()
         if row is None:
             return None
@@ -213,8 +214,8 @@ class Stories:
         return sum(self._connection.scalars(select(skips.c.remaining).where(is_its)))
 
 
-def _of_schedule(job: str, schedule: str) -> Any:
-    return (occurrences.c.job == job) & (occurrences.c.schedule == schedule) & (occurrences.c.key == "")
+def _of_schedule(job: str, schedule: str, key: str) -> Any:
+    return (occurrences.c.job == job) & (occurrences.c.schedule == schedule) & (occurrences.c.key == key)
 
 
 def _act_of(pause: Pause) -> Act:

@@ -126,6 +126,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     claimed_at: datetime
     params: dict[str, Any]
     tenant: str = ""
+    tenant_name: str = ""
     attempt: int = 1
     reason: Reason | None = None
     started_at: datetime | None = None

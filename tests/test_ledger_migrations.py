@@ -145,7 +145,7 @@ def test_a_migration_that_fails_leaves_the_old_ledger(old: Path, monkeypatch: py
 def test_an_old_ledger_is_not_read_but_says_what_to_do(old: Path) -> None:
     before = dump(old)
 
-    with pytest.raises(LedgerError, match="older than 2: start the bot once, which migrates it"):
+    with pytest.raises(LedgerError, match=f"older than {VERSION}: start the bot once, which migrates it"):
         SqliteStore(old).open_for_reading()
 
     assert dump(old) == before

@@ -1,0 +1,210 @@
+"""Tenants in the ledger: each listed one gets its run, or the reason why it has none. Steps of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from pinstripe_bot.ledger_listings import Listing
+from pinstripe_bot.ledger_rows import SECOND, run_of, to_column
+from pinstripe_bot.ledger_schema import BACKFILL, runs
+from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.ledger_work import open_work_of_tenants
+from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunState
+from pinstripe_bot.policies import Overlap
+from pinstripe_bot.tenant import Tenant
+
+LISTED = both(
+    "SELECT {rows} FROM runs WHERE occurrence_id IN {ids} AND tenant IN {tenants}",
+    rows=listed("tenant"),
+    ids=values_of("ids", "bigint"),
+    tenants=values_of("tenants", "text"),
+)
+
+PAUSED = both(
+    """
+    SELECT {rows} FROM pauses
+    WHERE tenant IN {tenants} AND job IN ('', :job) AND paused_at <= :due_at
+      AND (until_at IS NULL OR until_at > :due_at)
+    """,
+    rows=listed("tenant"),
+    tenants=values_of("tenants", "text"),
+)
+
+RIVALS = both(
+    """
+    SELECT {rows} FROM occurrences JOIN listings ON listings.occurrence_id = occurrences.id
+    WHERE occurrences.job = :job AND occurrences.schedule IN {schedules} AND occurrences.due_at = :due_at
+      AND occurrences.id < :id AND occurrences.key <> 'backfill' AND listings.params_key = :params_key
+    """,
+    rows=listed("occurrences.id"),
+    schedules=values_of("schedules", "text"),
+)
+
+NEIGHBOURS = both(
+    """
+    SELECT {rows} FROM occurrences
+    WHERE job = :job AND schedule = :schedule AND key <> :key AND key NOT IN ('', 'backfill') AND decision = 'run'
+      AND due_at BETWEEN :first_at AND :last_at
+    """,
+    rows=listed("id", "key", "due_at"),
+)
+
+INSERT_RUNS = both(
+    """
+    INSERT INTO runs (occurrence_id, tenant, tenant_name, job, schedule, due_at, state, reason, params, params_key,
+                      available_at, owner, in_turn, claimed_at, finished_at)
+    SELECT CAST(:occurrence AS bigint), tenant, tenant_name, CAST(:job AS text), CAST(:schedule AS text),
+           CAST(:due_at AS bigint), state, reason, CAST(:params AS text), CAST(:params_key AS text), available_at,
+           CAST(:owner AS text), in_turn, CAST(:now AS bigint),
+           CASE WHEN state = 'skipped' THEN CAST(:now AS bigint) END
+    FROM {rows} AS listed WHERE true
+    ON CONFLICT (occurrence_id, tenant) DO NOTHING
+    """,
+    rows=given(
+        "rows",
+        tenant="text",
+        tenant_name="text",
+        state="text",
+        reason="text",
+        available_at="bigint",
+        in_turn="integer",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Other occurrences of the same work: `twins` show the same wall time in another zone, `rivals` are at its instant.
+
+    Whoever has a run in a twin has none here; whoever has one in a rival is skipped.
+    """
+
+    twins: tuple[int, ...] = ()
+    rivals: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fanned:
+    """What became of a group of tenants: how many got a run, and {reason: how many} were skipped."""
+
+    queued: int
+    skipped: Mapping[Reason, int]
+
+
+def fan_out(
+    connection: Connection,
+    listing: Listing,
+    tenants: Sequence[Tenant],
+    now: datetime,
+    *,
+    elsewhere: Elsewhere,
+    delay_of: Callable[[str], timedelta],
+    owner: str | None = None,
+) -> Fanned:
+    """Write a run for each of these tenants that has none yet; skipped where it is paused or its work is open.
+
+    Without an `owner` they wait in the ledger for a bot.
+    """
+    named = {tenant.key: tenant.name for tenant in tenants}
+    for known in _with_runs(connection, [listing.occurrence, *elsewhere.twins], named):
+        named.pop(known, None)
+    if not named:
+        return Fanned(0, {})
+    fates = _Fates(connection, listing, named, elsewhere)
+    now_at = to_column(now)
+    rows: list[tuple[object, ...]] = []
+    skipped: dict[Reason, int] = {}
+    for tenant, name in named.items():
+        reason = fates.reason(tenant)
+        if reason is None:
+            available_at = now_at if not delay_of(tenant) else to_column(listing.due_at + delay_of(tenant))
+            rows.append((tenant, name, RunState.QUEUED, None, available_at, int(fates.is_in_turn(tenant))))
+        else:
+            rows.append((tenant, name, RunState.SKIPPED, reason, now_at, 0))
+            skipped[reason] = skipped.get(reason, 0) + 1
+    execute(connection, INSERT_RUNS, rows=to_json(rows), owner=owner, now=now_at, **_facts(listing))
+    return Fanned(len(rows) - sum(skipped.values()), skipped)
+
+
+def _facts(listing: Listing) -> dict[str, object]:
+    """What the runs of all tenants of an occurrence have in common."""
+    return {
+        "occurrence": listing.occurrence,
+        "job": listing.job,
+        "schedule": listing.schedule,
+        "due_at": listing.due_ts * SECOND,
+        "params": listing.params_json,
+        "params_key": listing.params_key,
+    }
+
+
+class _Fates:
+    """Why some tenants of a group have no run now, and which of them have to wait for their turn."""
+
+    def __init__(
+        self, connection: Connection, listing: Listing, tenants: Collection[str], elsewhere: Elsewhere
+    ) -> None:
+        self._listing = listing
+        is_scheduled = listing.schedule != MANUAL and listing.key != BACKFILL
+        self._paused = _paused(connection, listing, tenants) if is_scheduled else set()
+        self._rivals = _with_runs(connection, elsewhere.rivals, tenants)
+        self._work = None
+        if listing.overlap is not Overlap.ALLOW:
+            work = (listing.job, listing.params_key)
+            self._work = open_work_of_tenants(connection, *work, tenants, batch=listing.batch)
+
+    def reason(self, tenant: str) -> Reason | None:
+        if tenant in self._rivals:
+            return Reason.SAME_INSTANT
+        if tenant in self._paused:
+            return Reason.PAUSED
+        if self._work is None:
+            return None
+        is_skipping = self._listing.overlap is Overlap.SKIP
+        met = self._work.busy if is_skipping else self._work.waiting
+        return Reason.OVERLAP if self._key(tenant) in met else None
+
+    def is_in_turn(self, tenant: str) -> bool:
+        return self._listing.batch != 0 or (self._work is not None and self._key(tenant) in self._work.busy)
+
+    def _key(self, tenant: str) -> tuple[str, str, str]:
+        return (self._listing.job, self._listing.params_key, tenant)
+
+
+def _with_runs(connection: Connection, occurrences: Collection[int], tenants: Collection[str]) -> set[str]:
+    """Which of these tenants have a run in one of these occurrences."""
+    if not occurrences:
+        return set()
+    return set(rows_of(connection, LISTED, ids=to_json(list(occurrences)), tenants=to_json(list(tenants))))
+
+
+def _paused(connection: Connection, listing: Listing, tenants: Collection[str]) -> set[str]:
+    values = {"tenants": to_json(list(tenants)), "job": listing.job, "due_at": listing.due_ts * SECOND}
+    return set(rows_of(connection, PAUSED, **values))
+
+
+def rivals(connection: Connection, listing: Listing, schedules: Collection[str]) -> list[int]:
+    """Earlier occurrences of these schedules of the job, at the same instant and with the same parameters."""
+    values = {"id": listing.occurrence, "job": listing.job, "params_key": listing.params_key}
+    named = to_json(sorted(schedules))
+    found: list[int] = rows_of(connection, RIVALS, schedules=named, due_at=listing.due_ts * SECOND, **values)
+    return found
+
+
+def neighbours(connection: Connection, listing: Listing, near_s: int) -> list[tuple[int, str, int]]:
+    """(id, zone, instant) of the same schedule's occurrences in other zones, at most `near_s` earlier or later."""
+    values = {"job": listing.job, "schedule": listing.schedule, "key": listing.key}
+    first_at, last_at = (listing.due_ts - near_s) * SECOND, (listing.due_ts + near_s) * SECOND
+    rows = rows_of(connection, NEIGHBOURS, first_at=first_at, last_at=last_at, **values)
+    return [(row_id, key, due_at // SECOND) for row_id, key, due_at in rows]
+
+
+def queued_of(connection: Connection, occurrence: int, tenants: Collection[str], *, owner: str) -> list[Run]:
+    """The queued runs of `owner` that these tenants have in an occurrence."""
+    is_theirs = (runs.c.occurrence_id == occurrence, runs.c.tenant.in_(tenants), runs.c.owner == owner)
+    found = select(runs).where(*is_theirs, runs.c.state == RunState.QUEUED).order_by(runs.c.id)
+    return [run_of(row) for row in connection.execute(found).mappings()]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pinstripe_bot.occurrence import Occurrence, Run, RunState
     from pinstripe_bot.project import Project
     from pinstripe_bot.scripting import run_in_new_workspace
+    from pinstripe_bot.tenant import Tenant
     from pinstripe_bot.workspace import Workspace
 
 __version__ = "0.1.0"
@@ -48,6 +49,7 @@ _ROOMS = {
     "RunFailed": "errors",
     "RunState": "occurrence",
     "SystemClock": "clock",
+    "Tenant": "tenant",
     "UnknownJob": "errors",
     "Workspace": "workspace",
     "background_job": "job",
@@ -72,6 +74,7 @@ __all__ = [
     "RunFailed",
     "RunState",
     "SystemClock",
+    "Tenant",
     "UnknownJob",
     "Workspace",
     "background_job",

@@ -12,13 +12,15 @@ from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.intake import Intake
 from pinstripe_bot.isolation import ProcessIsolation
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.lister import Lister
 from pinstripe_bot.policies import Isolation
 from pinstripe_bot.project import Project
 from pinstripe_bot.pruner import Pruner, keeping_of
 from pinstripe_bot.retries import Retries
 from pinstripe_bot.runner import Runner
 from pinstripe_bot.services import ProcessServices
-from pinstripe_bot.workspace import Caller
+from pinstripe_bot.tenant_zones import TenantZones
+from pinstripe_bot.workspace import Caller, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Parts:
     intake: Intake
     pruner: Pruner
     by_hand: ByHand
+    lister: Lister
+    tenant_zones: TenantZones
 
     def look(self) -> None:
         """The poller's turn: what waits in the ledger, and what is old enough to go."""
@@ -39,7 +43,14 @@ class Parts:
             return
         with self.ledger.trouble.noted("look"):
             self.intake.look()
+            self.lister.look()
+            self.tenant_zones.look()
             self.pruner.look()
+
+    def begin(self) -> None:
+        """At a start: end what is of jobs that are no more, and take over what waits."""
+        self.lister.begin()
+        self.intake.begin()
 
     def hear(self) -> None:
         """The turn of a command's poller: what a person wants of the run that it performs."""
@@ -64,5 +75,11 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: 
     dispatcher = Dispatcher(runner, ledger, clock, bot, workers=config.workers, retry_at=retries.retry_at, hooks=hooks)
     intake = Intake(project, ledger, dispatcher, clock, retries, hooks)
     pruner = Pruner(ledger.store, lambda: keeping_of(project), clock, is_idle=lambda: not dispatcher.stats()["waiting"])
-    by_hand = ByHand(project, ledger, runner, dispatcher, clock)
-    return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand)
+
+    def workspace() -> Workspace:
+        return Workspace(project=project, shared=shared, clock=clock, bot=bot)
+
+    lister = Lister(project, ledger, clock, hooks, workspace)
+    tenant_zones = TenantZones(project, ledger, clock, lister)
+    by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister)
+    return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones)

@@ -18,7 +18,7 @@ from pinstripe_bot.errors import LedgerUnavailable, WouldWait
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.loop_handle import LoopHandle
-from pinstripe_bot.occurrence import Due, Run
+from pinstripe_bot.occurrence import Due, Run, TenantRuns
 from pinstripe_bot.poller import Poller
 from pinstripe_bot.project import Project
 from pinstripe_bot.readiness import Readiness
@@ -78,7 +78,7 @@ class Bot:
             is_bot = kind == "bot"
             report_opened(self.ledger, opened, is_watched=is_bot)
             self._poller = Poller(self._parts.look if is_bot else self._parts.hear)
-            self.dispatcher.on_recorded = self._look_for_the_next
+            self.dispatcher.on_recorded, self._parts.lister.wake = self._look_for_the_next, self._poller.wake
             self._watchdog = Watchdog(self.ticks.stuck_s)
             self._readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
             self.hooks.start()
@@ -101,7 +101,7 @@ class Bot:
         self._is_planned = True
         self._parts.start_processes(self.project)
         self.dispatcher.start()
-        self._intake.begin()
+        self._parts.begin()
         log.info("bot_started", jobs=len(self.project.jobs), schedules=len(planned), workers=self.dispatcher.workers)
 
     def _look_for_the_next(self) -> None:
@@ -170,6 +170,7 @@ class Bot:
         """Claim and dispatch whatever has come due since the last tick."""
         now = self.ticks.read()
         self._superseded.look(self.timetable, now)
+        self._parts.tenant_zones.plan(self.timetable, now)
         dues = self.timetable.due(int(now.timestamp()))
         if dues and not all(self._claim(part, now) for part in in_parts(dues)):
             return
@@ -207,7 +208,7 @@ class Bot:
     def run_background_job(
         self, name: str, params: Mapping[str, Any] | None = None, *, at: datetime | None = None, force: bool = False
     ) -> Run:
-        """Run one job by hand on a worker thread, and return its finished run.
+        """Run one job, for no tenant, by hand on a worker thread, and return its finished run.
 
         `at` sets its due instant (aware; default: now). Where the same job with the same parameters is still
         queued or running the run comes back as skipped, unless `force`. Raises UnknownJob and InvalidParams.
@@ -215,13 +216,29 @@ class Bot:
         self.open()
         return self._parts.by_hand.run(name, params or {}, at=at, force=force)
 
-    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
+    def run_for_tenants(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        tenants: Sequence[str] | None = None,
+        at: datetime | None = None,
+        force: bool = False,
+    ) -> TenantRuns:
+        """Run one job by hand for the tenants with these ids, or for all that it chooses, on worker threads."""
+        self.open()
+        return self._parts.by_hand.run_for_tenants(name, params or {}, keys=tenants, at=at, force=force)
+
+    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
         """Run a job on behalf of another one, on this thread."""
         return self._parts.by_hand.run_inside(workspace, name, params)
 
-    def enqueue_inside(self, name: str, params: Mapping[str, Any], *, delay: Delay, joining: Database | None) -> Run:
-        """Put a run into the ledger on behalf of a job, in the transaction that it is `joining`."""
-        return self._parts.by_hand.enqueue(name, params, delay=delay, joining=joining, then=self._poller.wake)
+    def enqueue_inside(
+        self, workspace: Workspace, name: str, params: Mapping[str, Any], *, delay: Delay, joining: Database | None
+    ) -> Run:
+        """Put a run into the ledger on behalf of a job, for its tenant, in the transaction that it is `joining`."""
+        facts = {"delay": delay, "joining": joining, "then": self._poller.wake}
+        return self._parts.by_hand.enqueue(workspace, name, params, **facts)
 
     def may_commit(self, run: Run) -> bool:
         """Whether what a run has done may be committed: it is still ours."""
@@ -286,6 +303,7 @@ class Bot:
             self.ticks.stop()
             self._watchdog.close()
             self._poller.close()
+            self._parts.lister.close()
             try:
                 timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
                 return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_planned)

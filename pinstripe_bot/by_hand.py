@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,50 +12,136 @@ from msgspec.structs import replace
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import Database
 from pinstripe_bot.database_connections import database_url
+from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.enqueueing import Delay, wish_of
-from pinstripe_bot.errors import RunFailed
+from pinstripe_bot.errors import InvalidParams, RunFailed, UnknownTenant
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_queue import is_same_database, join
-from pinstripe_bot.occurrence import MANUAL, Run, RunState
+from pinstripe_bot.lister import GROUP, Lister, groups_of
+from pinstripe_bot.occurrence import MANUAL, Run, RunState, TenantRuns
 from pinstripe_bot.params import encode_params, params_key
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.project import Project
 from pinstripe_bot.runner import Runner
+from pinstripe_bot.tenant import Tenant
 from pinstripe_bot.workspace import Workspace
 
 
 class ByHand:
     """Claims and performs runs that no schedule asked for."""
 
-    def __init__(self, project: Project, ledger: Ledger, runner: Runner, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(
+        self,
+        project: Project,
+        ledger: Ledger,
+        runner: Runner,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        lister: Lister,
+    ) -> None:
         self._project = project
         self._ledger = ledger
         self._runner = runner
         self._dispatcher = dispatcher
         self._clock = clock
+        self._lister = lister
 
     def run_due(self, instant_ts: int) -> list[Run]:
         """Run the jobs whose schedules are due at exactly this second, on worker threads, and wait."""
         self._dispatcher.check_may_wait()
-        due = [one for one in self._project.schedules if one.enabled and one.is_due_ts(instant_ts)]
-        return self._dispatcher.perform(self._ledger.claim_second(due, instant_ts, self._clock.now()))
+        planned = self._lister.in_zones([one for one in self._project.schedules if one.enabled])
+        due = [one for one in planned if one.is_due_ts(instant_ts)]
+        ended = self._dispatcher.perform(self._ledger.claim_second(due, instant_ts, self._clock.now()))
+        for occurrence in self._lister.list_now():
+            while runs := self._ledger.fan_out.take_runs(occurrence, self._clock.now(), most=GROUP):
+                ended += self._dispatcher.perform(runs)
+        return ended
 
     def run(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
         """Run on a worker thread and wait; an overlap gives the run as skipped, unless forced."""
         self._dispatcher.check_may_wait()
-        claimed = self._claim(self._run(name, params, at), force=force)
-        if claimed.state is RunState.SKIPPED:
-            return claimed
-        performed = self._dispatcher.perform([claimed])
-        return performed[0] if performed else claimed
+        return self._performed([self._run(self._project.job(name), params, at)], force=force)[0]
 
-    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
-        """Run on this thread, which performs a run already. Raises RunFailed from the job's own error."""
+    def run_for_tenants(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        *,
+        keys: Sequence[str] | None,
+        at: datetime | None,
+        force: bool,
+    ) -> TenantRuns:
+        """Run for these tenants, or for all that the job chooses, on worker threads; wait for all of them.
+
+        Raises UnknownTenant, before anything runs, where there is none of these keys.
+        """
+        self._dispatcher.check_may_wait()
+        job = self._project.job(name)
+        asked = self._run(job, params, at)
+        runs = TenantRuns(job.name, {})
+        with contextlib.closing(self._tenants(job, keys)) as tenants:
+            for group in groups_of(tenants, 8 * job.options["tenant_concurrency"]):
+                for ended in self._performed([_for(asked, tenant) for tenant in group], force=force):
+                    runs = runs.plus(ended)
+                if self._dispatcher.is_closing:
+                    break
+        return runs
+
+    def _performed(self, asked: Sequence[Run], *, force: bool) -> list[Run]:
+        """Claim these runs of one job and perform them; those that cannot be, as they were claimed."""
+        claimed = self._claim(asked, force=force)
+        queued = [run for run in claimed if run.state is not RunState.SKIPPED]
+        ended = {run.id: run for run in self._dispatcher.perform(queued)}
+        return [ended.get(run.id, run) for run in claimed]
+
+    def _tenants(self, job: JobDefinition, keys: Sequence[str] | None) -> Iterator[Tenant]:
+        """The tenants with these keys, or all that the job's filter chooses."""
+        tenants = self._project.tenants
+        if tenants is None or not job.options["multi_tenant"]:
+            raise InvalidParams(
+                f"the job {job.name!r} has no tenants: run it without one, or write multi_tenant = True"
+            )
+        with self._lister.workspace() as workspace:
+            if keys is None:
+                yield from tenants.each(workspace, job.options["tenants_filter"])
+                return
+            found = {key: tenants.find(workspace, key) for key in keys}
+        unknown = [key for key, tenant in found.items() if tenant is None]
+        if unknown:
+            raise UnknownTenant(f"there is no tenant {unknown[0]!r}: `pinstripe tenants` lists them")
+        yield from (tenant for tenant in found.values() if tenant is not None)
+
+    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
+        """Run on this thread, which performs a run already. Raises RunFailed from the job's own error.
+
+        For the tenant of that run; where it has none, a job with tenants runs for all of them, one after another.
+        """
+        job = self._project.job(name)
+        asked = self._run(job, params, None)
+        tenant = "" if workspace.run is None else workspace.run.tenant
+        if tenant or not job.options["multi_tenant"]:
+            return self._run_inside(workspace, _named(asked, workspace))
+        runs = TenantRuns(job.name, {})
+        with contextlib.closing(self._tenants(job, None)) as tenants:
+            for each in tenants:
+                try:
+                    runs = runs.plus(self._run_inside(workspace, _for(asked, each)))
+                except RunFailed as error:
+                    assert error.run is not None
+                    runs = runs.plus(error.run)
+        if not runs.is_success:
+            bad = runs.count - sum(runs.states.get(one, 0) for one in (RunState.SUCCEEDED, RunState.SKIPPED))
+            told = f"the job {job.name!r} did not succeed for {bad} of {runs.count} tenants"
+            raise RunFailed(f"{told}, first for {runs.unsuccessful[0].tenant!r}", runs.unsuccessful[0])
+        return runs
+
+    def _run_inside(self, workspace: Workspace, asked: Run) -> Run:
         workspace.checkpoint()
-        asked = self._run(name, params, None)
+        now = self._clock.now()
         # Claimed and started in one transaction: a queued run that nobody starts would block the job's next ones.
-        claimed = self._claim(replace(asked, state=RunState.RUNNING, started_at=asked.claimed_at), force=False)
+        asked = replace(asked, state=RunState.RUNNING, claimed_at=now, started_at=now)
+        claimed = self._claim([asked], force=False)[0]
         if claimed.state is RunState.SKIPPED:
             return claimed
         try:
@@ -73,6 +160,7 @@ class ByHand:
 
     def enqueue(
         self,
+        workspace: Workspace,
         name: str,
         params: Mapping[str, Any],
         *,
@@ -82,22 +170,23 @@ class ByHand:
     ) -> Run:
         """Put a run into the ledger: in the transaction of `joining` where both are one database, else at once.
 
-        `then` is called as soon as it is committed.
+        It is for the tenant of the run in whose `workspace` it is asked for. `then` is called after the commit.
         """
-        wish = wish_of(self._project, name, params, delay, self._clock.now())
+        run = workspace.run
+        tenant = ("", "") if run is None else (run.tenant, run.tenant_name)
+        wish = wish_of(self._project, name, params, delay, self._clock.now(), tenant=tenant)
         if joining is not None and self._is_in_ledger(self._project.config.database.url):
             return join(joining, wish, bot=self._ledger.bot, then=then)
         with self._ledger.store.writing() as connection:
-            run = wish.write(connection, bot=self._ledger.bot)
+            queued = wish.write(connection, bot=self._ledger.bot)
         then()
-        return run
+        return queued
 
     def _is_in_ledger(self, url: str | None) -> bool:
         return url is not None and is_same_database(self._ledger.place.url, database_url(url, self._project.root))
 
-    def _run(self, name: str, params: Mapping[str, Any], at: datetime | None) -> Run:
+    def _run(self, job: JobDefinition, params: Mapping[str, Any], at: datetime | None) -> Run:
         """The run as it is asked for; nothing is claimed yet."""
-        job = self._project.job(name)
         now = self._clock.now()
         return Run(
             id=0,
@@ -109,7 +198,17 @@ class ByHand:
             params=job.manual_params(params),
         )
 
-    def _claim(self, run: Run, *, force: bool) -> Run:
-        encoded = encode_params(run.params)
-        ignore = force or self._project.jobs[run.job].options["overlap"] is Overlap.ALLOW
-        return self._ledger.claim_manual(run, encoded, params_key(encoded), ignore_overlap=ignore)
+    def _claim(self, asked: Sequence[Run], *, force: bool) -> list[Run]:
+        encoded = encode_params(asked[0].params)
+        ignore = force or self._project.jobs[asked[0].job].options["overlap"] is Overlap.ALLOW
+        return self._ledger.claim_manual(asked, encoded, params_key(encoded), ignore_overlap=ignore)
+
+
+def _for(asked: Run, tenant: Tenant) -> Run:
+    return replace(asked, tenant=tenant.key, tenant_name=tenant.name)
+
+
+def _named(asked: Run, workspace: Workspace) -> Run:
+    """The run, for the tenant of the run that asks for it."""
+    run = workspace.run
+    return asked if run is None else replace(asked, tenant=run.tenant, tenant_name=run.tenant_name)

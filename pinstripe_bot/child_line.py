@@ -31,7 +31,7 @@ from pinstripe_bot.child_messages import (
 )
 from pinstripe_bot.control import RunControl
 from pinstripe_bot.errors import PinstripeError, RunFailed, WorkspaceError
-from pinstripe_bot.occurrence import Run
+from pinstripe_bot.occurrence import Run, TenantRuns
 from pinstripe_bot.params import encode_params
 from pinstripe_bot.workspace import Workspace
 
@@ -131,11 +131,14 @@ class BotInParent:
     def __init__(self, line: ChildLine) -> None:
         self._line = line
 
-    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
+    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
         """Have another job run by the bot. Raises RunFailed with what it told of the job's error."""
-        return msgspec.convert(self.ask("run", name, params), Run)
+        ran = self.ask("run", name, params)  # a list of one thing: that of several tenants
+        return msgspec.convert(ran[0], TenantRuns) if isinstance(ran, list) else msgspec.convert(ran, Run)
 
-    def enqueue_inside(self, name: str, params: Mapping[str, Any], *, delay: Any, joining: Any) -> Run:
+    def enqueue_inside(
+        self, workspace: Workspace, name: str, params: Mapping[str, Any], *, delay: Any, joining: Any
+    ) -> Run:
         """Have the bot put a run into the ledger: at once, since `joining` is a transaction of this process."""
         given = delay.total_seconds() if isinstance(delay, timedelta) else delay
         return msgspec.convert(self.ask("enqueue", name, {"delay": given, "params": dict(params)}), Run)

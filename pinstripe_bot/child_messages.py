@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from pinstripe_bot.occurrence import Reason, Run, RunError
+from pinstripe_bot.occurrence import Reason, Run, RunError, TenantRuns
 from pinstripe_bot.params import encode_params
 
 LINE_LIMIT = 16 * 1024 * 1024
@@ -152,6 +152,11 @@ class LineReader(Generic[MessageT]):
 def line_of(message: Message) -> bytes:
     """The message as one line."""
     return msgspec.json.encode(message) + b"\n"
+
+
+def as_sent_runs(runs: TenantRuns) -> TenantRuns:
+    """What a job came to for several tenants, with plain JSON values."""
+    return TenantRuns(runs.job, runs.states, tuple(as_sent(run) for run in runs.unsuccessful))
 
 
 def as_sent(run: Run) -> Run:

@@ -43,17 +43,24 @@ State of the module, as there is nothing else that `enqueue`, which is given no 
 
 
 def enqueue(
-    project: Project | Path | str, name: str, *, delay: Delay = None, params: Mapping[str, Any] | None = None
+    project: Project | Path | str,
+    name: str,
+    *,
+    delay: Delay = None,
+    params: Mapping[str, Any] | None = None,
+    tenant: str | None = None,
 ) -> Run:
     """Put a run of the job `name` into the project's ledger and return it; a bot starts it, after `delay`.
 
     From any process; no bot need run yet. Load a `Project` once and pass that: a path is loaded at each call.
+    `tenant` is the id of whom it is for; a job with tenants, asked without one, runs for all that it chooses, and the
+    run that comes back, of number 0, stands for theirs, which are still to be written.
     The job's `overlap` decides: where the same work is open, the run may come back as skipped. Raises UnknownJob,
     InvalidParams, and LedgerUnavailable, after which nothing was written or, where the answer was lost, all of it.
     """
     loaded = project if isinstance(project, Project) else Project.load(project)
     clock: Clock = SystemClock()
-    wish = wish_of(loaded, name, params or {}, delay, clock.now())
+    wish = wish_of(loaded, name, params or {}, delay, clock.now(), tenant=(tenant or "", ""))
     place = ledger_place(loaded.config, loaded.root)
     store = place.store()
     if not store.open_known(loaded.name, is_own=place.is_own):
@@ -79,8 +86,19 @@ def _sweep(store: LedgerStore, project: Project, clock: Clock) -> None:
         sweep(store, witness, clock.now(), Retries(project, clock).retry_at)
 
 
-def wish_of(project: Project, name: str, params: Mapping[str, Any], delay: Delay, now: datetime) -> Wish:
-    """The run as it is asked for, checked against its job. Raises UnknownJob and InvalidParams."""
+def wish_of(
+    project: Project,
+    name: str,
+    params: Mapping[str, Any],
+    delay: Delay,
+    now: datetime,
+    *,
+    tenant: tuple[str, str] = ("", ""),
+) -> Wish:
+    """The run as it is asked for, checked against its job. Raises UnknownJob and InvalidParams.
+
+    `tenant` is (key, name) of whom it is for; without one, a job with tenants is asked to run for all of them.
+    """
     job = project.job(name)
     available_at = _after(now, delay)
     run = Run(
@@ -91,9 +109,12 @@ def wish_of(project: Project, name: str, params: Mapping[str, Any], delay: Delay
         state=RunState.QUEUED,
         claimed_at=now,
         params=job.manual_params(params),
+        tenant=tenant[0],
+        tenant_name=tenant[1],
     )
     encoded = encode_params(run.params)
-    return Wish(run, encoded, params_key(encoded), job.options["overlap"], available_at)
+    is_for_all = job.options["multi_tenant"] and not run.tenant
+    return Wish(run, encoded, params_key(encoded), job.options["overlap"], available_at, is_for_all)
 
 
 def _after(now: datetime, delay: Delay) -> datetime:

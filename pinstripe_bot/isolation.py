@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
-from pinstripe_bot.child_messages import Begin, Call, as_sent
+from pinstripe_bot.child_messages import Begin, Call, as_sent, as_sent_runs
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.control import RunControl
 from pinstripe_bot.errors import PinstripeError, RunCancelled, RunFailed, WorkspaceError
@@ -135,15 +135,16 @@ class ProcessIsolation:
         """What a child asks the bot to do for it; plain JSON values."""
         if call.what == "may_commit":
             return not control.has_ended and bot.may_commit(run)
-        if call.what == "enqueue":
-            return as_sent(bot.enqueue_inside(call.name, **call.params, joining=None))
-        if call.what != "run":
+        if call.what not in ("run", "enqueue"):
             raise WorkspaceError(f"a process asked the bot for {call.what!r}, which it does not do")
         shared = ProcessServices(self._project.config, None)
         workspace = Workspace(
             project=self._project, shared=shared, clock=self._clock, bot=bot, run=run, control=control
         )
-        return as_sent(bot.run_inside(workspace, call.name, call.params))
+        if call.what == "enqueue":
+            return as_sent(bot.enqueue_inside(workspace, call.name, **call.params, joining=None))
+        ran = bot.run_inside(workspace, call.name, call.params)
+        return as_sent(ran) if isinstance(ran, Run) else [as_sent_runs(ran)]
 
 
 @contextlib.contextmanager

@@ -19,10 +19,11 @@ from pinstripe_bot.errors import LedgerDamaged, LedgerError
 from pinstripe_bot.ledger_bots import LEASE, Witness
 from pinstripe_bot.ledger_claim import Candidate, Claim, is_decided, record
 from pinstripe_bot.ledger_decide import decide
+from pinstripe_bot.ledger_fan_out import FanOut
 from pinstripe_bot.ledger_former import former_of, pass_former, pass_given_up
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.ledger_manual import record_manual
-from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack, read_stored
+from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack, in_stored_zones, read_stored
 from pinstripe_bot.ledger_place import FOLDER, LedgerPlace, ledger_place
 from pinstripe_bot.ledger_recovery import check_whole_file, move_damaged_aside
 from pinstripe_bot.ledger_rows import to_column
@@ -54,6 +55,7 @@ class Ledger:
         self.lease = lease
         self.store = place.store(busy_timeout_s=busy_timeout_s)
         self.history = History(self.store)
+        self.fan_out = FanOut(self.store, self._claiming, lambda: self.bot)
         self.trouble = LedgerTrouble()
         self._locks = locks if self.store.path is None else self.store.path.parent / "bots"
         self._marks = Marks()
@@ -130,10 +132,17 @@ class Ledger:
         now_ts, keep = int(now.timestamp()), set(keep)
         with self.store.writing() as connection:
             stored = read_stored(connection)
+            planned = in_stored_zones(planned, stored)
             passed = pass_former(connection, former_of(stored, planned, keep=keep), bot=self.bot, now_ts=now_ts)
             registration = self._marks.register(connection, stored, planned, now_ts, bot=self.bot, keep=keep)
             others = ledger_bots.others(connection, self._witness, now)
         return dataclasses.replace(registration, has_others=bool(others), passed=tuple(passed))
+
+    def replan(self, new: Sequence[Schedule], gone: Sequence[Schedule], now: datetime) -> dict[Schedule, int]:
+        """Plan schedules in new zones, and no more in those that are gone; {new one: its mark}, UTC seconds."""
+        with self.store.writing() as connection:
+            self._marks.drop(connection, gone, int(now.timestamp()))
+            return self._marks.add(connection, new, int(now.timestamp()), bot=self.bot)
 
     def take_back(self, aside: Sequence[Schedule], now: datetime) -> TakenBack:
         """Which of these schedules, that another bot planned in its form, are ours to plan again.
@@ -191,12 +200,13 @@ class Ledger:
             claimed, _, _ = record(connection, undecided, bot=self.bot, now_at=to_column(now))
         return claimed
 
-    def claim_manual(self, run: Run, params_json: str, params_key: str, *, ignore_overlap: bool) -> Run:
-        """Record a run by hand under a fresh key, and return it: ours, queued or running as it came, or skipped."""
-        with self._claiming(run.claimed_at) as connection:
-            return record_manual(
-                connection, run, params_json, params_key, bot=self.bot, owner=self.bot, ignore_overlap=ignore_overlap
-            )
+    def claim_manual(
+        self, asked: Sequence[Run], params_json: str, params_key: str, *, ignore_overlap: bool
+    ) -> list[Run]:
+        """Record runs by hand, each under a fresh key: they come back ours, queued or running as they came, or skipped."""
+        facts = {"bot": self.bot, "owner": self.bot, "ignore_overlap": ignore_overlap}
+        with self._claiming(asked[0].claimed_at) as connection:
+            return [record_manual(connection, run, params_json, params_key, **facts) for run in asked]
 
     def start(self, group: Sequence[Run], now: datetime) -> list[Run]:
         """Mark queued runs as running, before any code of theirs runs; those that are no longer ours are absent.

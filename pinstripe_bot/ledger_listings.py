@@ -41,7 +41,8 @@ OPEN_LISTINGS = both(
     jobs=values_of("jobs", "text"),
 )
 
-# Those of one work are listed in their order, so that each tenant's runs come in that order.
+# Those of one work are listed one after another: each tenant's runs come in that order, and what one has given a
+# tenant that moves between zones the next one sees.
 AVAILABLE = both(
     f"""
     SELECT {{rows}} FROM (
@@ -51,7 +52,7 @@ AVAILABLE = both(
           AND NOT EXISTS (
             SELECT 1 FROM occurrences AS earlier JOIN listings AS its ON its.occurrence_id = earlier.id
             WHERE {LISTING.replace("listing", "earlier.listing")} AND earlier.id < waiting.id
-              AND earlier.job = waiting.job AND its.params_key = listings.params_key AND earlier.key = waiting.key
+              AND earlier.job = waiting.job AND its.params_key = listings.params_key
           )
         ORDER BY waiting.id LIMIT :most
     ) AS found
@@ -114,6 +115,15 @@ AGAIN = both(
     UPDATE listings SET owner = NULL, attempt = attempt + 1, available_at = :available_at, error = :error
     WHERE occurrence_id IN {ids}
     """,
+    ids=IDS,
+)
+
+EMPTY = both(
+    """
+    SELECT {rows} FROM occurrences
+    WHERE id IN {ids} AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.occurrence_id = occurrences.id)
+    """,
+    rows=listed("id"),
     ids=IDS,
 )
 
@@ -235,6 +245,12 @@ def release(connection: Connection, ids: Sequence[int]) -> None:
 def of_unknown_jobs(connection: Connection, known: Collection[str]) -> list[int]:
     """The occurrences that nobody lists of jobs that are not `known`."""
     found: list[int] = rows_of(connection, UNOWNED, known=to_json(sorted(known)))
+    return found
+
+
+def without_runs(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """Which of these occurrences have given no tenant a run."""
+    found: list[int] = rows_of(connection, EMPTY, ids=to_json(ids))
     return found
 
 

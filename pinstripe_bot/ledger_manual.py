@@ -9,10 +9,9 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, insert
 
-from pinstripe_bot.ledger_listings import Listing
-from pinstripe_bot.ledger_listings import read as read_listings
+from pinstripe_bot.ledger_listings import write_listings
 from pinstripe_bot.ledger_rows import to_column
-from pinstripe_bot.ledger_schema import listings, occurrences, runs
+from pinstripe_bot.ledger_schema import occurrences, runs
 from pinstripe_bot.ledger_work import open_work, open_work_of_tenants
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
 from pinstripe_bot.policies import Overlap
@@ -90,17 +89,9 @@ def record_manual_listing(
     *,
     overlap: Overlap,
     bot: str,
-    owner: str | None,
-    available_at: datetime | None = None,
-) -> Listing:
-    """Write an occurrence of a job whose tenants are still to be listed, each of which is to have such a run.
-
-    Without an `owner` the listing waits in the ledger for a bot, until `available_at`.
-    """
-    state = "queued" if owner is None else "running"
-    occurrence = _facts(run) | {"key": os.urandom(16).hex(), "decision": Decision.RUN, "bot": bot, "listing": state}
+    available_at: datetime,
+) -> None:
+    """Write an occurrence whose tenants are to be listed by a bot, from `available_at`; each is to have such a run."""
+    occurrence = _facts(run) | {"key": os.urandom(16).hex(), "decision": Decision.RUN, "bot": bot, "listing": "queued"}
     row_id = _inserted_id(connection, insert(occurrences).values(occurrence))
-    own = {"occurrence_id": row_id, "params": params_json, "params_key": params_key, "overlap": overlap}
-    own |= {"available_at": to_column(available_at or run.claimed_at), "owner": owner}
-    connection.execute(insert(listings).values(own))
-    return read_listings(connection, [row_id])[0]
+    write_listings(connection, [(row_id, params_json, params_key, overlap, 0, to_column(available_at))])

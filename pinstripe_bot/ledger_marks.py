@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update, bindparam, insert, select, update
 
+from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.ledger_rows import SECOND
 from pinstripe_bot.ledger_schema import schedules
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
@@ -130,6 +132,33 @@ class Marks:
         self._orders = {schedule: order for order, schedule in enumerate(wanted.values())}
         self._planned_ts = {schedule: rows[key].planned_to // SECOND for key, schedule in wanted.items()}
 
+    def add(self, connection: Connection, new: Sequence[Schedule], now_ts: int, *, bot: str) -> dict[Schedule, int]:
+        """Plan further schedules, in zones that tenants have come to: {schedule: UTC second up to which it is decided}.
+
+        One that another bot plans already goes on from its mark; the others start from now.
+        """
+        stored = read_stored(connection)
+        shared = {one for one in new if identity(one) in stored and not _differs(one, stored[identity(one)])}
+        unknown = [one for one in new if identity(one) not in stored]
+        if unknown:
+            connection.execute(insert(schedules), [_row(one, now_ts * SECOND, bot) for one in unknown])
+        again = [one for one in new if one not in shared and identity(one) in stored]
+        if again:
+            rows = [{"row": stored[identity(one)].id, "form": one.fingerprint} for one in again]
+            connection.execute(_restart(now_ts * SECOND, bot), rows)
+        rows_now = read_stored(connection)
+        for one in new:
+            self._ids[one] = rows_now[identity(one)].id
+            self._orders[one] = len(self._orders)
+            self._planned_ts[one] = rows_now[identity(one)].planned_to // SECOND
+        return {one: self._planned_ts[one] for one in new}
+
+    def drop(self, connection: Connection, gone: Iterable[Schedule], now_ts: int) -> None:
+        """Mark schedules as removed, in zones that tenants have left."""
+        rows = [{"row": self._ids[one]} for one in gone if one in self._ids]
+        if rows:
+            connection.execute(_update_row({"removed_at": now_ts * SECOND}), rows)
+
     def read(
         self, connection: Connection, planned: Iterable[Schedule]
     ) -> tuple[dict[Schedule, int], dict[Schedule, str]]:
@@ -185,15 +214,15 @@ def in_stored_zones(declared: Iterable[Schedule], stored: Stored) -> list[Schedu
     for (job, name, key), row in stored.items():
         if key and not row.removed_at:
             zones.setdefault((job, name), []).append(key)
-    return [
-        planned
-        for schedule in declared
-        for planned in (
-            [schedule.in_zone(zone(key)) for key in zones.get((schedule.job, schedule.name), ())]
-            if schedule.in_tenant_zone
-            else [schedule]
-        )
-    ]
+    planned = []
+    for schedule in declared:
+        if not schedule.in_tenant_zone:
+            planned.append(schedule)
+            continue
+        for key in zones.get((schedule.job, schedule.name), ()):
+            with contextlib.suppress(InvalidSchedule):  # a zone that only another machine knows
+                planned.append(schedule.in_zone(zone(key)))
+    return planned
 
 
 def _differs(schedule: Schedule, row: Row[Any]) -> bool:

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import URL, Connection, select, text, update
 
 from pinstripe_bot.database import Database
-from pinstripe_bot.ledger_manual import record_manual
+from pinstripe_bot.ledger_manual import record_manual, record_manual_listing
 from pinstripe_bot.ledger_postgres import SCHEMA, WRITER_LOCK
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_schema import OPEN, occurrences, runs
@@ -20,16 +20,23 @@ from pinstripe_bot.policies import Overlap
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A run that is to be enqueued, checked; it may start at `available_at`."""
+    """A run that is to be enqueued, checked; it may start at `available_at`, and may be one `for_all` tenants."""
 
     run: Run
     params_json: str
     params_key: str
     overlap: Overlap
     available_at: datetime
+    is_for_all: bool = False
 
     def write(self, connection: Connection, *, bot: str) -> Run:
         """Write it as a run that waits for a bot, or as skipped where its work is open; `bot` is who asks."""
+        if self.is_for_all:
+            facts = (self.params_json, self.params_key)
+            record_manual_listing(
+                connection, self.run, *facts, overlap=self.overlap, bot=bot, available_at=self.available_at
+            )
+            return self.run
         return record_manual(
             connection,
             self.run,
@@ -55,7 +62,7 @@ def join(database: Database, wish: Wish, *, bot: str, then: Callable[[], None]) 
             return wish.write(connection, bot=bot)
 
     def settle(connection: Connection, run: Run) -> None:
-        if wish.overlap is Overlap.ALLOW or not run.state.is_open:
+        if wish.is_for_all or wish.overlap is Overlap.ALLOW or not run.state.is_open:
             return
         with _in_ledger(connection):
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock({}, {})".format(*WRITER_LOCK))
@@ -76,7 +83,12 @@ def _in_ledger(connection: Connection) -> Iterator[None]:
 
 def _compare(connection: Connection, wish: Wish, run: Run) -> None:
     """Let a run pass as skipped whose work was claimed by somebody else while its transaction was open."""
-    is_same = (runs.c.job == run.job, runs.c.params_key == wish.params_key, runs.c.tenant == "", runs.c.id != run.id)
+    is_same = (
+        runs.c.job == run.job,
+        runs.c.params_key == wish.params_key,
+        runs.c.tenant == run.tenant,
+        runs.c.id != run.id,
+    )
     busy = select(runs.c.id).where(text(OPEN), *is_same)
     if wish.overlap is Overlap.QUEUE:
         busy = busy.where(runs.c.in_turn == 1, runs.c.state == RunState.QUEUED)

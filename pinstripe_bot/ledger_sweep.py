@@ -9,11 +9,11 @@ from datetime import datetime
 from msgspec.structs import replace
 from sqlalchemy import Connection, select, text, update
 
-from pinstripe_bot import ledger_runs
+from pinstripe_bot import ledger_listings, ledger_runs
 from pinstripe_bot.bot_lock import boot_id
 from pinstripe_bot.ledger_bots import Witness
 from pinstripe_bot.ledger_rows import run_of, to_column
-from pinstripe_bot.ledger_schema import OPEN, bots, runs
+from pinstripe_bot.ledger_schema import LISTING, OPEN, bots, runs
 from pinstripe_bot.ledger_sql import both, execute, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Reason, Run, RunState
@@ -36,6 +36,13 @@ ABANDONED = both(
     f"SELECT count(*) FROM bots WHERE stopped_at IS NOT NULL AND id IN (SELECT {HOLDER} FROM runs WHERE {OPEN})"
 )
 
+ABANDONED_LISTINGS = both(
+    f"""
+    SELECT count(*) FROM occurrences JOIN listings ON listings.occurrence_id = occurrences.id
+    JOIN bots ON bots.id = listings.owner WHERE {LISTING} AND bots.stopped_at IS NOT NULL
+    """
+)
+
 LET_GO = both(
     f"""
     UPDATE runs SET lingers = 0
@@ -50,7 +57,9 @@ RetryAt = Callable[[Run], datetime | None]
 def has_dead_bots(connection: Connection, witness: Witness, now: datetime) -> bool:
     """Whether `bury` would find a dead bot, or runs of one that has signed out: a look that writes nothing."""
     is_anyone_dead = not all(witness.living(connection, now).values())
-    return is_anyone_dead or bool(execute(connection, ABANDONED).scalar_one())
+    if is_anyone_dead or execute(connection, ABANDONED).scalar_one():
+        return True
+    return bool(execute(connection, ABANDONED_LISTINGS).scalar_one())
 
 
 def sweep(
@@ -103,6 +112,7 @@ def _orphans(connection: Connection, witness: Witness, now: datetime) -> tuple[l
     """(The open runs whose owner is dead or has signed out, each with its boot id; the dead, now signed out.)"""
     living = witness.living(connection, now)
     alive = [bot for bot, lives in living.items() if lives]
+    ledger_listings.release(connection, ledger_listings.of_others(connection, alive))
     dead = [bot for bot, lives in living.items() if not lives]
     connection.execute(update(bots).where(bots.c.id.in_(dead)).values(stopped_at=bots.c.heartbeat_at))
     owned = select(runs, bots.c.boot_id).join(bots, runs.c.owner == bots.c.id)

@@ -6,20 +6,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_listings import Listing
-from pinstripe_bot.ledger_rows import SECOND, run_of, to_column
-from pinstripe_bot.ledger_schema import BACKFILL, runs
+from pinstripe_bot.ledger_rows import SECOND, to_column
+from pinstripe_bot.ledger_schema import BACKFILL
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_work import open_work_of_tenants
-from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunState
+from pinstripe_bot.occurrence import MANUAL, Reason, RunState
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.tenant import Tenant
 
 LISTED = both(
     "SELECT {rows} FROM runs WHERE occurrence_id IN {ids} AND tenant IN {tenants}",
-    rows=listed("tenant"),
+    rows=listed("occurrence_id", "tenant"),
     ids=values_of("ids", "bigint"),
     tenants=values_of("tenants", "text"),
 )
@@ -32,6 +32,17 @@ PAUSED = both(
     """,
     rows=listed("tenant"),
     tenants=values_of("tenants", "text"),
+)
+
+WAITING = both(
+    """
+    SELECT {rows} FROM (
+        SELECT id FROM runs
+        WHERE occurrence_id = :occurrence AND state = 'queued' AND owner IS NULL AND available_at <= :now
+        ORDER BY id LIMIT :most
+    ) AS found
+    """,
+    rows=listed("id"),
 )
 
 RIVALS = both(
@@ -56,11 +67,10 @@ NEIGHBOURS = both(
 INSERT_RUNS = both(
     """
     INSERT INTO runs (occurrence_id, tenant, tenant_name, job, schedule, due_at, state, reason, params, params_key,
-                      available_at, owner, in_turn, claimed_at, finished_at)
+                      available_at, in_turn, claimed_at, finished_at)
     SELECT CAST(:occurrence AS bigint), tenant, tenant_name, CAST(:job AS text), CAST(:schedule AS text),
            CAST(:due_at AS bigint), state, reason, CAST(:params AS text), CAST(:params_key AS text), available_at,
-           CAST(:owner AS text), in_turn, CAST(:now AS bigint),
-           CASE WHEN state = 'skipped' THEN CAST(:now AS bigint) END
+           in_turn, CAST(:now AS bigint), CASE WHEN state = 'skipped' THEN CAST(:now AS bigint) END
     FROM {rows} AS listed WHERE true
     ON CONFLICT (occurrence_id, tenant) DO NOTHING
     """,
@@ -76,15 +86,8 @@ INSERT_RUNS = both(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """Other occurrences of the same work: `twins` show the same wall time in another zone, `rivals` are at its instant.
-
-    Whoever has a run in a twin has none here; whoever has one in a rival is skipped.
-    """
-
-    twins: tuple[int, ...] = ()
-    rivals: tuple[int, ...] = ()
+Turned = tuple[str, int]
+"""A zone, and the UTC second at which a schedule came due there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +104,20 @@ def fan_out(
     tenants: Sequence[Tenant],
     now: datetime,
     *,
-    elsewhere: Elsewhere,
+    rivals: Collection[int],
     delay_of: Callable[[str], timedelta],
-    owner: str | None = None,
 ) -> Fanned:
-    """Write a run for each of these tenants that has none yet; skipped where it is paused or its work is open.
+    """Write a run that waits for a bot for each of these tenants that has none yet.
 
-    Without an `owner` they wait in the ledger for a bot.
+    It is skipped where the tenant is paused, its work is open, or it has a run of one of the `rivals`, occurrences of
+    the same work at the same instant.
     """
     named = {tenant.key: tenant.name for tenant in tenants}
-    for known in _with_runs(connection, [listing.occurrence, *elsewhere.twins], named):
-        named.pop(known, None)
+    for _, known in _with_runs(connection, [listing.occurrence], named):
+        del named[known]
     if not named:
         return Fanned(0, {})
-    fates = _Fates(connection, listing, named, elsewhere)
+    fates = _Fates(connection, listing, named, rivals)
     now_at = to_column(now)
     rows: list[tuple[object, ...]] = []
     skipped: dict[Reason, int] = {}
@@ -126,7 +129,7 @@ def fan_out(
         else:
             rows.append((tenant, name, RunState.SKIPPED, reason, now_at, 0))
             skipped[reason] = skipped.get(reason, 0) + 1
-    execute(connection, INSERT_RUNS, rows=to_json(rows), owner=owner, now=now_at, **_facts(listing))
+    execute(connection, INSERT_RUNS, rows=to_json(rows), now=now_at, **_facts(listing))
     return Fanned(len(rows) - sum(skipped.values()), skipped)
 
 
@@ -146,12 +149,12 @@ class _Fates:
     """Why some tenants of a group have no run now, and which of them have to wait for their turn."""
 
     def __init__(
-        self, connection: Connection, listing: Listing, tenants: Collection[str], elsewhere: Elsewhere
+        self, connection: Connection, listing: Listing, tenants: Collection[str], rivals: Collection[int]
     ) -> None:
         self._listing = listing
         is_scheduled = listing.schedule != MANUAL and listing.key != BACKFILL
         self._paused = _paused(connection, listing, tenants) if is_scheduled else set()
-        self._rivals = _with_runs(connection, elsewhere.rivals, tenants)
+        self._rivals = {tenant for _, tenant in _with_runs(connection, rivals, tenants)}
         self._work = None
         if listing.overlap is not Overlap.ALLOW:
             work = (listing.job, listing.params_key)
@@ -175,16 +178,31 @@ class _Fates:
         return (self._listing.job, self._listing.params_key, tenant)
 
 
-def _with_runs(connection: Connection, occurrences: Collection[int], tenants: Collection[str]) -> set[str]:
-    """Which of these tenants have a run in one of these occurrences."""
+def _with_runs(connection: Connection, occurrences: Collection[int], tenants: Collection[str]) -> list[tuple[int, str]]:
+    """(occurrence, tenant) of the runs that these tenants have in these occurrences."""
     if not occurrences:
-        return set()
-    return set(rows_of(connection, LISTED, ids=to_json(list(occurrences)), tenants=to_json(list(tenants))))
+        return []
+    found = rows_of(connection, LISTED, ids=to_json(list(occurrences)), tenants=to_json(list(tenants)))
+    return [(occurrence, tenant) for occurrence, tenant in found]
+
+
+def runs_in(connection: Connection, twins: Mapping[int, Turned], tenants: Collection[str]) -> dict[str, list[Turned]]:
+    """{tenant: the twins in which it has a run}; `twins` are {occurrence: (zone, instant)}."""
+    found: dict[str, list[Turned]] = {}
+    for occurrence, tenant in _with_runs(connection, twins, tenants):
+        found.setdefault(tenant, []).append(twins[occurrence])
+    return found
 
 
 def _paused(connection: Connection, listing: Listing, tenants: Collection[str]) -> set[str]:
     values = {"tenants": to_json(list(tenants)), "job": listing.job, "due_at": listing.due_ts * SECOND}
     return set(rows_of(connection, PAUSED, **values))
+
+
+def waiting(connection: Connection, occurrence: int, *, now: datetime, most: int) -> list[int]:
+    """The runs of an occurrence that nobody has and whose time has come."""
+    found: list[int] = rows_of(connection, WAITING, occurrence=occurrence, now=to_column(now), most=most)
+    return found
 
 
 def rivals(connection: Connection, listing: Listing, schedules: Collection[str]) -> list[int]:
@@ -195,16 +213,9 @@ def rivals(connection: Connection, listing: Listing, schedules: Collection[str])
     return found
 
 
-def neighbours(connection: Connection, listing: Listing, near_s: int) -> list[tuple[int, str, int]]:
-    """(id, zone, instant) of the same schedule's occurrences in other zones, at most `near_s` earlier or later."""
+def neighbours(connection: Connection, listing: Listing, near_s: int) -> dict[int, Turned]:
+    """{id: (zone, instant)} of the same schedule's occurrences in other zones, at most `near_s` earlier or later."""
     values = {"job": listing.job, "schedule": listing.schedule, "key": listing.key}
     first_at, last_at = (listing.due_ts - near_s) * SECOND, (listing.due_ts + near_s) * SECOND
     rows = rows_of(connection, NEIGHBOURS, first_at=first_at, last_at=last_at, **values)
-    return [(row_id, key, due_at // SECOND) for row_id, key, due_at in rows]
-
-
-def queued_of(connection: Connection, occurrence: int, tenants: Collection[str], *, owner: str) -> list[Run]:
-    """The queued runs of `owner` that these tenants have in an occurrence."""
-    is_theirs = (runs.c.occurrence_id == occurrence, runs.c.tenant.in_(tenants), runs.c.owner == owner)
-    found = select(runs).where(*is_theirs, runs.c.state == RunState.QUEUED).order_by(runs.c.id)
-    return [run_of(row) for row in connection.execute(found).mappings()]
+    return {row_id: (key, due_at // SECOND) for row_id, key, due_at in rows}

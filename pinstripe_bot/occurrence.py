@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     CLOCK_JUMP = "clock_jump"  # the same, where the clock jumped ahead or the machine slept
     EDITED = "edited"  # came due by a form of its schedule that was edited before anybody decided it
     REMOVED = "removed"  # the same, where the schedule was removed or disabled
+    NOT_LISTED = "not_listed"  # the tenants of its job could not be listed
     SKIP_ASKED = "skip_asked"  # a person asked to skip it
     TIMEOUT = "timeout"  # ran longer than its job's timeout
     CANCELLED = "cancelled"  # a person told it to end
@@ -150,3 +152,34 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             return None
         wanted_at = max(self.claimed_at, self.due_at) if self.schedule == MANUAL else self.due_at
         return max(self.started_at - wanted_at, timedelta(0))
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRuns:
+    """What a job came to that was run by hand for several tenants; `unsuccessful` are the first of those that failed."""
+
+    job: str
+    states: Mapping[RunState, int]
+    unsuccessful: tuple[Run, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """For how many tenants it ran, or was skipped."""
+        return sum(self.states.values())
+
+    @property
+    def is_success(self) -> bool:
+        """Whether no run failed, timed out, or was cut off."""
+        return not any(count for state, count in self.states.items() if state not in _HARMLESS)
+
+    def plus(self, ended: Run) -> TenantRuns:
+        """With one more run."""
+        states = {**self.states, ended.state: self.states.get(ended.state, 0) + 1}
+        is_shown = ended.state not in _HARMLESS and len(self.unsuccessful) < MOST_SHOWN
+        return TenantRuns(self.job, states, (*self.unsuccessful, ended) if is_shown else self.unsuccessful)
+
+
+MOST_SHOWN = 20
+"""How many runs that did not succeed are kept of a job that was run for all its tenants."""
+
+_HARMLESS = (RunState.SUCCEEDED, RunState.SKIPPED)

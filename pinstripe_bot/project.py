@@ -19,10 +19,12 @@ from pinstripe_bot.loader import LoadedFile, Loader
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.schedule import Place, Schedule
 from pinstripe_bot.services import ServiceDefinition, define_service
+from pinstripe_bot.tenants import Tenants, TenantsTable, define_tenants
 from pinstripe_bot.workspace import RESERVED
 
 SERVICES = "lib/services"
 HOOKS_FILE = "lib/hooks.py"
+TENANTS_FILE = "lib/tenants.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Project:
     jobs: Mapping[str, JobDefinition]
     services: Mapping[str, ServiceDefinition]
     hooks: HookDefinitions
+    tenants: Tenants | None  # None: the project names none, or they cannot be loaded
     problems: tuple[Problem, ...]
 
     @property
@@ -112,12 +115,15 @@ class Project:
         if not folder.is_dir():
             raise InvalidProject(f"{str(root)!r} is no folder: give the project's root folder")
         settings = settings or load_config(folder, environ=environ, overrides=overrides)
-        project = cls(folder, settings, {}, {}, HookDefinitions({}), ())
+        project = cls(folder, settings, {}, {}, HookDefinitions({}), None, ())
         loading = _Loading(folder, settings.config)
         jobs = loading.jobs(project.jobs_folder)
         services = loading.services(folder / SERVICES)
         hooks = loading.hooks(folder / HOOKS_FILE)
-        return replace(project, jobs=jobs, services=services, hooks=hooks, problems=tuple(loading.problems))
+        tenants = loading.tenants(folder / TENANTS_FILE)
+        jobs = loading.with_tenants(jobs, tenants)
+        sound = {"jobs": jobs, "services": services, "hooks": hooks, "tenants": tenants}
+        return replace(project, **sound, problems=tuple(loading.problems))  # type: ignore[arg-type]
 
 
 class _Loading:
@@ -168,6 +174,36 @@ class _Loading:
             return HookDefinitions({})
         self.problems += [Problem(place, message) for place, message in hooks.problems]
         return hooks
+
+    def tenants(self, path: Path) -> Tenants | None:
+        table = TenantsTable(self._config.tenants) if self._config.tenants.table else None
+        try:
+            if table is not None and self._config.database.url is None:
+                raise BrokenFile("pinstripe.toml", None, "tenants.table names a table of no database: set database.url")
+            if not path.is_file():
+                return table
+            found = define_tenants(self._loader.load(path, path.parent, "lib"))
+            if table is not None:
+                raise BrokenFile(
+                    found.place.path, found.place.line, "tenants.table names them too: remove one of the two"
+                )
+        except BrokenFile as error:
+            self.problems.append(Problem(Place(error.path, error.line), str(error)))
+            return None
+        return found
+
+    def with_tenants(self, jobs: dict[str, JobDefinition], tenants: Tenants | None) -> dict[str, JobDefinition]:
+        """The jobs that can run: one with tenants needs to know where they are."""
+        if tenants is not None:
+            return jobs
+        for job in jobs.values():
+            if job.options["multi_tenant"]:
+                message = (
+                    "multi_tenant = True, and the project names no tenants that can be read:"
+                    f' set [tenants] table = "...", or write {TENANTS_FILE}'
+                )
+                self.problems.append(Problem(job.place, message, job=job.name))
+        return {name: job for name, job in jobs.items() if not job.options["multi_tenant"]}
 
     def _named(self, paths: Iterable[Path], folder: Path) -> dict[str, list[Path]]:
         """{name: its files} of those that count."""

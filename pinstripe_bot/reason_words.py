@@ -19,6 +19,7 @@ REASON_WORDS: Final = {
     Reason.CLOCK_JUMP: "the clock jumped ahead",
     Reason.EDITED: "its schedule was edited before a bot decided it",
     Reason.REMOVED: "its schedule was removed before a bot decided it",
+    Reason.NOT_LISTED: "the job's tenants could not be listed",
     Reason.SKIP_ASKED: "somebody asked to skip it",
     Reason.TIMEOUT: "it took longer than its timeout",
     Reason.CANCELLED: "somebody told it to end",

@@ -136,6 +136,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "duration_ms": _ms(run.duration),
     }
+    if run.tenant:
+        facts["tenant"] = run.tenant
     return facts if run.reason is None else {**facts, "reason": str(run.reason)}
 
 

@@ -204,6 +204,8 @@ def bind_log_keys(run: Run) -> None:
     bind_contextvars(
         job=run.job, schedule=run.schedule, run_id=run.id, due_at=run.due_at.isoformat(), attempt=run.attempt
     )
+    if run.tenant:
+        bind_contextvars(tenant=run.tenant)
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -82,6 +82,28 @@ class Timetable(Generic[PlanT]):
         """The schedules that another bot plans, in another form."""
         return list(self._aside)
 
+    @property
+    def schedules(self) -> list[PlanT]:
+        """All schedules that are planned, here or by another bot."""
+        waiting = [entry.schedule for _, _, entry in self._heap]
+        return [*waiting, *self._due, *self._aside, *self.quarantined]
+
+    def add(self, marks: Mapping[PlanT, int]) -> None:
+        """Plan further schedules, after those declared before; {schedule: the UTC second up to which it is decided}."""
+        order = 1 + max((order for _, order, _ in (*self._heap, *self._due.values())), default=0)
+        for number, (schedule, after_ts) in enumerate(marks.items()):
+            self._add(order + number, _Entry(schedule, after_ts))
+        heapq.heapify(self._heap)
+
+    def remove(self, schedules: Iterable[PlanT]) -> None:
+        """Plan these schedules no more."""
+        gone = set(schedules)
+        self._heap = [one for one in self._heap if one[2].schedule not in gone]
+        heapq.heapify(self._heap)
+        for schedule in gone:
+            for place in (self._due, self._aside, self.quarantined):
+                place.pop(schedule, None)
+
     def set_aside(self, schedules: Iterable[PlanT]) -> None:
         """Stop planning these due schedules, because another bot plans another form of them."""
         for schedule in schedules:

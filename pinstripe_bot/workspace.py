@@ -15,10 +15,13 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.config import Config
 from pinstripe_bot.control import RunControl, read_progress
 from pinstripe_bot.database import Database
+from pinstripe_bot.database_tenant import TenantDatabase
 from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
 from pinstripe_bot.job import BackgroundJob
-from pinstripe_bot.occurrence import Run
+from pinstripe_bot.occurrence import Run, TenantRuns
 from pinstripe_bot.services import ProcessServices, ServiceDefinition
+from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenants import Tenants
 
 
 class ProjectSurroundings(Protocol):
@@ -27,6 +30,9 @@ class ProjectSurroundings(Protocol):
     @property
     def config(self) -> Config: ...
 
+    @property
+    def tenants(self) -> Tenants | None: ...
+
     def service(self, name: str) -> ServiceDefinition:
         """The service of this name, in any case. Raises UnknownService with the close names."""
 
@@ -34,11 +40,17 @@ class ProjectSurroundings(Protocol):
 class Caller(Protocol):
     """Who runs a job on behalf of another one."""
 
-    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run:
+    def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
         """Run the job now, on this thread, in a workspace of its own. Raises RunFailed from the job's error."""
 
     def enqueue_inside(
-        self, name: str, params: Mapping[str, Any], *, delay: float | str | timedelta | None, joining: Database | None
+        self,
+        workspace: Workspace,
+        name: str,
+        params: Mapping[str, Any],
+        *,
+        delay: float | str | timedelta | None,
+        joining: Database | None,
     ) -> Run:
         """Put a run of the job into the ledger, as a part of the transaction of `joining` where that can be."""
 
@@ -76,6 +88,7 @@ class Workspace:
         self._window = window
         self._atomic = atomic
         self._services: dict[str, Any] = {}
+        self._tenants: list[Tenant | None] = []  # the run's, once it has been looked up
         self._building: list[str] = []
         self._stack = contextlib.ExitStack()
         self._is_open = True
@@ -99,9 +112,26 @@ class Workspace:
         return self.project.config
 
     @property
-    def tenant(self) -> None:
-        """The tenant of the run: none."""
-        return
+    def tenant(self) -> Tenant | None:
+        """The tenant that the run is for, or None. One that is gone has nothing but its id."""
+        if self.run is None or not self.run.tenant:
+            return None
+        found = self._found_tenant(self.run.tenant)
+        return Tenant(self.run.tenant, self.run.tenant_name) if found is None else found
+
+    def _found_tenant(self, key: str) -> Tenant | None:
+        """The tenant as the project knows it now; asked once in a run, at the first use of it or of the database."""
+        if not self._tenants:
+            with self.without_run() as workspace:
+                tenants = self.project.tenants
+                self._tenants.append(None if tenants is None else tenants.find(workspace, key))
+            if self._tenants[0] is None:
+                self.logger.warning("tenant_not_found", tenant=key)
+        return self._tenants[0]
+
+    def without_run(self) -> Workspace:
+        """A new workspace that belongs to no run and no tenant, in which tenants are looked up."""
+        return Workspace(project=self.project, shared=self._shared, clock=self.clock, bot=self.bot)
 
     @property
     def due_at(self) -> datetime:
@@ -155,8 +185,10 @@ class Workspace:
         """Say how far the run is; shown in the terminal and kept in the ledger. What is no number is not heard."""
         self.control.progress = read_progress(done, total) or self.control.progress
 
-    def run_background_job(self, name: str, /, **params: Any) -> Run:
+    def run_background_job(self, name: str, /, **params: Any) -> Run | TenantRuns:
         """Run another job now, on this thread, in a workspace of its own, and return its finished Run.
+
+        It runs for the tenant of this run; where that has none, a job with tenants runs for each of them: TenantRuns.
 
         Raises RunFailed, from the job's own error, if it did not succeed; an overlap returns it as skipped.
         """
@@ -169,7 +201,7 @@ class Workspace:
         self._refuse_in_transaction(name)
         return self.bot.run_inside(self, name, params)
 
-    async def run_background_job_async(self, name: str, /, **params: Any) -> Run:
+    async def run_background_job_async(self, name: str, /, **params: Any) -> Run | TenantRuns:
         """As `run_background_job`, for an async job: the event loop goes on meanwhile."""
         self._refuse_in_transaction(name)  # here: a transaction belongs to this coroutine, not to the other thread
         return await asyncio.to_thread(self.bot.run_inside, self, name, params)
@@ -181,13 +213,13 @@ class Workspace:
         anywhere else it is written at once. Where the same work is open, the job's `overlap` may skip it.
         """
         self._refuse_after_end()
-        return self.bot.enqueue_inside(name, params, delay=delay, joining=self._database_in_transaction())
+        return self.bot.enqueue_inside(self, name, params, delay=delay, joining=self._database_in_transaction())
 
     def _database_in_transaction(self) -> Database | None:
         """The project's database, if what the caller writes there waits for a commit."""
         if "database" not in self._services and not (self._atomic and self.config.database.url):
             return None
-        return self.database if self.database.in_transaction else None
+        return self.database.unscoped if self.database.in_transaction else None
 
     def _refuse_in_transaction(self, name: str) -> None:
         database = self._services.get("database")
@@ -200,12 +232,24 @@ class Workspace:
     # Services
 
     @property
-    def database(self) -> Database:
-        """The project's database, for this run."""
-        database: Database = self._service("database", self._open_database)
+    def database(self) -> Database | TenantDatabase:
+        """The project's database, for this run; in one of a tenant it has that tenant's rows alone."""
+        database: Database | TenantDatabase = self._service("database", self._open_database)
         return database
 
-    def _open_database(self) -> Database:
+    def _open_database(self) -> Database | TenantDatabase:
+        whole = self._open_whole_database()
+        if self.run is None or not self.run.tenant:
+            return whole
+        found, tenants = self._found_tenant(self.run.tenant), self.project.tenants
+        return TenantDatabase(
+            whole,
+            tenant_id=None if found is None else found.id,
+            tenant_column=self.config.tenants.tenant_column,
+            tenants_table=None if tenants is None else tenants.own_table(),
+        )
+
+    def _open_whole_database(self) -> Database:
         label = f"{self.run.job} #{self.run.id}" if self.run else "a workspace without a run"
         database = self._shared.database_pool().open(
             label, atomic=self._atomic, guard=self._refuse_after_end, commit_guard=self._refuse_if_lost

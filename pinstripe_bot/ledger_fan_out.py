@@ -1,0 +1,144 @@
+"""The fan-out: a bot takes the listings of the ledger, and turns tenants into runs group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, update
+
+from pinstripe_bot import ledger_listings, ledger_residences, ledger_sweep, ledger_tenants
+from pinstripe_bot.ledger_listings import Listing
+from pinstripe_bot.ledger_schema import occurrences
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.ledger_tenants import Fanned, Turned
+from pinstripe_bot.occurrence import Decision, Reason, Run
+from pinstripe_bot.residence import Residence
+from pinstripe_bot.tenant import Tenant
+
+
+class FanOut:
+    """The listings of a ledger, for one bot; every method is one transaction.
+
+    Each raises LedgerUnavailable if the database does not answer; then nothing was changed, or, where the answer to
+    the commit was lost, all of it: asking once more gives the same result.
+    """
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        claiming: Callable[[datetime], AbstractContextManager[Connection]],
+        bot: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._claiming = claiming
+        self._bot = bot
+
+    def take(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Listing]:
+        """Take over listings of these jobs that nobody has and whose time and turn have come; oldest first."""
+        with self._store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
+            if not ledger_listings.available(connection, jobs, now=now, most=1):
+                return []
+        with self._claiming(now) as connection:
+            return ledger_listings.take(connection, jobs, bot=self._bot(), now=now, most=most)
+
+    def write(
+        self,
+        listing: Listing,
+        tenants: Sequence[Tenant],
+        now: datetime,
+        *,
+        rivals: Collection[int],
+        delay_of: Callable[[str], timedelta],
+    ) -> Fanned | None:
+        """Let these tenants have their runs, which wait in the ledger; None if the listing is no longer ours."""
+        with self._claiming(now) as connection:
+            if not ledger_listings.is_owned(connection, listing, bot=self._bot()):
+                return None
+            ledger_listings.count(connection, listing, len(tenants))
+            return ledger_tenants.fan_out(connection, listing, tenants, now, rivals=rivals, delay_of=delay_of)
+
+    def finish(self, listing: Listing, now: datetime) -> bool:
+        """Record that all tenants have been listed; false if the listing was no longer ours."""
+        with self._store.writing() as connection:
+            if not ledger_listings.is_owned(connection, listing, bot=self._bot()):
+                return False
+            ledger_listings.end(connection, [listing.occurrence], now, state="listed")
+            return True
+
+    def fail(self, listing: Listing, now: datetime, *, error: str, retry_at: datetime | None) -> bool:
+        """Record that a listing failed, and is tried again or given up; whether the instant is missed by that.
+
+        What has been listed keeps its runs; where nothing has, the instant is missed.
+        """
+        with self._store.writing() as connection:
+            if not ledger_listings.is_owned(connection, listing, bot=self._bot()):
+                return False
+            if retry_at is not None:
+                ledger_listings.again(connection, listing, retry_at, error=error)
+                return False
+            return _give_up(connection, [listing], now, error=error, reason=Reason.NOT_LISTED) > 0
+
+    def release(self, listings: Sequence[Listing]) -> None:
+        """Let whoever comes next go on with these listings, where they are still ours."""
+        with self._store.writing() as connection:
+            ours = [one.occurrence for one in listings if ledger_listings.is_owned(connection, one, bot=self._bot())]
+            ledger_listings.release(connection, ours)
+
+    def refuse_removed(self, known: Collection[str], now: datetime) -> int:
+        """End the listings that nobody has of jobs that are not `known`; how many there were."""
+        with self._store.reading() as connection:
+            if not ledger_listings.of_unknown_jobs(connection, known):
+                return 0
+        with self._store.writing() as connection:
+            ids = ledger_listings.of_unknown_jobs(connection, known)
+            removed = ledger_listings.read(connection, ids)
+            _give_up(connection, removed, now, error="the job is no longer in the project", reason=Reason.JOB_REMOVED)
+            return len(ids)
+
+    def take_runs(self, occurrence: int, now: datetime, *, most: int) -> list[Run]:
+        """Take over runs of an occurrence that nobody has and whose time has come."""
+        with self._claiming(now) as connection:
+            found = ledger_tenants.waiting(connection, occurrence, now=now, most=most)
+            return ledger_sweep.adopt(connection, found, bot=self._bot())
+
+    def rivals(self, listing: Listing, schedules: Collection[str]) -> list[int]:
+        """Earlier occurrences of these schedules of the job, of the same work at the same instant; only a look."""
+        with self._store.reading() as connection:
+            return ledger_tenants.rivals(connection, listing, schedules)
+
+    def neighbours(self, listing: Listing, near_s: int) -> dict[int, Turned]:
+        """{id: (zone, instant)} of the same schedule's occurrences in other zones, not far away; only a look."""
+        with self._store.reading() as connection:
+            return ledger_tenants.neighbours(connection, listing, near_s)
+
+    def given(self, twins: Mapping[int, Turned], tenants: Collection[str]) -> dict[str, list[Turned]]:
+        """{tenant: in which of these occurrences in other zones it has a run}; only a look."""
+        with self._store.reading() as connection:
+            return ledger_tenants.runs_in(connection, twins, tenants)
+
+    def note_homes(self, homes: Mapping[str, str], now: datetime) -> dict[str, Residence]:
+        """Note in which zones these tenants live, {tenant: zone}; {tenant: where it has lived lately}."""
+        with self._store.reading() as connection:
+            known = ledger_residences.read(connection, homes)
+        moved = ledger_residences.moved(known, homes, now)
+        if moved:
+            with self._store.writing() as connection:
+                ledger_residences.write(connection, moved)
+        return known | moved
+
+    def zones(self, now: datetime) -> set[str]:
+        """The zones in which a tenant lives, or has lived lately."""
+        with self._store.reading() as connection:
+            return ledger_residences.zones(connection, now)
+
+
+def _give_up(connection: Connection, listings: Sequence[Listing], now: datetime, *, error: str, reason: Reason) -> int:
+    """End listings for good; how many of their instants are missed, since no tenant had a run."""
+    ids = [listing.occurrence for listing in listings]
+    ledger_listings.end(connection, ids, now, state="failed", error=error)
+    empty = ledger_listings.without_runs(connection, ids)
+    missed = update(occurrences).where(occurrences.c.id.in_(empty))
+    connection.execute(missed.values(decision=Decision.MISSED, reason=reason))
+    return len(empty)

@@ -1,0 +1,177 @@
+"""The tenants of a project: a table of its database, or what `lib/tenants.py` yields."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pinstripe_bot.config import TenantsConfig
+from pinstripe_bot.database import Database
+from pinstripe_bot.database_table import TableQuery, TableRow
+from pinstripe_bot.database_tenant import TenantDatabase
+from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidTenant
+from pinstripe_bot.loader import LoadedFile
+from pinstripe_bot.schedule import Place
+from pinstripe_bot.tenant import Tenant
+
+Filter = Callable[[Any], Any]
+
+
+class Tenants(Protocol):
+    """Where a project's tenants are; a workspace without a run is what they are read in."""
+
+    def each(self, workspace: Any, chosen_by: Filter | None = None) -> Generator[Tenant]:
+        """All tenants, or those that a job's filter chooses, one after another, never all in memory.
+
+        Raises InvalidTenant, DatabaseError, and whatever the project's own code raises.
+        """
+
+    def find(self, workspace: Any, key: str) -> Tenant | None:
+        """The tenant of this id, written as text; None if there is none."""
+
+    def own_table(self) -> tuple[str, str] | None:
+        """The table that holds them, and its column of ids; None if they are in no table."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantsTable:
+    """Tenants that are the rows of a table; without a column for names or zones they have none."""
+
+    names: TenantsConfig
+
+    def each(self, workspace: Any, chosen_by: Filter | None = None) -> Generator[Tenant]:
+        table = self._table(workspace.database)
+        chosen = table if chosen_by is None else chosen_by(table)
+        if isinstance(chosen, TableQuery):
+            chosen = self._stream(workspace.database, table, chosen)
+        with _closing(_iterated(chosen)) as rows:
+            for row in rows:
+                yield row if isinstance(row, Tenant) else self._tenant(row)
+
+    def _table(self, database: Database) -> TableQuery:
+        table = database[str(self.names.table)]
+        for setting, column in (
+            ("id_column", self.names.id_column),
+            *self._written("name_column", "name"),
+            *self._written("timezone_column", "timezone"),
+        ):
+            if column not in table.table.columns:
+                raise DatabaseError(
+                    f"the table {self.names.table!r} has no column {column!r}: correct tenants.{setting},"
+                    f" its columns are {', '.join(table.table.columns.keys())}"
+                )
+        return table
+
+    def _written(self, setting: str, usual: str) -> list[tuple[str, str]]:
+        """A column that is named in the settings; one with its usual name may be missing."""
+        column = getattr(self.names, setting)
+        return [] if column == usual else [(setting, column)]
+
+    def _stream(self, database: Database, table: TableQuery, chosen: TableQuery) -> Iterator[TableRow]:
+        if chosen.table is not table.table:
+            raise InvalidTenant(
+                f"tenants_filter returned rows of {chosen.table.name!r}: return rows of {self.names.table!r}"
+            )
+        return database.stream(chosen)
+
+    def _tenant(self, row: Any) -> Tenant:
+        if not isinstance(row, TableRow):
+            raise InvalidTenant(
+                f"tenants_filter returned a {type(row).__name__}: return `tenants` or what tenants.where(...) gives"
+            )
+        facts = dict(vars(row))
+        tenant_id = facts.pop(self.names.id_column)
+        name, timezone = facts.pop(self.names.name_column, None), facts.pop(self.names.timezone_column, None)
+        facts = {key: value for key, value in facts.items() if key not in ("id", "name", "timezone")}
+        return Tenant(tenant_id, str(name or ""), timezone, **facts)
+
+    def find(self, workspace: Any, key: str) -> Tenant | None:
+        self._table(workspace.database)
+        names = self.names
+        own = TenantDatabase(
+            workspace.database, tenant_id=key, tenant_column=names.tenant_column, tenants_table=self.own_table()
+        )
+        row = own[str(names.table)].first()
+        return None if row is None else self._tenant(row)
+
+    def own_table(self) -> tuple[str, str] | None:
+        return (str(self.names.table), self.names.id_column)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantsFile:
+    """Tenants that `lib/tenants.py` yields; a function `tenant(workspace, id)` in it finds one at once."""
+
+    list_all: Callable[[Any], Any]
+    find_one: Callable[[Any, str], Any] | None
+    place: Place
+
+    def each(self, workspace: Any, chosen_by: Filter | None = None) -> Generator[Tenant]:
+        with _closing(_iterated(self.list_all(workspace))) as listed:
+            yield from map(_checked, listed if chosen_by is None else _iterated(chosen_by(listed)))
+
+    def find(self, workspace: Any, key: str) -> Tenant | None:
+        if self.find_one is not None:
+            found = self.find_one(workspace, key)
+            return None if found is None or _checked(found).key != key else _checked(found)
+        with contextlib.closing(self.each(workspace)) as listed:
+            return next((tenant for tenant in listed if tenant.key == key), None)
+
+    def own_table(self) -> tuple[str, str] | None:
+        return None
+
+
+@contextlib.contextmanager
+def _closing(iterator: Iterator[Any]) -> Iterator[Iterator[Any]]:
+    """Close it at the end, if it can be: a generator may hold a connection."""
+    try:
+        yield iterator
+    finally:
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+
+
+def _iterated(found: Any) -> Iterator[Any]:
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise InvalidTenant(f"{found!r} are no tenants: let the function yield or return them")
+    return iter(found)
+
+
+def _checked(tenant: Any) -> Tenant:
+    if not isinstance(tenant, Tenant):
+        raise InvalidTenant(f"{tenant!r} is no tenant: yield Tenant(id, name, timezone), from pinstripe_bot")
+    return tenant
+
+
+def define_tenants(loaded: LoadedFile) -> TenantsFile:
+    """Check `lib/tenants.py`. Raises BrokenFile with what is wrong."""
+    list_all = vars(loaded.module).get("tenants")
+    find_one = vars(loaded.module).get("tenant")
+    place = loaded.place_of("tenants")
+    problem = _wrong_with("tenants", list_all, ["workspace"])
+    if problem is None and find_one is not None:
+        place = loaded.place_of("tenant")
+        problem = _wrong_with("tenant", find_one, ["workspace", "id"])
+        if problem is None and inspect.isgeneratorfunction(find_one):
+            problem = "tenant() contains `yield`: let it return the tenant, or None"
+    if problem is not None:
+        raise BrokenFile(place.path, place.line, problem)
+    assert list_all is not None
+    return TenantsFile(list_all, find_one, place)
+
+
+def _wrong_with(name: str, function: Any, arguments: list[str]) -> str | None:
+    wanted = f"write `def {name}({', '.join(arguments)})`"
+    if not inspect.isfunction(function):
+        return f"a tenants file has a function `{name}`: {wanted}"
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return f"{name}() is async: write it as a plain function"
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return f"{name}() takes {' and '.join(arguments)}: {wanted}"
+    return None

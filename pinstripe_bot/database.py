@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -125,7 +125,7 @@ class Database:
         """The table's rows for joins, as a SQLAlchemy subquery called `name` or like the table."""
         return self[table].select().subquery(name or table)
 
-    def stream(self, query: TableQuery) -> Iterator[TableRow]:
+    def stream(self, query: TableQuery) -> Generator[TableRow, None, None]:
         """The rows of a query, read in batches while they are used, on a connection of their own.
 
         They are as they were committed when the first was read, without what a transaction of the caller has written.

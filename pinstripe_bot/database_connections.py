@@ -46,7 +46,7 @@ class Connections:
         with self.plain_errors():
             return self._engine.connect()
 
-    def stream(self, statement: Select[Any]) -> Generator[RowMapping]:
+    def stream(self, statement: Select[Any]) -> Generator[RowMapping, None, None]:
         """The rows of a statement, a batch at a time; the connection goes back at the end, or when it is closed."""
         options = {"stream_results": True, "yield_per": _BATCH}
         with (

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Executable, TextClause
+from sqlalchemy import Connection, Executable, Subquery, TextClause
 from sqlalchemy.sql.dml import UpdateBase
 from structlog.typing import FilteringBoundLogger
 
 from pinstripe_bot.database_connections import Connections, Transaction
-from pinstripe_bot.database_table import StatementResult, TableQuery
+from pinstripe_bot.database_table import StatementResult, TableQuery, TableRow
 from pinstripe_bot.database_types import param_value
 from pinstripe_bot.errors import DatabaseError
 
@@ -115,6 +115,25 @@ class Database:
             return TableQuery(self._connections.table(name, None), self._perform)
         with mine.turn(_caller()) as connection:
             return TableQuery(self._connections.table(name, connection), self._perform)
+
+    @property
+    def unscoped(self) -> Self:
+        """This database; in a tenant's workspace, the one with the rows of all tenants."""
+        return self
+
+    def selectable(self, table: str, *, name: str | None = None) -> Subquery:
+        """The table's rows for joins, as a SQLAlchemy subquery called `name` or like the table."""
+        return self[table].select().subquery(name or table)
+
+    def stream(self, query: TableQuery) -> Generator[TableRow, None, None]:
+        """The rows of a query, read in batches while they are used, on a connection of their own.
+
+        They are as they were committed when the first was read, without what a transaction of the caller has written.
+        """
+        self._check_usable()
+        with closing(self._connections.stream(query.select())) as rows:
+            for row in rows:
+                yield TableRow(**row)
 
     def execute(self, statement: Executable, params: Params | None = None) -> StatementResult:
         """Perform any SQLAlchemy statement; `params` fill its named places, a list of them repeats it."""

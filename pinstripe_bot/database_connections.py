@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, RowMapping, Select, Table, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
@@ -18,6 +18,7 @@ from pinstripe_bot.database_types import SQLITE_TYPE_NAMES, reflect
 from pinstripe_bot.errors import DatabaseError
 
 _LONG_LOCK_S = 5.0
+_BATCH = 1000  # rows
 _SETTINGS: dict[str, Any] = {
     "max_overflow": -1,  # never wait for a connection: the bot's workers are the limit
     "hide_parameters": True,  # an error's text ends in logs, and people's rows should not
@@ -44,6 +45,16 @@ class Connections:
         """A connection without a transaction."""
         with self.plain_errors():
             return self._engine.connect()
+
+    def stream(self, statement: Select[Any]) -> Generator[RowMapping, None, None]:
+        """The rows of a statement, a batch at a time; the connection goes back at the end, or when it is closed."""
+        options = {"stream_results": True, "yield_per": _BATCH}
+        with (
+            self.plain_errors(),
+            self.connect() as connection,
+            connection.execute(statement, execution_options=options) as result,
+        ):
+            yield from result.mappings()
 
     def table(self, name: str, connection: Connection | None) -> Table:
         """The table or view `name`, looked up on first use; on `connection`, which may just have made it."""

@@ -15,6 +15,7 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import NullType
 
+from pinstripe_bot.database_scope import ALL_ROWS, Scope
 from pinstripe_bot.database_types import (
     ORDERINGS,
     Instant,
@@ -58,11 +59,12 @@ class TableRow(SimpleNamespace):
 class TableQuery:
     """Some rows of one table. What narrows it returns a new TableQuery; nothing runs before the verb.
 
-    `table` is the SQLAlchemy table, for statements of your own.
+    `table` is the SQLAlchemy table, for statements of your own; `scope` holds beside all conditions.
     """
 
     table: sa.Table
-    perform: Callable[..., StatementResult]
+    _perform: Callable[..., StatementResult]
+    scope: Scope = ALL_ROWS
     conditions: tuple[sa.ColumnElement[bool], ...] = ()
     ordering: tuple[sa.ColumnElement[Any], ...] = ()
     most: int | None = None
@@ -87,7 +89,11 @@ class TableQuery:
 
     def all(self) -> list[TableRow]:
         """All rows, read at once."""
-        return [TableRow(**row) for row in self.perform(self._select(*self.table.columns)).mappings()]
+        return [TableRow(**row) for row in self._perform(self.select()).mappings()]
+
+    def select(self) -> sa.Select[Any]:
+        """What `all()` performs, for statements of your own."""
+        return self._select(*self.table.columns)
 
     def first(self) -> TableRow | None:
         """The first row in the given order, or None."""
@@ -97,7 +103,7 @@ class TableQuery:
     def count(self) -> int:
         """How many rows `all()` would return."""
         rows = replace(self, ordering=())._select(sa.literal(1)).subquery()
-        return int(self.perform(sa.select(sa.func.count()).select_from(rows)).scalar_one())
+        return int(self._perform(sa.select(sa.func.count()).select_from(rows)).scalar_one())
 
     def insert(self, rows: Iterable[Mapping[str, Any]] | None = None, /, **values: Any) -> int:
         """Insert one row of values, or several as a list of dictionaries; returns how many."""
@@ -105,33 +111,38 @@ class TableQuery:
             raise self._error("insert() has no meaning after where(), order_by() or limit(): call it first")
         if rows is not None and values:
             raise self._error("insert() takes a list of rows or the values of one row: give one of the two")
-        checked = [self._changes("insert", row) for row in ([values] if rows is None else rows)]
+        given = [self._changes("insert", row) for row in ([values] if rows is None else rows)]
+        checked = [self.scope.inserted(self.table, row) for row in given]
         if any(row.keys() != checked[0].keys() for row in checked):
             raise self._error("insert() got rows with different columns: give every row the same keys")
-        return self.perform(sa.insert(self.table).inline(), checked).rowcount if checked else 0
+        return self._perform(sa.insert(self.table).inline(), checked).rowcount if checked else 0
 
     def update(self, /, **values: Any) -> int:
         """Set these values in all rows that match; returns how many they were."""
         self._refuse_partial("update")
-        changes = self._changes("update", values)
-        return self.perform(sa.update(self.table).where(*self.conditions).values(changes)).rowcount
+        changes = self.scope.changed(self.table, self._changes("update", values))
+        limits = self.scope.changeable(self.table)
+        return self._perform(sa.update(self.table).where(*limits, *self.conditions).values(changes)).rowcount
 
     def delete(self) -> int:
         """Delete all rows that match; returns how many they were."""
         self._refuse_partial("delete")
-        return self.perform(sa.delete(self.table).where(*self.conditions)).rowcount
+        limits = self.scope.changeable(self.table)
+        return self._perform(sa.delete(self.table).where(*limits, *self.conditions)).rowcount
 
     def __iter__(self) -> Iterator[TableRow]:
         return iter(self.all())
 
     def _select(self, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-        rows = sa.select(*columns).select_from(self.table).where(*self.conditions)
+        limits = self.scope.conditions(self.table)
+        rows = sa.select(*columns).select_from(self.table).where(*limits, *self.conditions)
         return rows.order_by(*self.ordering).limit(self.most)
 
     def _condition(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         columns = self.table.columns
         if name in columns:  # a column called size_lt is meant before size with _lt
-            return compare(columns[name], "eq", value)
+            special = self.scope.equality(columns[name], value)
+            return compare(columns[name], "eq", value) if special is None else special
         for suffix in _SUFFIXES:
             stem = name.removesuffix(f"_{suffix}")
             if stem != name and stem in columns:
@@ -188,7 +199,7 @@ def compare(column: sa.Column[Any], comparison: str, value: Any) -> sa.ColumnEle
 
 def check_value(column: sa.Column[Any], value: object) -> None:
     """Refuse what would be taken and mean something else: SQL, and an instant where none is kept."""
-    if isinstance(value, ClauseElement):
+    if isinstance(value, ClauseElement) or hasattr(value, "__clause_element__"):
         raise DatabaseError(f"{place_of(column)} takes a value, not SQL: use database.execute(statement)")
     if isinstance(column.type, Instant | InstantText):
         if value is not None:

@@ -78,6 +78,10 @@ class UnknownTable(DatabaseError, AttributeError):
     """No table has this name; the message names the close ones. An AttributeError, so that `hasattr` works."""
 
 
+class UnscopedStatement(DatabaseError, AttributeError):
+    """A tenant's workspace was asked for a statement of any kind. An AttributeError, so that `hasattr` works."""
+
+
 class LedgerError(PinstripeError):
     """The ledger cannot be used: it is foreign, newer, or held in a way that forbids it."""
 

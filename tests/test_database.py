@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sqlalchemy import text
 
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.database import Database, DatabasePool
+from pinstripe_bot.database_table import TableQuery
 from pinstripe_bot.errors import DatabaseError
 
 ACCOUNTS = text("CREATE TABLE accounts (id integer PRIMARY KEY, balance integer NOT NULL)")
@@ -480,3 +482,89 @@ def test_a_thread_that_ends_leaves_the_pool_usable(pool: DatabasePool, accounts)
         thread.join()
 
         assert database.accounts.count() == 1
+
+
+@pytest.fixture
+def numbers(database: Database) -> TableQuery:
+    """The numbers from 1 to 2500, three batches of a stream."""
+    database.execute(text("CREATE TABLE numbers (id integer, is_even boolean)"))
+    database.numbers.insert([{"id": number, "is_even": number % 2 == 0} for number in range(1, 2501)])
+    return database.numbers
+
+
+def is_read(pool: DatabasePool, database: Database) -> bool:
+    """Whether a connection still holds the snapshot that it reads."""
+    if pool.is_sqlite:
+        return bool(database.execute(text("PRAGMA wal_checkpoint(TRUNCATE)")).one()[0])
+    idle = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    return bool(database.execute(idle).scalar())
+
+
+def test_a_stream_gives_the_rows_of_its_query(database: Database, numbers: TableQuery):
+    query = numbers.where(is_even=True).order_by("-id").limit(1100)
+
+    rows = list(database.stream(query))
+
+    assert rows == query.all()
+    assert (rows[0].id, rows[0].is_even, len(rows)) == (2500, True, 1100)
+    assert list(database.stream(numbers.where(id=0))) == []
+
+
+def test_a_stream_is_read_while_it_is_used(pool: DatabasePool, database: Database, numbers: TableQuery):
+    fails = "abs(-9223372036854775807 - (id = 2400))" if pool.is_sqlite else "1 / (id - 2400)"
+    database.execute(text(f"CREATE VIEW fractions AS SELECT id, {fails} AS fraction FROM numbers"))
+    stream = database.stream(database.fractions)
+
+    early = [next(stream).id for _ in range(1000)]
+
+    assert early == list(range(1, 1001))
+    with pytest.raises(DatabaseError, match=r"the database (refused|could not do) a statement"):
+        list(stream)
+    assert not is_read(pool, database)
+
+
+def test_whoever_uses_a_stream_may_write(pool: DatabasePool, database: Database, numbers: TableQuery):
+    with pool.open("other") as other:
+        for row in database.stream(numbers.order_by("id")):
+            if row.id % 500 == 1:
+                numbers.where(id=row.id).update(id=-row.id)
+                other.numbers.insert(id=row.id + 10_000)
+
+    assert numbers.where(id_lt=0).count() == numbers.where(id_gt=10_000).count() == 5
+
+
+@pytest.mark.parametrize("leave", ["close", "break", "error", "end"])
+def test_a_stream_gives_its_connection_back(pool: DatabasePool, database: Database, numbers: TableQuery, leave: str):
+    def use() -> None:
+        stream = database.stream(numbers)
+        next(stream)
+        if leave == "close":
+            stream.close()
+        for row in stream:
+            if leave == "error" and row.id == 1200:
+                raise Mistake
+            if leave == "break" and row.id == 1200:
+                break
+
+    with suppress(Mistake):
+        use()
+
+    assert not is_read(pool, database)
+    assert numbers.delete() == 2500
+
+
+def test_a_stream_has_what_was_committed_when_it_began(database: Database, numbers: TableQuery):
+    stream = database.stream(numbers)
+    next(stream)
+    numbers.delete()
+
+    assert len(list(stream)) == 2499
+    assert list(database.stream(numbers)) == []
+
+
+def test_a_stream_of_a_run_that_has_ended_is_refused(pool: DatabasePool, numbers: TableQuery):
+    with pool.open("run") as run:
+        query = run.numbers
+
+    with pytest.raises(DatabaseError, match="workspace is closed"):
+        next(run.stream(query))

@@ -16,7 +16,10 @@ from pinstripe_bot.reports import report_ended
 from pinstripe_bot.retries import Retries
 
 MOST = 500
-"""How many runs wait in this process at most before more are taken: what is left, other bots may take."""
+"""How many runs are taken to wait in this process, shared by their jobs: what is left, other bots may take."""
+
+LEAST = 8
+"""How many of each job may wait here, however many jobs share: one's crowd keeps no other job out."""
 
 SEARCH_EVERY_S = 5.0
 
@@ -45,7 +48,8 @@ class Intake:
         self._retries = retries
         self._hooks = hooks
         self._next_search_s = 0.0
-        self.is_taking = False  # whether the last look found something: its end may let the next one have its turn
+        self._share = MOST  # how many runs of one job may wait here
+        self._taking: set[str] = set()  # the jobs of which the next look may find more, when these have run low
         self._unknown: set[int] = set()  # open runs of this bot that nobody here knew at the last look
 
     def begin(self) -> None:
@@ -80,12 +84,22 @@ class Intake:
         buried = self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at, keep=broken)
         report_ended(buried, self._hooks)
 
+    @property
+    def is_taking(self) -> bool:
+        """Whether a look is worth it: of a job that the last one found more of, few are left here."""
+        return any(map(self._has_run_low, list(self._taking)))
+
+    def _has_run_low(self, job: str) -> bool:
+        return 2 * self._dispatcher.lanes.waiting(job) <= self._share
+
     def _take(self) -> None:
-        most = MOST - self._dispatcher.open_count
-        if most <= 0:
-            return
-        taken = self._ledger.take_available(self._project.jobs.keys(), self._clock.now(), most=most)
-        self.is_taking = bool(taken)
+        """Half of its share of each job that has run low."""
+        now = self._clock.now()
+        waiting = self._ledger.jobs_waiting(now) & self._project.jobs.keys()
+        self._share = max(MOST // max(len(waiting), 1), LEAST)
+        low = {job for job in waiting if self._has_run_low(job)}
+        taken = self._ledger.take_available(low, now, most=self._share // 2) if low else []
+        self._taking = waiting - low | {run.job for run in taken}
         self._dispatch(taken)
 
     def _dispatch(self, taken: list[Run]) -> None:

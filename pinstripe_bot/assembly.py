@@ -38,6 +38,7 @@ class Parts:
         if self.dispatcher.is_closing:
             return
         with self.ledger.trouble.noted("look"):
+            self.dispatcher.look()
             self.intake.look()
             self.pruner.look()
 

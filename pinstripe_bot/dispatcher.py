@@ -276,6 +276,10 @@ class Dispatcher:
         self._settle(ended)
         self.on_recorded()
 
+    def look(self) -> None:
+        """See to it that only what runs is marked as running; called every second."""
+        self._starter.put_back_standing()
+
     def _settle(self, runs: Sequence[Run]) -> None:
         """These runs are no longer open."""
         with self._changed:

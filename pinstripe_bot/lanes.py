@@ -115,14 +115,16 @@ class Lanes:
 
     def _next_lane(self) -> _Lane | None:
         """The lane whose turn it is; a new round begins where all have had theirs."""
-        if not self._turns:
-            self._turns, self._next_turns = self._next_turns, self._turns
-            self._served.clear()
-        if not self._turns:
-            return None
-        lane = self._turns.popleft()
-        self._served.add(lane.job)
-        return lane
+        while self._turns or self._next_turns:
+            if not self._turns:
+                self._turns, self._next_turns = self._next_turns, self._turns
+                self._served.clear()
+            lane = self._turns.popleft()
+            if lane.may_go_on:
+                self._served.add(lane.job)
+                return lane
+            lane.has_turn = False  # its last ones were started ahead, or follow already
+        return None
 
     def take_ahead(self, taken: Iterable[Run]) -> list[Run]:
         """Further runs of the limited jobs of those `taken` that are worth starting in the same commit.

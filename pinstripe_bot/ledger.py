@@ -260,16 +260,8 @@ class Ledger:
         was_presumed_dead, self._was_presumed_dead = self._was_presumed_dead, False
         return was_alive and not was_presumed_dead
 
-    def jobs_waiting(self, now: datetime) -> set[str]:
-        """The jobs with runs that nobody has and whose time has come; only a look."""
-        with self.store.reading() as connection:
-            return set(ledger_runs.jobs_waiting(connection, now))
-
     def take_available(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Run]:
-        """Take over runs that nobody has and whose time and turn have come, up to `most` of each of these jobs.
-
-        Oldest due first.
-        """
+        """Take over runs that nobody has and whose time and turn have come, `most` of each job; oldest due first."""
         with self.store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
             if not ledger_runs.available(connection, jobs, now=now, most=1):
                 return []

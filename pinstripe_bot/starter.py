@@ -6,11 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
+from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.lanes import Lanes
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_runs import put_back
 from pinstripe_bot.occurrence import Run, RunState
 
 RETRY_S = 1.0
@@ -100,6 +103,20 @@ class Starter:
         else:
             log.info("runs_released", runs=len(unstarted))
         self._on_gone(unstarted)
+
+    def put_back_standing(self) -> None:
+        """Queue the runs again, here, that were to follow soon on workers which are busy for long."""
+        standing = self._lanes.take_standing()
+        if not standing:
+            return
+        try:
+            with self._ledger.store.writing(durable=False) as connection:
+                put_back(connection, standing, bot=self._ledger.bot)
+        except LedgerUnavailable:
+            self._lanes.follow_with(standing)  # as they were
+        else:
+            log.debug("runs_put_back", runs=len(standing))
+            self._lanes.put_back([replace(run, state=RunState.QUEUED, started_at=None) for run in standing])
 
     def _release_all(self) -> None:
         """Give back all that waits."""

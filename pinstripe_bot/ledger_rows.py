@@ -37,7 +37,7 @@ def from_ts(instant_ts: int) -> datetime:
 
 RUN_COLUMNS = (
     *("id", "job", "schedule", "due_at", "state", "claimed_at", "params", "tenant", "attempt", "reason"),
-    *("started_at", "finished_at", "error", "result", "output"),
+    *("tenant_name", "started_at", "finished_at", "error", "result", "output"),
 )
 """What `run_of` asks a row for."""
 

@@ -40,13 +40,7 @@ class _Lane:
     @property
     def may_go_on(self) -> bool:
         """Whether one more of it may start now."""
-        return bool(self) and (self.limit is None or self.going < self.limit)
-
-    @property
-    def is_worth_a_turn(self) -> bool:
-        """Whether it may go on; where its runs are quick, with enough of them for a commit."""
-        is_enough = self.limit is None or not self.quick or 2 * self.going <= self.limit
-        return is_enough and self.may_go_on
+        return bool(self.waiting or self.started) and (self.limit is None or self.going < self.limit)
 
     def pop(self) -> Run:
         self.going += 1
@@ -124,6 +118,7 @@ class Lanes:
                 self._served.add(lane.job)
                 return lane
             lane.has_turn = False  # its last ones were started ahead, or follow already
+        self._served.clear()
         return None
 
     def take_ahead(self, taken: Iterable[Run]) -> list[Run]:
@@ -178,8 +173,8 @@ class Lanes:
         self._offer(lane)
 
     def _offer(self, lane: _Lane) -> None:
-        """Give a lane a turn, if it is worth one and has none."""
-        if lane.has_turn or not lane.is_worth_a_turn:
+        """Give a lane a turn, if it may go on and has none."""
+        if lane.has_turn or not lane.may_go_on:
             return
         lane.has_turn = True
         (self._next_turns if lane.job in self._served else self._turns).append(lane)

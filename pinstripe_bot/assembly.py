@@ -42,6 +42,7 @@ class Parts:
         if self.dispatcher.is_closing:
             return
         with self.ledger.trouble.noted("look"):
+            self.dispatcher.look()
             self.intake.look()
             self.lister.look()
             self.tenant_zones.look()
@@ -72,7 +73,16 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: 
     processes = ProcessIsolation(project, clock)
     runner = Runner(project, shared, clock, hooks.run_started, processes)
     retries = Retries(project, clock)
-    dispatcher = Dispatcher(runner, ledger, clock, bot, workers=config.workers, retry_at=retries.retry_at, hooks=hooks)
+    dispatcher = Dispatcher(
+        runner,
+        ledger,
+        clock,
+        bot,
+        workers=config.workers,
+        limit_of=lambda name: _concurrency(project, name),
+        retry_at=retries.retry_at,
+        hooks=hooks,
+    )
     intake = Intake(project, ledger, dispatcher, clock, retries, hooks)
     pruner = Pruner(ledger.store, lambda: keeping_of(project), clock, is_idle=lambda: not dispatcher.stats()["waiting"])
 
@@ -83,3 +93,12 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: 
     tenant_zones = TenantZones(project, ledger, clock, lister)
     by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister)
     return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones)
+
+
+def _concurrency(project: Project, name: str) -> int | None:
+    """How many runs of a job may run at the same time; None: as many as there are workers."""
+    job = project.jobs.get(name)
+    if job is None or not job.options["multi_tenant"]:
+        return None
+    most: int = job.options["tenant_concurrency"]
+    return most

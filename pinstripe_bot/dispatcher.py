@@ -14,6 +14,7 @@ from pinstripe_bot.control import RunControl
 from pinstripe_bot.errors import LedgerUnavailable, WouldWait
 from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.hook_calls import Hooks
+from pinstripe_bot.lanes import Lanes
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.recorder import Recorder
@@ -40,6 +41,7 @@ class Dispatcher:
         bot: Caller,
         *,
         workers: int,
+        limit_of: Callable[[str], int | None],
         retry_at: Callable[[Run], datetime | None],
         hooks: Hooks,
     ) -> None:
@@ -56,7 +58,8 @@ class Dispatcher:
         self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded, self.stats, hooks)
         self._recorder.on_presumed_dead = self._drop_lost
         self._handoff = Handoff(workers)
-        self._starter = Starter(ledger, clock, self._handoff, self._settle)
+        self.lanes = Lanes(limit_of, clock)
+        self._starter = Starter(ledger, clock, self.lanes, self._handoff, self._settle)
         self._changed = threading.Condition()
         self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
         self._watched: dict[int, Run | None] = {}  # somebody waits for these; their ended form, once recorded
@@ -136,8 +139,7 @@ class Dispatcher:
             if not is_refused:
                 fresh = [run for run in runs if not self._has(run)]
                 self._open.update((run.id, run) for run in fresh)
-                for run in fresh:
-                    self._starter.put(run)
+                self.lanes.put(fresh)
         if is_refused:
             self._starter.release(runs)
 
@@ -210,13 +212,14 @@ class Dispatcher:
     def _work(self) -> None:
         """A worker's loop."""
         self._runner.keep_loop()
-        is_replaced = False
-        while not is_replaced and (run := self._handoff.take()) is not None:
+        is_replaced, run = False, None  # an idle worker keeps nothing of the run before
+        while not is_replaced and (run := run or self._handoff.take()) is not None:
             if self.is_closing:
                 self._starter.release([run])
+                run = None
             else:
                 is_replaced = self._perform(run)
-            del run  # an idle worker keeps nothing of it
+                run = None if is_replaced else self.lanes.following(run)
         self._runner.close_loop()
 
     def _perform(self, run: Run) -> bool:
@@ -246,6 +249,7 @@ class Dispatcher:
         """Record the end of a run that does not listen; another worker may take its place."""
         self._recorder.record(self.to_retry(ended), lingers=True)
         if needs_worker:
+            self.lanes.leave([ended])
             with self._changed:
                 self._add_worker()
 
@@ -271,6 +275,10 @@ class Dispatcher:
                     self._watched[run.id] = run
         self._settle(ended)
         self.on_recorded()
+
+    def look(self) -> None:
+        """See to it that only what runs is marked as running; called every second."""
+        self._starter.put_back_standing()
 
     def _settle(self, runs: Sequence[Run]) -> None:
         """These runs are no longer open."""

@@ -31,15 +31,14 @@ class Handoff:
         self._is_starter_waiting = False
         self._is_closed = False
 
-    def reserve(self, most: int) -> int:
-        """Wait until there are places and take up to `most` of them; 0 once closed. For the starter alone."""
+    def reserve(self) -> int:
+        """Wait until there are places and take all of them; 0 once closed. For the starter alone."""
         while True:
             with self._lock:
                 if self._is_closed:
                     return 0
                 if self._is_worth_starting():
-                    taken = min(self._places, most)
-                    self._places -= taken
+                    taken, self._places = self._places, 0
                     return taken
                 self._is_starter_waiting = True
             self._starter.acquire()

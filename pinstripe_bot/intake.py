@@ -10,13 +10,20 @@ from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_runs import jobs_waiting
 from pinstripe_bot.occurrence import Reason, Run, RunError, RunState
 from pinstripe_bot.project import Project
 from pinstripe_bot.reports import report_ended
 from pinstripe_bot.retries import Retries
 
 MOST = 500
-"""How many runs wait in this process at most before more are taken: what is left, other bots may take."""
+"""How many runs are taken to wait in this process, shared by their jobs: what is left, other bots may take."""
+
+LEAST = 8
+"""How many of each job may wait here, however many jobs share: one's crowd keeps no other job out."""
+
+ROUND_EVERY_S = 0.5
+"""How often at most, of the looks that it is woken for, one is for wishes and for dead bots too."""
 
 SEARCH_EVERY_S = 5.0
 
@@ -44,8 +51,9 @@ class Intake:
         self._clock = clock
         self._retries = retries
         self._hooks = hooks
-        self._next_search_s = 0.0
-        self.is_taking = False  # whether the last look found something: its end may let the next one have its turn
+        self._next_round_s = self._next_search_s = 0.0
+        self._share = MOST  # how many runs of one job may wait here
+        self._taking: set[str] = set()  # the jobs of which the next look may find more, when these have run low
         self._unknown: set[int] = set()  # open runs of this bot that nobody here knew at the last look
 
     def begin(self) -> None:
@@ -57,17 +65,22 @@ class Intake:
         self._take()
 
     def look(self) -> None:
-        """One turn: wishes to cancel, dead bots, lost runs of ours, runs that nobody has."""
-        self.pass_wishes_on()
+        """One turn: now and then wishes to cancel, dead bots and lost runs of ours; always runs that nobody has."""
         now_s = self._clock.monotonic()
+        if now_s >= self._next_round_s:
+            self._look_round(now_s)
+            self._next_round_s = now_s + ROUND_EVERY_S  # only now: what failed is tried again at the next look
+        self._take()
+
+    def _look_round(self, now_s: float) -> None:
+        self.pass_wishes_on()
         is_thorough = now_s >= self._next_search_s
         # Leases get more time: of machines that were asleep, one that wakes first must not bury the others.
         if (is_thorough or self._ledger.store.is_one_machine) and self._ledger.has_dead_bots(self._clock.now()):
             self.bury()
         if is_thorough:
             self._find_lost()
-            self._next_search_s = now_s + SEARCH_EVERY_S  # only now: what failed is tried again at the next look
-        self._take()
+            self._next_search_s = now_s + SEARCH_EVERY_S
 
     def pass_wishes_on(self) -> None:
         """Tell the runs here to end that a person wants cancelled."""
@@ -80,12 +93,23 @@ class Intake:
         buried = self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at, keep=broken)
         report_ended(buried, self._hooks)
 
+    @property
+    def is_taking(self) -> bool:
+        """Whether a look is worth it: of a job that the last one found more of, few are left here."""
+        return any(map(self._has_run_low, list(self._taking)))
+
+    def _has_run_low(self, job: str) -> bool:
+        return 2 * self._dispatcher.lanes.waiting(job) <= self._share
+
     def _take(self) -> None:
-        most = MOST - self._dispatcher.open_count
-        if most <= 0:
-            return
-        taken = self._ledger.take_available(self._project.jobs.keys(), self._clock.now(), most=most)
-        self.is_taking = bool(taken)
+        """Half of its share of each job that has run low."""
+        now = self._clock.now()
+        with self._ledger.store.reading() as connection:
+            waiting = self._project.jobs.keys() & jobs_waiting(connection, now)
+        self._share = max(MOST // max(len(waiting), 1), LEAST)
+        low = {job for job in waiting if self._has_run_low(job)}
+        taken = self._ledger.take_available(low, now, most=self._share // 2) if low else []
+        self._taking = waiting - low | {run.job for run in taken}
         self._dispatch(taken)
 
     def _dispatch(self, taken: list[Run]) -> None:

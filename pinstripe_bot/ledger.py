@@ -271,7 +271,7 @@ class Ledger:
         return was_alive and not was_presumed_dead
 
     def take_available(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Run]:
-        """Take over runs of these jobs that nobody has and whose time and turn have come; oldest due first."""
+        """Take over runs that nobody has and whose time and turn have come, `most` of each job; oldest due first."""
         with self.store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
             if not ledger_runs.available(connection, jobs, now=now, most=1):
                 return []

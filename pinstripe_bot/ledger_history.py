@@ -157,7 +157,7 @@ def record_of(
     assert available_at is not None
     done, bot = row["progress_done"], bots.get(row["owner"])
     return RunRecord(
-        run=run_of(row),  # type: ignore[arg-type]
+        run=run_of(row),
         available_at=available_at,
         is_in_turn=bool(row["in_turn"]),
         lingers=bool(row["lingers"]) and (row["owner"] is None or (bot is not None and bot.is_alive)),

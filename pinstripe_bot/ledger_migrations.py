@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
-from pinstripe_bot.ledger_schema import ENDED_BADLY, LISTING, OPEN, VERSION, ledger, metadata
+from pinstripe_bot.ledger_schema import ENDED_BADLY, LISTING, OPEN, VERSION, WAITING, ledger, metadata
 
 _TO_2 = (
     "ALTER TABLE bots ADD COLUMN lease_until BIGINT NOT NULL DEFAULT '0'",
@@ -30,9 +30,10 @@ def _to_2(connection: Connection) -> None:
 
 
 def _to_3(connection: Connection) -> None:
-    """Listings of tenants, and where tenants live."""
+    """Listings of tenants, and where tenants live; the runs that wait for a bot are found by an index of their own."""
     connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN tenant_name VARCHAR NOT NULL DEFAULT ''")
     connection.exec_driver_sql(f"CREATE INDEX occurrences_listing ON occurrences (id) WHERE {LISTING}")
+    connection.exec_driver_sql(f"CREATE INDEX runs_waiting ON runs (job, available_at, id) WHERE {WAITING}")
     metadata.create_all(connection, tables=[metadata.tables[name] for name in ("listings", "residences")])
 
 

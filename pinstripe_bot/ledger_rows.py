@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,14 @@ def from_ts(instant_ts: int) -> datetime:
     return _EPOCH + timedelta(seconds=instant_ts)
 
 
-def run_of(row: RowMapping) -> Run:
+RUN_COLUMNS = (
+    *("id", "job", "schedule", "due_at", "state", "claimed_at", "params", "tenant", "attempt", "reason"),
+    *("tenant_name", "started_at", "finished_at", "error", "result", "output"),
+)
+"""What `run_of` asks a row for."""
+
+
+def run_of(row: RowMapping | Mapping[str, Any]) -> Run:
     """A run from its row; its parameters and result are plain JSON values."""
     return Run(
         id=row["id"],

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_rows import outcome_row, to_column
-from pinstripe_bot.ledger_schema import OPEN
-from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.ledger_schema import OPEN, WAITING
+from pinstripe_bot.ledger_sql import Statement, both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.occurrence import Run, RunState
 
 IDS = values_of("ids", "bigint")
@@ -99,6 +99,11 @@ RELEASE = both(
     ids=IDS,
 )
 
+PUT_BACK = both(
+    "UPDATE runs SET state = 'queued', started_at = NULL WHERE id IN {ids} AND state = 'running' AND owner = :bot",
+    ids=IDS,
+)
+
 SAY = both(
     """
     UPDATE runs SET progress_done = said.done, progress_total = said.total, output = coalesce(said.output, runs.output)
@@ -109,21 +114,40 @@ SAY = both(
 
 OWNED = both("SELECT count(*) FROM runs WHERE id = :id AND attempt = :attempt AND state = 'running' AND owner = :bot")
 
+# From each job to the next one: a step of the index for each job, however many of its runs wait.
+JOBS_WAITING = both(
+    f"""
+    WITH RECURSIVE found(job) AS (
+        SELECT min(job) FROM runs WHERE {WAITING}
+        UNION ALL
+        SELECT (SELECT min(job) FROM runs WHERE {WAITING} AND job > found.job) FROM found WHERE found.job IS NOT NULL
+    )
+    SELECT {{rows}} FROM found
+    WHERE EXISTS (SELECT 1 FROM runs WHERE {WAITING} AND job = found.job AND available_at <= :now)
+    """,
+    rows=listed("job"),
+)
+
 AVAILABLE = both(
     f"""
     SELECT {{rows}} FROM (
-        SELECT id FROM runs AS waiting
-        WHERE {OPEN} AND state = 'queued' AND owner IS NULL AND lingers = 0 AND available_at <= :now AND job IN {{jobs}}
-          AND (in_turn = 0 OR NOT EXISTS (
-            SELECT 1 FROM runs
-            WHERE {OPEN} AND job = waiting.job AND params_key = waiting.params_key AND tenant = waiting.tenant
-              AND id <> waiting.id AND (id < waiting.id OR owner IS NOT NULL)
-          ))
-        ORDER BY available_at, id LIMIT :most
+        SELECT (
+            SELECT {{ids}} FROM (
+                SELECT id FROM runs AS waiting
+                WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now
+                  AND (in_turn = 0 OR NOT EXISTS (
+                    SELECT 1 FROM runs
+                    WHERE {OPEN} AND job = waiting.job AND params_key = waiting.params_key AND tenant = waiting.tenant
+                      AND id <> waiting.id AND (id < waiting.id OR owner IS NOT NULL)
+                  ))
+                ORDER BY available_at, id LIMIT :most
+            ) AS first
+        ) AS ids FROM {{jobs}} AS wanted
     ) AS found
     """,
-    rows=listed("id"),
-    jobs=values_of("jobs", "text"),
+    rows=Statement("json_group_array(json(ids))", "CAST(coalesce(jsonb_agg(CAST(ids AS jsonb)), '[]') AS text)"),
+    ids=listed("id"),
+    jobs=given("jobs", job="text"),
 )
 
 CANCEL_ASKED = both(
@@ -197,6 +221,11 @@ def release(connection: Connection, unstarted: Sequence[Run], *, bot: str) -> No
     execute(connection, RELEASE, ids=to_json([run.id for run in unstarted]), bot=bot)
 
 
+def put_back(connection: Connection, unstarted: Sequence[Run], *, bot: str) -> None:
+    """Queue runs of `bot` again that have not begun; they stay its own."""
+    execute(connection, PUT_BACK, ids=to_json([run.id for run in unstarted]), bot=bot)
+
+
 def note_said(connection: Connection, said: Sequence[tuple[int, int, int | None, int | None, str | None]]) -> None:
     """Write what running runs say: (run, attempt, done, total, its output so far or None for no news)."""
     if said:
@@ -208,10 +237,17 @@ def is_owned(connection: Connection, run: Run, *, bot: str) -> bool:
     return bool(execute(connection, OWNED, id=run.id, attempt=run.attempt, bot=bot).scalar_one())
 
 
-def available(connection: Connection, jobs: Collection[str], *, now: datetime, most: int) -> list[int]:
-    """The runs of these jobs that nobody has and whose time and turn have come, oldest first."""
-    found: list[int] = rows_of(connection, AVAILABLE, jobs=to_json(sorted(jobs)), now=to_column(now), most=most)
+def jobs_waiting(connection: Connection, now: datetime) -> list[str]:
+    """The jobs with runs that nobody has and whose time has come."""
+    found: list[str] = rows_of(connection, JOBS_WAITING, now=to_column(now))
     return found
+
+
+def available(connection: Connection, jobs: Collection[str], *, now: datetime, most: int) -> list[int]:
+    """The runs that nobody has and whose time and turn have come: of each of these jobs the oldest, up to `most`."""
+    names = to_json([(job,) for job in sorted(jobs)])
+    found: list[list[int]] = rows_of(connection, AVAILABLE, jobs=names, now=to_column(now), most=most)
+    return [run_id for ids in found for run_id in ids]
 
 
 def of_unknown_jobs(connection: Connection, known: Collection[str]) -> list[int]:

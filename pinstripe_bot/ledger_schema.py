@@ -134,6 +134,18 @@ Index(
 )
 Index("runs_by_job", runs.c.job, runs.c.id)
 
+WAITING = "state = 'queued' AND owner IS NULL"
+"""Which runs wait for a bot; written in a query exactly so, as above."""
+
+Index(
+    "runs_waiting",
+    runs.c.job,
+    runs.c.available_at,
+    runs.c.id,
+    sqlite_where=text(WAITING),
+    postgresql_where=text(WAITING),
+)
+
 ENDED_BADLY = "state IN ('failed', 'timed_out', 'interrupted')"
 """Which runs a person wants to hear of first; written in a query exactly so, as above."""
 

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, select, text, update
 from pinstripe_bot import ledger_listings, ledger_runs
 from pinstripe_bot.bot_lock import boot_id
 from pinstripe_bot.ledger_bots import Witness
-from pinstripe_bot.ledger_rows import run_of, to_column
+from pinstripe_bot.ledger_rows import RUN_COLUMNS, run_of, to_column
 from pinstripe_bot.ledger_schema import LISTING, OPEN, bots, runs
-from pinstripe_bot.ledger_sql import both, execute, to_json
+from pinstripe_bot.ledger_sql import both, execute, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Reason, Run, RunState
 
@@ -49,6 +49,8 @@ LET_GO = both(
     WHERE {OPEN} AND lingers = 1 AND owner IS NULL AND {HOLDER} IN (SELECT id FROM bots WHERE stopped_at IS NOT NULL)
     """
 )
+
+READ = both("SELECT {rows} FROM runs WHERE id IN {ids}", rows=listed(*RUN_COLUMNS), ids=ledger_runs.IDS)
 
 RetryAt = Callable[[Run], datetime | None]
 """When an interrupted run is to be tried again, or None."""
@@ -128,5 +130,6 @@ def adopt(connection: Connection, run_ids: list[int], *, bot: str) -> list[Run]:
 
 def read(connection: Connection, run_ids: list[int]) -> list[Run]:
     """These runs, oldest due first."""
-    found = select(runs).where(runs.c.id.in_(run_ids)).order_by(runs.c.due_at, runs.c.id)
-    return [run_of(row) for row in connection.execute(found).mappings()]
+    rows = rows_of(connection, READ, ids=to_json(run_ids))
+    found = [run_of(dict(zip(RUN_COLUMNS, row, strict=True))) for row in rows]
+    return sorted(found, key=lambda run: (run.due_at, run.id))

@@ -102,13 +102,14 @@ def report_opened(ledger: Ledger, opened: Opened, *, is_watched: bool) -> None:
 
 def report_ended(runs: Iterable[Run], hooks: Hooks) -> None:
     """Log the one event that ends each of these runs, or their attempts, and tell the hooks."""
+    bound = log.bind()  # once for all: a lazy logger is made anew at each word
     with in_one_write():
         for run in runs:
             hooks.run_ended(run, is_last_attempt=run.retry_at is None)
-            _report_end(run)
+            _report_end(run, bound)
 
 
-def _report_end(run: Run) -> None:
+def _report_end(run: Run, log: Any) -> None:
     if run.retry_at is not None:
         state, retry_at = str(run.state), run.retry_at.isoformat()
         log.warning("attempt_ended", state=state, retry_at=retry_at, **_facts(run), **_error_facts(run.error))

@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 
 import psycopg
 import structlog
+from sqlalchemy import insert
 from structlog.typing import EventDict
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_postgres import WRITER_LOCK, PostgresStore
+from pinstripe_bot.ledger_schema import occurrences, runs
 from pinstripe_bot.occurrence import Due, Run
 from pinstripe_bot.schedule import Schedule
 
@@ -98,6 +100,37 @@ def decisions(bot: Bot) -> list[tuple[str, str, str | None, int]]:
 def states(bot: Bot) -> list[tuple[str, str | None]]:
     """(state, reason) of all runs, oldest first."""
     return rows(bot.ledger, "SELECT state, reason FROM runs ORDER BY id")
+
+
+CROWD = job(
+    """
+    with lock:
+        going.append(workspace.run_id)
+        peaks.append(len(going))
+    entered.release()
+    passed = go.acquire(timeout=10)
+    with lock:
+        going.remove(workspace.run_id)
+    assert passed
+    """,
+    "'0 0 1 1 *', multi_tenant=True, tenant_concurrency=4",
+    head="""
+    entered, go, lock = threading.Semaphore(0), threading.Semaphore(0), threading.Lock()
+    going, peaks = [], []
+    """,
+)
+"""A job for many tenants: each run says `entered`, and waits until it may `go`; `peaks` has how many ran at once."""
+
+
+def leave_crowd(ledger: Ledger, job: str, size: int) -> None:
+    """Write so many runs of one occurrence into the ledger, one per tenant, which wait for whichever bot comes."""
+    facts = {"job": job, "schedule": "manual", "due_at": 0, "claimed_at": 0}
+    with ledger.store.writing() as connection:
+        decided = connection.execute(insert(occurrences).values(**facts, decision="run", bot="")).inserted_primary_key
+        assert decided is not None
+        run = {**facts, "occurrence_id": decided[0], "state": "queued", "params": "{}", "params_key": ""}
+        tenants = [{**run, "tenant": f"t{one}", "available_at": 0} for one in range(size)]
+        connection.execute(insert(runs), tenants)
 
 
 def claim_only(bot: Bot) -> list[Run]:

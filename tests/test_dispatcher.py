@@ -4,9 +4,10 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from bots import PATIENCE_S, WAITING, Ears, claim_only, job, let_go, locked, names_in, rows, states
+import pytest
+from bots import CROWD, PATIENCE_S, WAITING, Ears, claim_only, job, leave_crowd, let_go, locked, names_in, rows, states
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger import Ledger
@@ -274,3 +275,94 @@ def test_what_another_bot_has_ended_of_one_that_it_took_for_dead_commits_nothing
     assert states(bot) == [("interrupted", "bot_died")]
     database.close()
     other.close(clock.now())
+
+
+def enter(bot: Bot, size: int) -> dict[str, Any]:
+    """Wait until so many runs of the crowd have begun; the names in its file."""
+    names = names_in(bot, "crowd")
+    for _ in range(size):
+        assert names["entered"].acquire(timeout=PATIENCE_S)
+    return names
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_ten_thousand_waiting_runs_of_one_job_delay_another_job_by_no_more_than_one_runs_length(
+    make_bot: MakeBot, clock: TravelClock, workers: int
+) -> None:
+    bot = make_bot({"workers": workers}, crowd=CROWD, sweep=job("begun.set()"))
+    leave_crowd(bot.ledger, "crowd", 10_000)
+    bot._intake.look()
+    crowd = enter(bot, min(workers, 4))
+    clock.travel(minutes=1)
+
+    bot.tick()
+    if workers < 4:
+        crowd["go"].release()  # one run of the crowd ends, and no other
+
+    assert names_in(bot, "sweep")["begun"].wait(PATIENCE_S)
+    crowd["go"].release(10_000)
+
+
+def test_no_more_runs_of_a_job_for_tenants_go_at_once_than_it_allows(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot({"workers": 8}, crowd=CROWD)
+    leave_crowd(bot.ledger, "crowd", 100)
+    bot._intake.look()
+    crowd = enter(bot, 4)
+    running = rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'running'")
+
+    crowd["go"].release(100)
+
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert running == [(4,)]
+    assert max(crowd["peaks"]) == 4
+    assert states(bot) == [("succeeded", None)] * 100
+
+
+def test_the_runs_of_a_job_without_tenants_are_not_counted(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot({"workers": 8}, crowd=CROWD.replace(", multi_tenant=True, tenant_concurrency=4", ""))
+    leave_crowd(bot.ledger, "crowd", 8)
+
+    bot._intake.look()
+
+    enter(bot, 8)["go"].release(8)
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+
+def test_a_run_that_lingers_leaves_its_place_among_its_jobs_runs_to_the_next(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    alone = CROWD.replace("tenant_concurrency=4", "tenant_concurrency=1, timeout='30s', kill_after='5s'")
+    bot = make_bot(crowd=alone)
+    deadlines = bot.dispatcher._runner.deadlines
+    deadlines.close()
+    leave_crowd(bot.ledger, "crowd", 2)
+    bot._intake.look()
+    enter(bot, 1)
+
+    for seconds in (30, 5):
+        clock.travel(seconds=seconds)
+        deadlines.look()
+
+    enter(bot, 1)["go"].release(2)
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert states(bot) == [("timed_out", "timeout"), ("succeeded", None)]
+
+
+def test_what_was_to_follow_quick_runs_is_not_running_for_long_when_it_does_not(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(crowd=CROWD)
+    crowd = names_in(bot, "crowd")
+    crowd["go"].release(8)  # so many are quick
+    leave_crowd(bot.ledger, "crowd", 40)
+    bot._intake.look()
+    enter(bot, 10)
+    clock.travel(seconds=2)
+
+    bot.dispatcher.look()
+
+    not_running = rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'queued' AND started_at IS NULL")
+    crowd["go"].release(32)
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert not_running == [(30,)]
+    assert states(bot) == [("succeeded", None)] * 40

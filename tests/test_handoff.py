@@ -42,30 +42,19 @@ def test_a_free_worker_is_a_place(beside):
     handoff = Handoff(8)
     taken = beside(handoff.take)
 
-    places = handoff.reserve(8)
+    places = handoff.reserve()
 
     assert places == 1
     assert handoff.put([run(1)])
     assert taken() == run(1)
 
 
-def test_no_more_places_are_given_than_were_asked_for(beside):
-    handoff = Handoff(8)
-    takers = [beside(handoff.take) for _ in range(3)]
-
-    places = handoff.reserve(1)
-
-    assert places == 1
-    handoff.close()
-    assert [taken() for taken in takers] == [None] * 3
-
-
 def test_a_place_that_is_given_back_can_be_reserved_again(beside):
     handoff = Handoff(1)
     taken = beside(handoff.take)
-    handoff.give_back(handoff.reserve(1))
+    handoff.give_back(handoff.reserve())
 
-    places = handoff.reserve(1)
+    places = handoff.reserve()
 
     assert places == 1
     handoff.close()
@@ -77,7 +66,7 @@ def test_every_run_reaches_a_worker_though_only_one_is_woken_at_a_time(beside):
     takers = [beside(handoff.take) for _ in range(4)]
     reserved = 0
     while reserved < 4:
-        reserved += handoff.reserve(4 - reserved)
+        reserved += handoff.reserve()
 
     handoff.put([run(number) for number in range(4)])
 
@@ -86,7 +75,7 @@ def test_every_run_reaches_a_worker_though_only_one_is_woken_at_a_time(beside):
 
 def test_the_starter_waits_until_a_worker_is_free(beside):
     handoff = Handoff(1)
-    reserved = beside(lambda: handoff.reserve(5))
+    reserved = beside(handoff.reserve)
 
     taken = beside(handoff.take)
 
@@ -97,7 +86,7 @@ def test_the_starter_waits_until_a_worker_is_free(beside):
 
 def test_closing_lets_nobody_wait(beside):
     handoff = Handoff(2)
-    reserved = beside(lambda: handoff.reserve(1) and handoff.reserve(1))
+    reserved = beside(lambda: handoff.reserve() and handoff.reserve())
     taken = beside(handoff.take)
 
     handoff.close()
@@ -136,8 +125,10 @@ def test_a_crowd_of_workers_takes_each_run_once(beside):
     workers = [beside(work) for _ in range(8)]
     waiting = list(range(5000))
     while waiting:
-        places = handoff.reserve(len(waiting))
-        handoff.put([run(waiting.pop()) for _ in range(places)])
+        places = handoff.reserve()
+        group = waiting[:places]
+        del waiting[:places]
+        handoff.put([run(number) for number in group])
     handoff.close()
 
     for worker in workers:

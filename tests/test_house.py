@@ -29,7 +29,7 @@ _ORDER = """
     ledger_tidy.py ledger_prune.py ledger_copy.py ledger_route.py ledger_move.py ledger_recovery.py ledger.py
     retries.py enqueueing.py failure.py hook_calls.py deadlines.py runner.py fork_server_process.py hearing.py
     supervision.py isolation.py child_line.py child.py fork_server.py lingering.py running.py reports.py recorder.py
-    handoff.py starter.py dispatcher.py lister.py by_hand.py pruner.py intake.py tenant_zones.py drain.py
+    handoff.py lanes.py starter.py dispatcher.py lister.py by_hand.py pruner.py intake.py tenant_zones.py drain.py
     assembly.py poller.py watchdog.py superseded.py tick_clock.py readiness.py loop_handle.py bot.py scripting.py
     console/__init__.py console/health.py console/application.py server.py scaffold.py testing.py cli/signals.py
     cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/shown.py cli/run_page.py

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from bots import PATIENCE_S, WAITING, Ears, claim_only, crash, job, locked, names_in, rows, states
+from bots import CROWD, PATIENCE_S, WAITING, Ears, claim_only, crash, job, leave_crowd, locked, names_in, rows, states
 
 from pinstripe_bot import intake
 from pinstripe_bot.bot import Bot
@@ -200,20 +200,60 @@ def test_what_could_not_be_taken_is_taken_at_the_next_look(make_bot: MakeBot, cl
     assert states(bot) == [("succeeded", None)]
 
 
-def test_no_more_is_taken_than_can_wait_here(
-    make_bot: MakeBot, clock: TravelClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bot = make_bot({"workers": 1}, **{name: job(WAITING) for name in ("one", "two", "three")})
-    release(bot, clock)
-    monkeypatch.setattr(intake, "MOST", 2)
+def owned(bot: Bot) -> dict[str, int]:
+    """{job: how many of its runs somebody has}."""
+    return dict(rows(bot.ledger, "SELECT job, count(*) FROM runs WHERE owner IS NOT NULL GROUP BY job"))
 
-    for _ in range(2):
+
+def test_no_more_is_taken_than_can_wait_here(make_bot: MakeBot) -> None:
+    bot = make_bot({"workers": 1}, crowd=CROWD)
+    leave_crowd(bot.ledger, "crowd", intake.MOST + 100)
+
+    for _ in range(5):
         bot._intake.look()
 
-    owned = rows(bot.ledger, "SELECT count(*) FROM runs WHERE owner IS NOT NULL")
-    for name in ("one", "two", "three"):
-        names_in(bot, name)["go"].set()
-    assert owned == [(2,)]
+    taken = owned(bot)
+    names_in(bot, "crowd")["go"].release(1000)
+    assert intake.MOST // 2 <= taken["crowd"] <= intake.MOST
+
+
+def test_the_crowd_of_one_job_keeps_no_other_one_out(make_bot: MakeBot) -> None:
+    bot = make_bot({"workers": 1}, crowd=CROWD, other=job("return 1"))
+    leave_crowd(bot.ledger, "crowd", intake.MOST + 100)
+    bot._intake.look()
+    leave_crowd(bot.ledger, "other", 1)
+
+    bot._intake.look()
+
+    taken = owned(bot)
+    names_in(bot, "crowd")["go"].release(1000)
+    assert taken["other"] == 1
+
+
+def test_of_a_crowd_more_is_taken_before_all_is_worked_off(make_bot: MakeBot) -> None:
+    bot = make_bot(crowd=CROWD)
+    leave_crowd(bot.ledger, "crowd", intake.MOST)
+    bot._intake.look()
+    names_in(bot, "crowd")["go"].release(intake.MOST)
+
+    is_taking = bot._intake.is_taking
+    bot._intake.look()
+
+    assert is_taking
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    assert states(bot) == [("succeeded", None)] * intake.MOST
+
+
+def test_while_enough_of_a_crowd_wait_here_nobody_looks_for_more(make_bot: MakeBot) -> None:
+    bot = make_bot({"workers": 1}, crowd=CROWD)
+    leave_crowd(bot.ledger, "crowd", intake.MOST + 100)
+
+    for _ in range(5):
+        bot._intake.look()
+
+    is_taking = bot._intake.is_taking
+    names_in(bot, "crowd")["go"].release(1000)
+    assert not is_taking
 
 
 def test_the_dead_are_found_at_the_next_look_where_locks_tell(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -222,6 +262,7 @@ def test_the_dead_are_found_at_the_next_look_where_locks_tell(make_bot: MakeBot,
     claim_only(dead)
     bot._intake.look()
     crash(dead.ledger)
+    clock.travel(seconds=intake.ROUND_EVERY_S)
     if not bot.ledger.store.is_one_machine:  # there the leases of those who wake up get more time
         clock.travel(seconds=intake.SEARCH_EVERY_S)
 

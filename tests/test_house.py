@@ -17,8 +17,8 @@ _ORDER = """
     __init__.py
     errors.py clock.py clock_jumps.py durations.py sizes.py zones.py shifts.py calendar_days.py search.py
     cron_gate.py cron.py tenant.py occurrence.py records.py spans.py reason_words.py
-    policies.py options.py params.py child_messages.py schedule.py job.py definition.py timetable.py upcoming.py
-    asked.py explanation.py explanation_words.py day_figures.py
+    policies.py options.py params.py child_messages.py schedule.py residence.py job.py definition.py timetable.py
+    upcoming.py asked.py explanation.py explanation_words.py day_figures.py
     redaction.py story.py story_words.py settings.py
     sources.py config.py log_lines.py output.py logs.py
     database_types.py database_connections.py database_table.py database.py loader.py services.py hooks.py

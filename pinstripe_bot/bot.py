@@ -237,8 +237,8 @@ class Bot:
         self, workspace: Workspace, name: str, params: Mapping[str, Any], *, delay: Delay, joining: Database | None
     ) -> Run:
         """Put a run into the ledger on behalf of a job, for its tenant, in the transaction that it is `joining`."""
-        facts = {"delay": delay, "joining": joining, "then": self._poller.wake}
-        return self._parts.by_hand.enqueue(workspace, name, params, **facts)
+        then = self._poller.wake
+        return self._parts.by_hand.enqueue(workspace, name, params, delay=delay, joining=joining, then=then)
 
     def may_commit(self, run: Run) -> bool:
         """Whether what a run has done may be committed: it is still ours."""

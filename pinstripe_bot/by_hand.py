@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,7 +95,7 @@ class ByHand:
         ended = {run.id: run for run in self._dispatcher.perform(queued)}
         return [ended.get(run.id, run) for run in claimed]
 
-    def _tenants(self, job: JobDefinition, keys: Sequence[str] | None) -> Iterator[Tenant]:
+    def _tenants(self, job: JobDefinition, keys: Sequence[str] | None) -> Generator[Tenant]:
         """The tenants with these keys, or all that the job's filter chooses."""
         tenants = self._project.tenants
         if tenants is None or not job.options["multi_tenant"]:
@@ -127,9 +127,8 @@ class ByHand:
             for each in tenants:
                 try:
                     runs = runs.plus(self._run_inside(workspace, _for(asked, each)))
-                except RunFailed as error:
-                    assert error.run is not None
-                    runs = runs.plus(error.run)
+                except RunFailed as failure:
+                    runs = runs.plus(failure.run)
         if not runs.is_success:
             bad = runs.count - sum(runs.states.get(one, 0) for one in (RunState.SUCCEEDED, RunState.SKIPPED))
             told = f"the job {job.name!r} did not succeed for {bad} of {runs.count} tenants"

@@ -203,10 +203,13 @@ class Ledger:
     def claim_manual(
         self, asked: Sequence[Run], params_json: str, params_key: str, *, ignore_overlap: bool
     ) -> list[Run]:
-        """Record runs by hand, each under a fresh key: they come back ours, queued or running as they came, or skipped."""
-        facts = {"bot": self.bot, "owner": self.bot, "ignore_overlap": ignore_overlap}
+        """Record runs by hand, each under a fresh key: ours, queued or running as they came, or skipped."""
+        bot, ignore = self.bot, ignore_overlap
         with self._claiming(asked[0].claimed_at) as connection:
-            return [record_manual(connection, run, params_json, params_key, **facts) for run in asked]
+            return [
+                record_manual(connection, run, params_json, params_key, bot=bot, owner=bot, ignore_overlap=ignore)
+                for run in asked
+            ]
 
     def start(self, group: Sequence[Run], now: datetime) -> list[Run]:
         """Mark queued runs as running, before any code of theirs runs; those that are no longer ours are absent.

@@ -156,7 +156,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class TenantRuns:
-    """What a job came to that was run by hand for several tenants; `unsuccessful` are the first of those that failed."""
+    """What a job came to that was run by hand for several tenants; `unsuccessful` are the first that failed."""
 
     job: str
     states: Mapping[RunState, int]

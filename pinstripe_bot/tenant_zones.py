@@ -60,7 +60,7 @@ class TenantZones:
             self._in_use = self._lister.read_zones()
         except LedgerUnavailable:
             pass  # the claims tell it
-        except BaseException as error:  # a wall: their lib/tenants.py, their database
+        except BaseException as error:  # noqa: BLE001 - a wall: their lib/tenants.py, their database
             if not self._has_failed:
                 log.error(
                     "tenant_zones_unread", error=str(error), place=describe_error(error, self._project.root).place

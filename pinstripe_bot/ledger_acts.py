@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, insert, select, text, update
@@ -103,12 +104,28 @@ class Acts:
             write_audit(connection, self._person, now, "cancel", job=run.job, run=run.id, was=run.state)
             return Cancel(_read(connection, run_id), had_ended=False)
 
-    def pause(self, job: str, now: datetime, *, until_at: datetime | None = None, why: str = "") -> Pause:
-        """Let a job, or every job (''), not come due; one that is paused already gets this end and reason."""
+    def pause(
+        self, job: str, now: datetime, *, until_at: datetime | None = None, why: str = "", tenant: str = ""
+    ) -> Pause:
+        """Let a job, or every job (''), not come due; one that is paused already gets this end and reason.
+
+        Of one `tenant`, so that it comes due for the others only.
+        """
         with self._store.writing() as connection:
-            write_pause(connection, Pause(job, now, until_at, self._person.who, why))
-            write_audit(connection, self._person, now, "pause", job=job, until_at=until_at, why=why)
-            return read_pauses(connection)[job]
+            write_pause(connection, Pause(job, now, until_at, self._person.who, why, tenant))
+            facts: dict[str, Any] = {"tenant": tenant} if tenant else {}
+            write_audit(connection, self._person, now, "pause", job=job, until_at=until_at, why=why, **facts)
+            return read_pauses(connection, tenant)[job]
+
+    def resume_tenant(self, job: str, tenant: str, now: datetime) -> Resume:
+        """End the pause of one tenant in a job, or in every job (''): it takes part from the next instant on."""
+        with self._store.writing() as connection:
+            pause = read_pauses(connection, tenant).get(job)
+            if pause is None or not pause.lasts(now):
+                return Resume(None)
+            end_pause(connection, job, now, tenant=tenant)
+            write_audit(connection, self._person, now, "resume", job=job, tenant=tenant)
+            return Resume(pause)
 
     def is_paused(self, job: str, now: datetime) -> bool:
         """Whether this job has a pause of its own, also one that the project has no more."""

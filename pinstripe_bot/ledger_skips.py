@@ -55,12 +55,22 @@ class Pause:
         return not self.ends_before_ts(int(now.timestamp()) + 1)
 
 
-def read_pauses(connection: Connection) -> dict[str, Pause]:
-    """{job: its pause}, '' for one of every job; also those that are over."""
+def read_pauses(connection: Connection, tenant: str = "") -> dict[str, Pause]:
+    """{job: its pause}, '' for one of every job; also those that are over. Of one tenant, those of it alone."""
     return {
         row.job: Pause(row.job, _instant(row.paused_at), from_column(row.until_at), row.who, row.why, row.tenant)
-        for row in connection.execute(select(pauses).where(pauses.c.tenant == ""))
+        for row in connection.execute(select(pauses).where(pauses.c.tenant == tenant))
     }
+
+
+def read_tenant_pauses(connection: Connection) -> list[Pause]:
+    """The pauses of single tenants; also those that are over."""
+    return [
+        Pause(row.job, _instant(row.paused_at), from_column(row.until_at), row.who, row.why, row.tenant)
+        for row in connection.execute(
+            select(pauses).where(pauses.c.tenant != "").order_by(pauses.c.tenant, pauses.c.job)
+        )
+    ]
 
 
 def _instant(column: int) -> datetime:
@@ -71,23 +81,27 @@ def _instant(column: int) -> datetime:
 
 def write_pause(connection: Connection, pause: Pause) -> None:
     """Begin a pause; one that was there is replaced, but for its beginning where it still lasts."""
-    before = read_pauses(connection).get(pause.job)
+    before = read_pauses(connection, pause.tenant).get(pause.job)
     goes_on = before is not None and not before.ends_before_ts(int(pause.paused_at.timestamp()))
     since = before.paused_at if before is not None and goes_on else pause.paused_at
-    connection.execute(delete(pauses).where(pauses.c.job == pause.job))
+    connection.execute(delete(pauses).where(pauses.c.job == pause.job, pauses.c.tenant == pause.tenant))
     row = {"job": pause.job, "tenant": pause.tenant, "paused_at": to_column(since), "who": pause.who, "why": pause.why}
     until_at = None if pause.until_at is None else to_column(pause.until_at)
     connection.execute(insert(pauses), row | {"until_at": until_at})
 
 
-def end_pause(connection: Connection, job: str, now: datetime) -> bool:
-    """End the pause of a job, or of every job; false if there was none.
+def end_pause(connection: Connection, job: str, now: datetime, *, tenant: str = "") -> bool:
+    """End the pause of a job, or of every job, or of a tenant in it; false if there was none.
 
     Its row stays, as one that is over: what came due in it while no bot ran is still to be decided. So is what comes
     due at this very second, which is no longer to come.
     """
     until_at = to_column(now) + 1
-    lasts = (pauses.c.job == job) & (pauses.c.until_at.is_(None) | (pauses.c.until_at > until_at))
+    lasts = (
+        (pauses.c.job == job)
+        & (pauses.c.tenant == tenant)
+        & (pauses.c.until_at.is_(None) | (pauses.c.until_at > until_at))
+    )
     return bool(connection.execute(update(pauses).where(lasts).values(until_at=until_at)).rowcount)
 
 

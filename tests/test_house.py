@@ -35,7 +35,7 @@ _ORDER = """
     cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/shown.py cli/run_page.py
     cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/status_page.py cli/status.py
     cli/explaining.py cli/desk.py cli/acting.py cli/pausing.py cli/backfilling.py cli/moving.py cli/running.py
-    cli/reloading.py cli/serving.py cli/__init__.py __main__.py
+    cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()

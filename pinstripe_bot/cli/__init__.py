@@ -18,6 +18,7 @@ COMMANDS = {
     "start-bot": ("serving", "Run the project's bot alone, without HTTP."),
     "run-background-job": ("running", "Run one job now, in the foreground."),
     "list-background-jobs": ("listing", "List the jobs: when due next, how they ended."),
+    "tenants": ("tenants", "List the project's tenants."),
     "status": ("status", "Show what went wrong lately, what runs, what comes."),
     "runs": ("history", "List the runs of one job or of all."),
     "show": ("history", "Show everything about one run."),

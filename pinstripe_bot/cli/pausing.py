@@ -33,11 +33,18 @@ MOST_SHOWN = 10
 @project_command()
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--all", "is_all", is_flag=True, help="Every job.")
+@click.option("--tenant", default="", metavar="ID", help="For this tenant only.")
 @click.option("--until", metavar="T", help="When it ends: 2h, tomorrow 9:00, 2026-12-01 09:00 (default: at resume).")
 @click.option("--reason", default="", metavar="TEXT", help="Why; shown wherever the pause is.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pause(
-    invocation: Invocation, name: str | None, is_all: bool, until: str | None, reason: str, as_json: bool
+    invocation: Invocation,
+    name: str | None,
+    is_all: bool,
+    tenant: str,
+    until: str | None,
+    reason: str,
+    as_json: bool,
 ) -> None:
     """Let a job, or every job, not come due for a while.
 
@@ -47,12 +54,14 @@ def pause(
     job = _job(project, name, is_all)
     until_at = None if until is None else read_until(until, project.config.timezone, now)
     with open_desk(project) as desk:
-        begun = desk.acts.pause(job, desk.clock.now(), until_at=until_at, why=reason)
+        begun = desk.acts.pause(job, desk.clock.now(), until_at=until_at, why=reason, tenant=tenant)
     if as_json:
         print_json(_pause_as_json(begun))
     else:
-        ends = f"`pinstripe resume {job or '--all'}` ends it"
-        click.echo(f"{_subject(job)} paused {_until(begun, desk.zone)}; {ends}, running by hand goes on working")
+        ends = f"`pinstripe resume {job or '--all'}{f' --tenant {shlex.quote(tenant)}' if tenant else ''}` ends it"
+        click.echo(
+            f"{_subject(job)} paused{_for_tenant(tenant)} {_until(begun, desk.zone)}; {ends}, running by hand goes on working"
+        )
         if job in project.jobs and not any(one.enabled for one in project.jobs[job].schedules):
             click.echo(f"{job} has no schedule that comes due, so the pause does nothing")
 
@@ -123,6 +132,10 @@ def _whole_second(instant: datetime) -> datetime:
     return (instant + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
+def _for_tenant(tenant: str) -> str:
+    return f" for the tenant {escape_line(tenant)}" if tenant else ""
+
+
 def _subject(job: str) -> str:
     return f"{job} is" if job else "all jobs are"
 
@@ -135,6 +148,7 @@ def _until(pause: Pause, shown_zone: Zone) -> str:
 def _pause_as_json(pause: Pause) -> dict[str, Any]:
     return {
         "job": pause.job or None,
+        "tenant": pause.tenant or None,
         "paused_at": pause.paused_at,
         "until_at": pause.until_at,
         "who": pause.who,
@@ -145,8 +159,9 @@ def _pause_as_json(pause: Pause) -> dict[str, Any]:
 @project_command()
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--all", "is_all", is_flag=True, help="End the pause of every job; jobs with one of their own keep it.")
+@click.option("--tenant", default="", metavar="ID", help="For this tenant only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def resume(invocation: Invocation, name: str | None, is_all: bool, as_json: bool) -> None:
+def resume(invocation: Invocation, name: str | None, is_all: bool, tenant: str, as_json: bool) -> None:
     """End a pause.
 
     The schedules start from now: what came due in the pause is recorded as skipped and does not run.
@@ -154,20 +169,22 @@ def resume(invocation: Invocation, name: str | None, is_all: bool, as_json: bool
     project = invocation.load_project()
     is_known = name is None or is_all or not has_ledger(project)
     job = _job(project, name, is_all) if is_known else dasherize(str(name))
-    job, ended, own = _resume(project, job)
+    job, ended, own = _resume(project, job, tenant)
     if as_json:
         was = None if ended.pause is None else _pause_as_json(ended.pause)
         print_json({"job": job or None, "was": was, "passed": ended.passed})
     else:
-        click.echo(_resumed(job, ended, own, zone(project.config.timezone)))
+        click.echo(_resumed(job, ended, own, zone(project.config.timezone), tenant))
 
 
-def _resume(project: Project, job: str) -> tuple[str, Resume, list[str]]:
+def _resume(project: Project, job: str, tenant: str) -> tuple[str, Resume, list[str]]:
     """The name of the job, what came of its resume, and which jobs a pause of their own keeps from coming due."""
     if not has_ledger(project):
         return job, Resume(None), []
     with open_desk(project) as desk:
         now = desk.clock.now()
+        if tenant:
+            return job, desk.acts.resume_tenant(job, tenant, now), []
         if job and not desk.acts.is_paused(job, now):  # a job that is no more may still have a pause
             job = _known(project, job)
         ended = desk.acts.resume(job, now)
@@ -180,16 +197,19 @@ def _paused_by_themselves(desk: Desk, now: datetime) -> list[str]:
     return sorted(job for job in pauses if job and desk.acts.is_paused(job, now))
 
 
-def _resumed(job: str, ended: Resume, own: Sequence[str], shown_zone: Zone) -> str:
+def _resumed(job: str, ended: Resume, own: Sequence[str], shown_zone: Zone, tenant: str) -> str:
     """What a resume did; `own` are the jobs with a pause of their own, which that of all jobs does not end."""
     still = f"; {_still_paused(own, 'but' if ended.pause else '')}" if own else ""
     if ended.still:
         still = f"; but every job is paused {_until(ended.still, shown_zone)}: `pinstripe resume --all`"
     if ended.pause is None:
+        if tenant:
+            return f"{job or 'every job together'} is not paused{_for_tenant(tenant)}"
         return (f"{job} is not paused" if job else "no pause of all jobs is in force") + still
     was = "1 due instant is" if ended.passed == 1 else f"{ended.passed} due instants are"
     passed = f"; {was} recorded as skipped" if ended.passed else ""
-    return f"{_subject(job)} resumed and {'come' if not job else 'comes'} due from now on{passed}{still}"
+    comes = "comes" if job else "come"
+    return f"{_subject(job)} resumed{_for_tenant(tenant)} and {comes} due from now on{passed}{still}"
 
 
 def _still_paused(jobs: Sequence[str], but: str) -> str:

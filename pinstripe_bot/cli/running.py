@@ -19,7 +19,7 @@ from pinstripe_bot.cli.tables import escape_controls
 from pinstripe_bot.config import wants_colors
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.logs import configure_logs
-from pinstripe_bot.occurrence import Run, RunError, RunState
+from pinstripe_bot.occurrence import Run, RunError, RunState, TenantRuns
 from pinstripe_bot.output import print_capture
 from pinstripe_bot.spans import show_duration
 
@@ -34,6 +34,8 @@ EXIT_OVERLAP = 6
 @click.option(
     "--at", metavar="INSTANT", help="The due instant the run is for, such as 2026-03-29T02:30 (default: now)."
 )
+@click.option("--tenant", "tenants", multiple=True, metavar="ID", help="For this tenant; as often as needed.")
+@click.option("--all-tenants", is_flag=True, help="For all tenants that the job chooses (default, if it has tenants).")
 @click.option("--force", is_flag=True, help="Run even if the same job with the same parameters is running.")
 @log_options
 def run_background_job(
@@ -42,6 +44,8 @@ def run_background_job(
     name: str | None,
     params: Sequence[str],
     at: str | None,
+    tenants: Sequence[str],
+    all_tenants: bool,
     force: bool,
     log_format: str | None,
     log_level: str | None,
@@ -52,6 +56,8 @@ def run_background_job(
     """
     if (job is None) == (name is None):
         raise click.UsageError("name one job: `run-background-job NAME`, or with --name NAME")
+    if tenants and all_tenants:
+        raise click.UsageError("--tenant names some tenants and --all-tenants means all: give one of the two")
     project = invocation.load_project(logs__format=log_format, logs__level=log_level)
     bar, logs = ProgressBar(), project.config.logs
     configure_logs(logs.format, logs.level, colors=wants_colors(), stream=bar.log_stream)
@@ -60,17 +66,21 @@ def run_background_job(
     given = _read_params(params)
     definition.manual_params(given)  # what does not fit is refused before there is a ledger
     bot = Bot(project)
+
+    def work() -> Run | TenantRuns:
+        if tenants or all_tenants or definition.options["multi_tenant"]:
+            return bot.run_for_tenants(definition.name, given, tenants=tenants or None, at=due_at, force=force)
+        return bot.run_background_job(definition.name, given, at=due_at, force=force)
+
     try:
-        run, exit_code = _watch(
-            bot, bar, lambda: bot.run_background_job(definition.name, given, at=due_at, force=force)
-        )
+        ran, exit_code = _watch(bot, bar, work)
     finally:
         bot.stop()
-    click.echo(ended_sentence(run))
+    click.echo(ended_sentence(ran) if isinstance(ran, Run) else tenants_sentence(ran))
     sys.exit(exit_code)
 
 
-def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, int]:
+def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run | TenantRuns]) -> tuple[Run | TenantRuns, int]:
     """Do the work in a thread; show its progress, and cancel it at the first stop signal: (run, exit code)."""
     outcome = _Outcome(work)
     bot.open(kind="command")
@@ -84,8 +94,13 @@ def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run]) -> tuple[Run, in
             for done, total in bot.dispatcher.running.progress():
                 bar.show(done, total)
         thread.join()
-    run = outcome.run()
-    return run, exit_code_of(run.state, signals.number)
+    ran = outcome.run()
+    if isinstance(ran, TenantRuns):
+        states = [state for state, count in ran.states.items() if count] or [RunState.SUCCEEDED]
+        return ran, max(
+            exit_code_of(state, signals.number) for state in states if state is not RunState.SKIPPED or ran.is_success
+        )
+    return ran, exit_code_of(ran.state, signals.number)
 
 
 def exit_code_of(state: RunState, number: int | None) -> int:
@@ -98,10 +113,10 @@ def exit_code_of(state: RunState, number: int | None) -> int:
 class _Outcome:
     """What a function gives or raises, found in another thread."""
 
-    def __init__(self, work: Callable[[], Run]) -> None:
+    def __init__(self, work: Callable[[], Run | TenantRuns]) -> None:
         self.is_known = threading.Event()
         self._work = work
-        self._run: Run | None = None
+        self._run: Run | TenantRuns | None = None
         self._error: BaseException | None = None
 
     def find(self) -> None:
@@ -111,7 +126,7 @@ class _Outcome:
             self._error = error
         self.is_known.set()
 
-    def run(self) -> Run:
+    def run(self) -> Run | TenantRuns:
         if self._run is None:
             assert self._error is not None
             raise self._error
@@ -126,6 +141,22 @@ def _read_params(written: Sequence[str]) -> dict[str, Any]:
             raise InvalidParams(f"--param {one!r} is not KEY=VALUE: write it as `--param limit=5`")
         params[key] = value
     return params
+
+
+def tenants_sentence(ran: TenantRuns) -> str:
+    """How the runs of a job for several tenants ended: "invoice: 2 succeeded, 1 failed", and which did not succeed."""
+    if not ran.count:
+        return f"{ran.job} has no tenant to run for"
+    counts = ", ".join(f"{count} {str(state).replace('_', ' ')}" for state, count in ran.states.items() if count)
+    bad = [
+        f"  {_tenant(run)}: run {run.id} {str(run.state).replace('_', ' ')}{_because(run.error)}"
+        for run in ran.unsuccessful
+    ]
+    return "\n".join([f"{ran.job}: {counts}", *bad])
+
+
+def _tenant(run: Run) -> str:
+    return escape_controls(f"{run.tenant} ({run.tenant_name})" if run.tenant_name else run.tenant)
 
 
 def ended_sentence(run: Run) -> str:

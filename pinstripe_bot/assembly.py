@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock
@@ -18,8 +20,11 @@ from pinstripe_bot.project import Project
 from pinstripe_bot.pruner import Pruner, keeping_of
 from pinstripe_bot.retries import Retries
 from pinstripe_bot.runner import Runner
+from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.services import ProcessServices
+from pinstripe_bot.superseded import Superseded
 from pinstripe_bot.tenant_zones import TenantZones
+from pinstripe_bot.timetable import Timetable
 from pinstripe_bot.workspace import Caller, Workspace
 
 
@@ -36,6 +41,7 @@ class Parts:
     by_hand: ByHand
     lister: Lister
     tenant_zones: TenantZones
+    superseded: Superseded
 
     def look(self) -> None:
         """The poller's turn: what waits in the ledger, and what is old enough to go."""
@@ -47,6 +53,17 @@ class Parts:
             self.lister.look()
             self.tenant_zones.look()
             self.pruner.look()
+
+    def plan(self, timetable: Timetable[Schedule], now: datetime) -> None:
+        """Let the timetable have what is this bot's to plan again, and the zones in which tenants live."""
+        self.superseded.look(timetable, now)
+        self.tenant_zones.plan(timetable, now)
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Let `wake` be called when there may be something to take: listed, enqueued, or next in turn."""
+        self.lister.wake = self.by_hand.wake = wake
+        # Of runs that start one after another, the next one need not wait for a second.
+        self.dispatcher.on_recorded = lambda: wake() if self.intake.is_taking else None
 
     def begin(self) -> None:
         """At a start: end what is of jobs that are no more, and take over what waits."""
@@ -91,8 +108,9 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: 
 
     lister = Lister(project, ledger, clock, hooks, workspace)
     tenant_zones = TenantZones(project, ledger, clock, lister)
+    superseded = Superseded(ledger, clock, hooks)
     by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister)
-    return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones)
+    return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones, superseded)
 
 
 def _concurrency(project: Project, name: str) -> int | None:

@@ -25,14 +25,14 @@ from pinstripe_bot.readiness import Readiness
 from pinstripe_bot.reports import report_claim, report_edited, report_opened, report_quarantine
 from pinstripe_bot.runner import is_inside_run
 from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.superseded import Superseded
 from pinstripe_bot.tick_clock import TickClock
 from pinstripe_bot.timetable import Timetable, in_parts
 from pinstripe_bot.watchdog import Watchdog
 from pinstripe_bot.workspace import Workspace
 
-HOOKS_TIMEOUT_S = 5.0
-"""What the hooks still to be called get at the end."""
+Given = Mapping[str, Any] | None
+At = datetime | None
+Ids = Sequence[str] | None
 
 log = structlog.get_logger("pinstripe")
 
@@ -52,7 +52,6 @@ class Bot:
         self.timetable: Timetable[Schedule] = Timetable()
         self.hooks = Hooks(project.hooks.functions, project.root, self.clock)
         self.ticks = TickClock(self.clock)
-        self._superseded = Superseded(self.ledger, self.clock, self.hooks)
         self._trouble = self.ledger.trouble
         self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
@@ -78,7 +77,7 @@ class Bot:
             is_bot = kind == "bot"
             report_opened(self.ledger, opened, is_watched=is_bot)
             self._poller = Poller(self._parts.look if is_bot else self._parts.hear)
-            self.dispatcher.on_recorded, self._parts.lister.wake = self._look_for_the_next, self._poller.wake
+            self._parts.wake_with(self._poller.wake)
             self._watchdog = Watchdog(self.ticks.stuck_s)
             self._readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
             self.hooks.start()
@@ -103,11 +102,6 @@ class Bot:
         self.dispatcher.start()
         self._parts.begin()
         log.info("bot_started", jobs=len(self.project.jobs), schedules=len(planned), workers=self.dispatcher.workers)
-
-    def _look_for_the_next(self) -> None:
-        """Something has ended: of runs that start one after another, the next one need not wait for a second."""
-        if self._intake.is_taking:
-            self._poller.wake()
 
     # The loop
 
@@ -169,8 +163,7 @@ class Bot:
     def tick(self) -> None:
         """Claim and dispatch whatever has come due since the last tick."""
         now = self.ticks.read()
-        self._superseded.look(self.timetable, now)
-        self._parts.tenant_zones.plan(self.timetable, now)
+        self._parts.plan(self.timetable, now)
         dues = self.timetable.due(int(now.timestamp()))
         if dues and not all(self._claim(part, now) for part in in_parts(dues)):
             return
@@ -205,9 +198,7 @@ class Bot:
         self.open()
         return self._parts.by_hand.run_due(int(unix_time))
 
-    def run_background_job(
-        self, name: str, params: Mapping[str, Any] | None = None, *, at: datetime | None = None, force: bool = False
-    ) -> Run:
+    def run_background_job(self, name: str, params: Given = None, *, at: At = None, force: bool = False) -> Run:
         """Run one job, for no tenant, by hand on a worker thread, and return its finished run.
 
         `at` sets its due instant (aware; default: now). Where the same job with the same parameters is still
@@ -217,13 +208,7 @@ class Bot:
         return self._parts.by_hand.run(name, params or {}, at=at, force=force)
 
     def run_for_tenants(
-        self,
-        name: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        tenants: Sequence[str] | None = None,
-        at: datetime | None = None,
-        force: bool = False,
+        self, name: str, params: Given = None, *, tenants: Ids = None, at: At = None, force: bool = False
     ) -> TenantRuns:
         """Run one job by hand for the tenants with these ids, or for all that it chooses, on worker threads."""
         self.open()
@@ -237,8 +222,7 @@ class Bot:
         self, workspace: Workspace, name: str, params: Mapping[str, Any], *, delay: Delay, joining: Database | None
     ) -> Run:
         """Put a run into the ledger on behalf of a job, for its tenant, in the transaction that it is `joining`."""
-        then = self._poller.wake
-        return self._parts.by_hand.enqueue(workspace, name, params, delay=delay, joining=joining, then=then)
+        return self._parts.by_hand.enqueue(workspace, name, params, delay=delay, joining=joining)
 
     def may_commit(self, run: Run) -> bool:
         """Whether what a run has done may be committed: it is still ours."""
@@ -308,7 +292,7 @@ class Bot:
                 timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
                 return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_planned)
             finally:
-                self.hooks.close(HOOKS_TIMEOUT_S)
+                self.hooks.close()
                 self._parts.processes.close()
                 sign_out(self._parts.shared, self.ledger, self.clock.now())
                 self._is_open = self._is_planned = self._is_stopping = self._is_cut_short = False

@@ -40,6 +40,7 @@ class ByHand:
         clock: Clock,
         lister: Lister,
     ) -> None:
+        self.wake: Callable[[], None] = lambda: None  # tells whoever takes waiting runs
         self._project = project
         self._ledger = ledger
         self._runner = runner
@@ -165,20 +166,19 @@ class ByHand:
         *,
         delay: Delay,
         joining: Database | None = None,
-        then: Callable[[], None],
     ) -> Run:
         """Put a run into the ledger: in the transaction of `joining` where both are one database, else at once.
 
-        It is for the tenant of the run in whose `workspace` it is asked for. `then` is called after the commit.
+        It is for the tenant of the run in whose `workspace` it is asked for. `wake` is called after the commit.
         """
         run = workspace.run
         tenant = ("", "") if run is None else (run.tenant, run.tenant_name)
         wish = wish_of(self._project, name, params, delay, self._clock.now(), tenant=tenant)
         if joining is not None and self._is_in_ledger(self._project.config.database.url):
-            return join(joining, wish, bot=self._ledger.bot, then=then)
+            return join(joining, wish, bot=self._ledger.bot, then=self.wake)
         with self._ledger.store.writing() as connection:
             queued = wish.write(connection, bot=self._ledger.bot)
-        then()
+        self.wake()
         return queued
 
     def _is_in_ledger(self, url: str | None) -> bool:

@@ -26,6 +26,9 @@ TIME_BOUND_S = 10.0
 ABANDONED_LIMIT = 4
 """Threads that may be left behind in slow hooks; with one more, the hooks wait."""
 
+CLOSE_S = 5.0
+"""What the hooks still to be called get at the end."""
+
 LOOK_EVERY_S = 1.0
 
 _Calls = SimpleQueue[tuple[str, Any] | None]
@@ -106,7 +109,7 @@ class Hooks:
         if hook in self._functions:
             contextvars.copy_context().run(self._call, hook)
 
-    def close(self, timeout_s: float) -> None:
+    def close(self, timeout_s: float = CLOSE_S) -> None:
         """Call what is queued, for at most `timeout_s`, and end the threads. Harmless when called twice."""
         if self._caller is None:
             return

@@ -61,7 +61,7 @@ class Intake:
 
         Only at a start, which makes this the project of today: a bot that has run for long does not know new jobs.
         """
-        self._refuse_removed(self._ledger.take_removed(self._known))
+        self._refuse_removed(self._ledger.waiting.take_removed(self._known))
         self._take()
 
     def look(self) -> None:
@@ -84,7 +84,7 @@ class Intake:
 
     def pass_wishes_on(self) -> None:
         """Tell the runs here to end that a person wants cancelled."""
-        for run_id, attempt in self._ledger.asked_to_cancel():
+        for run_id, attempt in self._ledger.waiting.asked_to_cancel():
             self._dispatcher.running.cancel(run_id, attempt)
 
     def bury(self) -> None:
@@ -108,7 +108,7 @@ class Intake:
             waiting = self._project.jobs.keys() & jobs_waiting(connection, now)
         self._share = max(MOST // max(len(waiting), 1), LEAST)
         low = {job for job in waiting if self._has_run_low(job)}
-        taken = self._ledger.take_available(low, now, most=self._share // 2) if low else []
+        taken = self._ledger.waiting.take_available(low, now, most=self._share // 2) if low else []
         self._taking = waiting - low | {run.job for run in taken}
         self._dispatch(taken)
 
@@ -124,7 +124,7 @@ class Intake:
     def _find_lost(self) -> None:
         """Take up runs of ours that nobody here knows: the answer to a commit was lost, and the commit was not."""
         known = self._dispatcher.known_ids()
-        unknown = {run.id: run for run in self._ledger.own_runs(besides=known)}
+        unknown = {run.id: run for run in self._ledger.waiting.own_runs(besides=known)}
         lost = [run for run_id, run in unknown.items() if run_id in self._unknown]
         self._unknown = set(unknown)
         queued = [run for run in lost if run.state is RunState.QUEUED]

@@ -30,6 +30,7 @@ from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, Opened
 from pinstripe_bot.ledger_sweep import RetryAt
 from pinstripe_bot.ledger_trouble import LedgerTrouble
+from pinstripe_bot.ledger_waiting import Waiting
 from pinstripe_bot.occurrence import Decision, Due, Reason, Run, RunState
 from pinstripe_bot.policies import Verdict
 from pinstripe_bot.schedule import Schedule
@@ -56,6 +57,7 @@ class Ledger:
         self.store = place.store(busy_timeout_s=busy_timeout_s)
         self.history = History(self.store)
         self.fan_out = FanOut(self.store, self._claiming, lambda: self.bot)
+        self.waiting = Waiting(self.store, self._claiming, lambda: self.bot)
         self.trouble = LedgerTrouble()
         self._locks = locks if self.store.path is None else self.store.path.parent / "bots"
         self._marks = Marks()
@@ -272,32 +274,6 @@ class Ledger:
             ledger_runs.note_said(connection, said)
         was_presumed_dead, self._was_presumed_dead = self._was_presumed_dead, False
         return was_alive and not was_presumed_dead
-
-    def take_available(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Run]:
-        """Take over runs that nobody has and whose time and turn have come, `most` of each job; oldest due first."""
-        with self.store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
-            if not ledger_runs.available(connection, jobs, now=now, most=1):
-                return []
-        with self._claiming(now) as connection:
-            found = ledger_runs.available(connection, jobs, now=now, most=most)
-            return ledger_sweep.adopt(connection, found, bot=self.bot)
-
-    def take_removed(self, known: Collection[str]) -> list[Run]:
-        """Take over every run that nobody has of a job that is not `known`."""
-        with self.store.writing() as connection:
-            found = ledger_runs.of_unknown_jobs(connection, known)
-            return ledger_sweep.adopt(connection, found, bot=self.bot)
-
-    def own_runs(self, besides: Collection[int]) -> list[Run]:
-        """The runs that are queued or running at this bot, but for those whose ids are given; only a look."""
-        with self.store.reading() as connection:
-            unknown = [run_id for run_id in ledger_runs.own_ids(connection, bot=self.bot) if run_id not in besides]
-            return ledger_sweep.read(connection, unknown) if unknown else []
-
-    def asked_to_cancel(self) -> list[tuple[int, int]]:
-        """(run, attempt) of those running here that a person wants cancelled; only a look."""
-        with self.store.reading() as connection:
-            return ledger_runs.asked_to_cancel(connection, bot=self.bot)
 
     def has_dead_bots(self, now: datetime) -> bool:
         """Whether another bot has died; only a look."""

@@ -179,7 +179,7 @@ class _Loading:
         table = TenantsTable(self._config.tenants) if self._config.tenants.table else None
         try:
             if table is not None and self._config.database.url is None:
-                raise BrokenFile("pinstripe.toml", None, "tenants.table names a table of no database: set database.url")
+                raise BrokenFile("[tenants]", None, "tenants.table names a table of no database: set database.url")
             if not path.is_file():
                 return table
             found = define_tenants(self._loader.load(path, path.parent, "lib"))

@@ -84,9 +84,10 @@ class TenantZones:
             timetable.add(self._ledger.replan(new, gone, now))
             timetable.remove(gone)
             self._planned = wanted
-            for said, changed in (("zone_planned", new), ("zone_dropped", gone)):
-                for one in changed:
-                    log.info(said, job=one.job, schedule=one.name, zone=one.key)
+            for one in new:
+                log.info("zone_planned", job=one.job, schedule=one.name, zone=one.key)
+            for one in gone:
+                log.info("zone_dropped", job=one.job, schedule=one.name, zone=one.key)
 
     def _in_zones(self, names: Sequence[str]) -> Iterator[Schedule]:
         for declared in self._declared:

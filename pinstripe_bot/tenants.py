@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import structlog
 
 from pinstripe_bot.config import TenantsConfig
 from pinstripe_bot.database import Database
@@ -16,6 +19,8 @@ from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidTenant
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
 from pinstripe_bot.tenant import Tenant
+
+log = structlog.get_logger("pinstripe")
 
 Filter = Callable[[Any], Any]
 
@@ -122,6 +127,24 @@ class TenantsFile:
 
     def own_table(self) -> tuple[str, str] | None:
         return None
+
+
+class TenantLookup:
+    """The tenant of one run: looked up at the first use, once. None: it is gone."""
+
+    def __init__(self, tenants: Tenants | None, key: str, workspace: Callable[[], Any]) -> None:
+        self._tenants = tenants
+        self._key = key
+        self._workspace = workspace
+
+    @functools.cached_property
+    def found(self) -> Tenant | None:
+        """The tenant as the project knows it now."""
+        with self._workspace() as workspace:
+            found = None if self._tenants is None else self._tenants.find(workspace, self._key)
+        if found is None:
+            log.warning("tenant_not_found", tenant=self._key)
+        return found
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from pinstripe_bot.job import BackgroundJob
 from pinstripe_bot.occurrence import Run, TenantRuns
 from pinstripe_bot.services import ProcessServices, ServiceDefinition
 from pinstripe_bot.tenant import Tenant
-from pinstripe_bot.tenants import Tenants
+from pinstripe_bot.tenants import TenantLookup, Tenants
 
 
 class ProjectSurroundings(Protocol):
@@ -88,7 +88,7 @@ class Workspace:
         self._window = window
         self._atomic = atomic
         self._services: dict[str, Any] = {}
-        self._tenants: list[Tenant | None] = []  # the run's, once it has been looked up
+        self._tenant = TenantLookup(project.tenants, run.tenant if run else "", self._without_run)
         self._building: list[str] = []
         self._stack = contextlib.ExitStack()
         self._is_open = True
@@ -116,20 +116,9 @@ class Workspace:
         """The tenant that the run is for, or None. One that is gone has nothing but its id."""
         if self.run is None or not self.run.tenant:
             return None
-        found = self._found_tenant(self.run.tenant)
-        return Tenant(self.run.tenant, self.run.tenant_name) if found is None else found
+        return self._tenant.found or Tenant(self.run.tenant, self.run.tenant_name)
 
-    def _found_tenant(self, key: str) -> Tenant | None:
-        """The tenant as the project knows it now; asked once in a run, at the first use of it or of the database."""
-        if not self._tenants:
-            with self.without_run() as workspace:
-                tenants = self.project.tenants
-                self._tenants.append(None if tenants is None else tenants.find(workspace, key))
-            if self._tenants[0] is None:
-                self.logger.warning("tenant_not_found", tenant=key)
-        return self._tenants[0]
-
-    def without_run(self) -> Workspace:
+    def _without_run(self) -> Workspace:
         """A new workspace that belongs to no run and no tenant, in which tenants are looked up."""
         return Workspace(project=self.project, shared=self._shared, clock=self.clock, bot=self.bot)
 
@@ -241,7 +230,7 @@ class Workspace:
         whole = self._open_whole_database()
         if self.run is None or not self.run.tenant:
             return whole
-        found, tenants = self._found_tenant(self.run.tenant), self.project.tenants
+        found, tenants = self._tenant.found, self.project.tenants
         return TenantDatabase(
             whole,
             tenant_id=None if found is None else found.id,

@@ -267,7 +267,7 @@ def test_of_bots_that_claim_at_once_each_instant_goes_to_one(
         for thread in threads:
             thread.join()
         for bot in bots:
-            bot.ledger.finish([ended(run, clock) for run in bot.ledger.own_runs([])])
+            bot.ledger.finish([ended(run, clock) for run in bot.ledger.waiting.own_runs([])])
 
     assert sorted((run.job, run.due_at.minute) for run in claimed) == [
         *(("other", minute) for minute in (2, 4)),

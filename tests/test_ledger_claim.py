@@ -237,7 +237,7 @@ ALL = "'* * * * *', catch_up='all'"
 
 
 def take(bot: Bot, *, most: int = 100) -> list[Run]:
-    return bot.ledger.take_available(bot.project.jobs, bot.clock.now(), most=most)
+    return bot.ledger.waiting.take_available(bot.project.jobs, bot.clock.now(), most=most)
 
 
 def end(bot: Bot, runs: list[Run], state: RunState = RunState.SUCCEEDED, *, lingers: bool = False) -> None:

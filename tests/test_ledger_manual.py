@@ -43,7 +43,7 @@ def ask(
 
 
 def take(bot: Bot) -> list[int]:
-    return [run.id for run in bot.ledger.take_available(bot.project.jobs, bot.clock.now(), most=10)]
+    return [run.id for run in bot.ledger.waiting.take_available(bot.project.jobs, bot.clock.now(), most=10)]
 
 
 def test_a_run_that_nobody_has_waits_for_a_bot(make_bot: MakeBot) -> None:
@@ -87,7 +87,7 @@ def test_no_more_are_taken_than_asked_for_and_the_longest_waiting_first(make_bot
     asked = [ask(bot, params={"shop": shop}, available_at=clock.now() + timedelta(seconds=5 - shop)) for shop in (1, 2)]
     clock.travel(minutes=1)
 
-    (taken,) = bot.ledger.take_available(bot.project.jobs, clock.now(), most=1)
+    (taken,) = bot.ledger.waiting.take_available(bot.project.jobs, clock.now(), most=1)
 
     assert taken.id == asked[1].id
 
@@ -96,7 +96,7 @@ def test_a_run_of_a_job_that_the_bot_does_not_know_is_left_alone(make_bot: MakeB
     bot = make_bot(sweep=job())
     ask(bot)
 
-    assert bot.ledger.take_available(["other"], clock.now(), most=10) == []
+    assert bot.ledger.waiting.take_available(["other"], clock.now(), most=10) == []
 
 
 def test_parameters_come_back_as_they_went(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -105,7 +105,7 @@ def test_parameters_come_back_as_they_went(make_bot: MakeBot, clock: TravelClock
 
     ask(bot, params=params)
 
-    (run,) = bot.ledger.take_available(bot.project.jobs, clock.now(), most=10)
+    (run,) = bot.ledger.waiting.take_available(bot.project.jobs, clock.now(), most=10)
     assert run.params == params
 
 

@@ -38,7 +38,7 @@ def ended(run: Run, bot: Bot, state: RunState = RunState.SUCCEEDED, *, retry_in_
 
 
 def take(bot: Bot) -> list[Run]:
-    return bot.ledger.take_available(bot.project.jobs, bot.clock.now(), most=10)
+    return bot.ledger.waiting.take_available(bot.project.jobs, bot.clock.now(), most=10)
 
 
 def test_a_queued_run_can_be_refused(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -365,11 +365,15 @@ def ask_to_cancel(bot: Bot) -> None:
 def test_a_wish_to_cancel_reaches_the_bot_that_runs_it(bot: Bot, make_bot: MakeBot) -> None:
     other = make_bot()
     run = started(bot)
-    before = bot.ledger.asked_to_cancel()
+    before = bot.ledger.waiting.asked_to_cancel()
 
     ask_to_cancel(bot)
 
-    assert [before, bot.ledger.asked_to_cancel(), other.ledger.asked_to_cancel()] == [[], [(run.id, 1)], []]
+    assert [before, bot.ledger.waiting.asked_to_cancel(), other.ledger.waiting.asked_to_cancel()] == [
+        [],
+        [(run.id, 1)],
+        [],
+    ]
 
 
 def test_a_run_that_has_ended_needs_no_cancelling(bot: Bot) -> None:
@@ -377,7 +381,7 @@ def test_a_run_that_has_ended_needs_no_cancelling(bot: Bot) -> None:
 
     ask_to_cancel(bot)
 
-    assert bot.ledger.asked_to_cancel() == []
+    assert bot.ledger.waiting.asked_to_cancel() == []
 
 
 # Runs that this bot has, and does not know
@@ -387,15 +391,15 @@ def test_own_runs_are_those_that_are_open_here(bot: Bot, make_bot: MakeBot) -> N
     other = make_bot()
     (run,) = claim_only(bot)
 
-    assert [[one.id for one in ledger.own_runs([])] for ledger in (bot.ledger, other.ledger)] == [[run.id], []]
-    assert bot.ledger.own_runs([run.id]) == []
+    assert [[one.id for one in ledger.waiting.own_runs([])] for ledger in (bot.ledger, other.ledger)] == [[run.id], []]
+    assert bot.ledger.waiting.own_runs([run.id]) == []
 
 
 def test_a_run_that_lingers_or_has_ended_is_no_open_one(bot: Bot) -> None:
     run = started(bot)
     bot.ledger.finish([ended(run, bot, RunState.TIMED_OUT)], lingering=[run.id])
 
-    assert bot.ledger.own_runs([]) == []
+    assert bot.ledger.waiting.own_runs([]) == []
 
 
 def test_what_a_running_run_says_is_kept(bot: Bot) -> None:

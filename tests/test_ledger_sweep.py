@@ -184,7 +184,7 @@ def test_what_nobody_has_of_an_unknown_job_is_taken_whatever_it_waits_for(
     clock.travel(minutes=3)
     claim_only(bot)
 
-    taken = bot.ledger.take_removed(["other"])
+    taken = bot.ledger.waiting.take_removed(["other"])
 
     assert [run.due_at.minute for run in taken] == [1, 2, 3]
-    assert bot.ledger.take_removed(["sweep"]) == []
+    assert bot.ledger.waiting.take_removed(["sweep"]) == []

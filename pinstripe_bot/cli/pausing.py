@@ -59,9 +59,8 @@ def pause(
         print_json(_pause_as_json(begun))
     else:
         ends = f"`pinstripe resume {job or '--all'}{f' --tenant {shlex.quote(tenant)}' if tenant else ''}` ends it"
-        click.echo(
-            f"{_subject(job)} paused{_for_tenant(tenant)} {_until(begun, desk.zone)}; {ends}, running by hand goes on working"
-        )
+        paused = f"{_subject(job)} paused{_for_tenant(tenant)} {_until(begun, desk.zone)}"
+        click.echo(f"{paused}; {ends}, running by hand goes on working")
         if job in project.jobs and not any(one.enabled for one in project.jobs[job].schedules):
             click.echo(f"{job} has no schedule that comes due, so the pause does nothing")
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -66,12 +67,10 @@ def run_background_job(
     given = _read_params(params)
     definition.manual_params(given)  # what does not fit is refused before there is a ledger
     bot = Bot(project)
-
-    def work() -> Run | TenantRuns:
-        if tenants or all_tenants or definition.options["multi_tenant"]:
-            return bot.run_for_tenants(definition.name, given, tenants=tenants or None, at=due_at, force=force)
-        return bot.run_background_job(definition.name, given, at=due_at, force=force)
-
+    how = {"at": due_at, "force": force}
+    work = partial(bot.run_background_job, definition.name, given, **how)  # type: ignore[arg-type]
+    if tenants or all_tenants or definition.options["multi_tenant"]:
+        work = partial(bot.run_for_tenants, definition.name, given, tenants=tenants or None, **how)  # type: ignore
     try:
         ran, exit_code = _watch(bot, bar, work)
     finally:

@@ -1,0 +1,53 @@
+"""What waits in the ledger for a bot: runs that nobody has, its own that it has lost sight of, wishes to cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pinstripe_bot import ledger_runs, ledger_sweep
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.occurrence import Run
+
+
+class Waiting:
+    """Looks, and takes over, for one bot. Every method raises LedgerUnavailable if the database does not answer."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        claiming: Callable[[datetime], AbstractContextManager[Connection]],
+        bot: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._claiming = claiming
+        self._bot = bot
+
+    def take_available(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Run]:
+        """Take over runs that nobody has and whose time and turn have come, `most` of each job; oldest due first."""
+        with self._store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
+            if not ledger_runs.available(connection, jobs, now=now, most=1):
+                return []
+        with self._claiming(now) as connection:
+            found = ledger_runs.available(connection, jobs, now=now, most=most)
+            return ledger_sweep.adopt(connection, found, bot=self._bot())
+
+    def take_removed(self, known: Collection[str]) -> list[Run]:
+        """Take over every run that nobody has of a job that is not `known`."""
+        with self._store.writing() as connection:
+            found = ledger_runs.of_unknown_jobs(connection, known)
+            return ledger_sweep.adopt(connection, found, bot=self._bot())
+
+    def own_runs(self, besides: Collection[int]) -> list[Run]:
+        """The runs that are queued or running at this bot, but for those whose ids are given; only a look."""
+        with self._store.reading() as connection:
+            unknown = [run_id for run_id in ledger_runs.own_ids(connection, bot=self._bot()) if run_id not in besides]
+            return ledger_sweep.read(connection, unknown) if unknown else []
+
+    def asked_to_cancel(self) -> list[tuple[int, int]]:
+        """(run, attempt) of those running here that a person wants cancelled; only a look."""
+        with self._store.reading() as connection:
+            return ledger_runs.asked_to_cancel(connection, bot=self._bot())

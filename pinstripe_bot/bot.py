@@ -187,8 +187,6 @@ class Bot:
         report_quarantine(failed)
         return True
 
-    # Runs that nobody scheduled
-
     def run_background_jobs(self, unix_time: float) -> list[Run]:
         """Run the jobs whose schedules are due at exactly this second, and return their finished runs.
 

@@ -62,6 +62,22 @@ def write_jobs(root: Path, **files: str) -> None:
             path.unlink()
 
 
+TENANTS = """
+from pinstripe_bot import Tenant
+
+def tenants(workspace):
+    yield Tenant("acme", "Acme", "Europe/Berlin")
+    yield Tenant("beta", "Beta", "America/New_York")
+    yield Tenant("coro", "Coro")
+"""
+
+
+def write_tenants(root: Path, text: str = TENANTS) -> None:
+    """Let the project in `root` have tenants."""
+    (root / "lib").mkdir(exist_ok=True)
+    (root / "lib/tenants.py").write_text(text)
+
+
 def names_in(bot: Bot, name: str) -> dict[str, Any]:
     """The global names of a job's file: its `begun`, `go` and `calls`."""
     names: dict[str, Any] = bot.project.jobs[name].author.__globals__

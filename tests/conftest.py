@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from bots import write_jobs
+from bots import write_jobs, write_tenants
 from sqlalchemy import make_url
 
 from pinstripe_bot.bot import Bot
@@ -190,6 +190,8 @@ def make_bot(root: Path, clock: TravelClock, make_ledger: Callable[[], Ledger]) 
 
     def make(settings: dict[str, Any] | None = None, *, planned: bool = True, **files: str) -> Bot:
         write_jobs(root, **files)
+        if any("multi_tenant" in text for text in files.values()) and not (root / "lib/tenants.py").exists():
+            write_tenants(root)
         project = Project.load(root, environ={}, overrides={"workers": 2, **(settings or {})})
         bot = Bot(project, clock=clock, ledger=make_ledger())
         made.append(bot)

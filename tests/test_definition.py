@@ -438,7 +438,7 @@ class Cleanup(BackgroundJob):
 def test_an_attribute_that_is_nearly_an_option_of_a_later_version_is_not_sent_there(problems):
     text = """
 class Cleanup(BackgroundJob):
-    multitenant = True
+    Queue = "slow"
 
     def run(self): ...
 """
@@ -447,7 +447,7 @@ class Cleanup(BackgroundJob):
 
     assert line == 3
     assert message == (
-        "the attribute 'multitenant' looks like the option 'multi_tenant', which is not implemented by this version:"
+        "the attribute 'Queue' looks like the option 'queue', which is not implemented by this version:"
         " remove it, or rename it"
     )
 

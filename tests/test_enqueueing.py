@@ -353,7 +353,7 @@ def test_work_that_others_claimed_meanwhile_lets_the_run_pass_at_the_commit(
     bot.tick()
     assert names_in(bot, "caller")["begun"].wait(PATIENCE_S)
 
-    first = bot.enqueue_inside("callee", {}, delay=None, joining=None)
+    first = bot.enqueue_inside(bot.workspace(), "callee", {}, delay=None, joining=None)
 
     names_in(bot, "caller")["go"].set()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
@@ -365,7 +365,7 @@ def test_in_a_transaction_a_job_that_queues_waits_behind_its_running_one(
     shared: Callable[..., Bot], clock: TravelClock
 ) -> None:
     bot = shared(caller=calling(IN_TRANSACTION.format(end="pass")), callee=job(WAITING, "overlap='queue'"))
-    bot.enqueue_inside("callee", {}, delay=None, joining=None)
+    bot.enqueue_inside(bot.workspace(), "callee", {}, delay=None, joining=None)
     clock.travel(seconds=1)
     bot._parts.look()
     assert names_in(bot, "callee")["begun"].wait(PATIENCE_S)

@@ -16,11 +16,37 @@ from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_copy import CHUNK
 from pinstripe_bot.ledger_move import LedgerMove, give_up
 from pinstripe_bot.ledger_place import ledger_place
-from pinstripe_bot.ledger_schema import attempts, audit, bots, days, occurrences, pauses, runs, schedules, skips
+from pinstripe_bot.ledger_schema import (
+    attempts,
+    audit,
+    bots,
+    days,
+    listings,
+    occurrences,
+    pauses,
+    residences,
+    runs,
+    schedules,
+    skips,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-TABLES = ["attempts", "audit", "bots", "days", "occurrences", "pauses", "runs", "schedules", "skips"]
+TABLES = sorted(
+    [
+        "attempts",
+        "audit",
+        "bots",
+        "days",
+        "occurrences",
+        "pauses",
+        "runs",
+        "schedules",
+        "skips",
+        "listings",
+        "residences",
+    ]
+)
 
 
 @dataclasses.dataclass
@@ -60,11 +86,20 @@ def fill(ledger: Ledger, count: int = 5) -> None:
     schedule = {"schedule": "s", "fingerprint": "f", "effective_from": 0, "planned_to": 0}
     decided = {"schedule": "s", "decision": "run", "bot": "b"} | instants
     ran = {"schedule": "s", "state": "failed", "params": "{}", "params_key": "", "available_at": 0} | instants
+    listing = {"params": "{}", "params_key": "", "overlap": "skip", "available_at": 0}
     values: list[tuple[Any, list[dict[str, Any]]]] = [
         (bots, [bot | {"id": name, "stopped_at": 1} for name in ("b", "Ä", "a", "B")]),
         (schedules, [schedule | {"job": job} for job in ("z", "a-b", "ab")]),
         (occurrences, [decided | {"id": number * 2, "job": f"job {number}"} for number in numbers]),
         (runs, [ran | {"id": number, "occurrence_id": number * 2, "job": f"job {number}"} for number in numbers]),
+        (
+            listings,
+            [
+                {"occurrence_id": number * 2, "params": "{}", "params_key": "", "overlap": "skip", "available_at": 0}
+                for number in numbers
+            ],
+        ),
+        (residences, [{"tenant": name, "zone": "UTC", "formers": "[]"} for name in ("ä", "a", "B")]),
         (attempts, [{"run_id": 1, "attempt": number, "state": "failed", "output": "x"} for number in (1, 2, 3)]),
         (pauses, [{"job": "", "paused_at": 1, "who": "me"}]),
         (skips, [{"job": "a", "remaining": 1, "who": "me", "asked_at": 1}]),

@@ -300,12 +300,13 @@ def test_a_migration_that_fails_changes_nothing(
         connection.exec_driver_sql("ALTER TABLE bots ADD COLUMN mood VARCHAR")  # type: ignore[attr-defined]
         connection.exec_driver_sql("DROP TABLE nothing_like_it")  # type: ignore[attr-defined]
 
-    change(store, "UPDATE ledger SET value = '1' WHERE name = 'version'")
+    before = str(VERSION - 1)
+    change(store, f"UPDATE ledger SET value = '{before}' WHERE name = 'version'")
     monkeypatch.setitem(ledger_migrations.MIGRATIONS, VERSION, migrate)
 
     with pytest.raises(LedgerUnavailable, match="nothing_like_it"):
         make_store().open("shop", NOW)
 
-    assert look(store, "SELECT value FROM ledger WHERE name = 'version'") == "1"
+    assert look(store, "SELECT value FROM ledger WHERE name = 'version'") == before
     with pytest.raises(LedgerUnavailable, match="mood"):
         look(store, "SELECT mood FROM bots")

@@ -59,7 +59,9 @@ class Callee:
         self.asked.append((name, dict(params)))
         return replace(RUN, job=name, state=RunState.SUCCEEDED)
 
-    def enqueue_inside(self, name: str, params: Mapping[str, Any], *, delay: Any, joining: Database | None) -> Run:
+    def enqueue_inside(
+        self, workspace: Workspace, name: str, params: Mapping[str, Any], *, delay: Any, joining: Database | None
+    ) -> Run:
         self.asked.append((name, {**params, "delay": delay, "joins": joining is not None}))
         return replace(RUN, job=name, state=RunState.QUEUED)
 

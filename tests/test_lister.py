@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from bots import PATIENCE_S, job, names_in, rows, write_tenants
+
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.errors import UnknownTenant
+from pinstripe_bot.occurrence import RunState
+from pinstripe_bot.testing import TravelClock
+
+MakeBot = Callable[..., Bot]
+
+FOR_ALL = job("calls.append(workspace.tenant.name)", "'* * * * *', multi_tenant=True")
+FAILING = """
+from pinstripe_bot import Tenant
+
+failures = []
+
+def tenants(workspace):
+    yield Tenant("acme", "Acme")
+    if failures:
+        raise ConnectionError(failures.pop())
+    yield Tenant("beta", "Beta")
+"""
+RUNS = "SELECT tenant, state, reason FROM runs ORDER BY tenant"
+LISTINGS = "SELECT decision, reason, listing FROM occurrences ORDER BY id"
+
+
+def come_due(bot: Bot, clock: TravelClock, **span: float) -> None:
+    """Let time pass, and everything happen that is due then."""
+    clock.travel(**(span or {"minutes": 1}))
+    bot.tick()
+    work_off(bot)
+
+
+def work_off(bot: Bot) -> None:
+    bot._parts.lister.list_now()
+    bot._parts.intake.look()
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+
+def test_a_job_runs_once_for_each_tenant(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    come_due(bot, clock)
+
+    assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
+    assert rows(bot.ledger, LISTINGS) == [("run", None, "listed")]
+
+
+def test_one_tenants_failure_touches_no_other(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(invoice=job("assert workspace.tenant.id != 'beta'", "'* * * * *', multi_tenant=True"))
+
+    come_due(bot, clock)
+
+    found = [("acme", "succeeded", None), ("beta", "failed", None), ("coro", "succeeded", None)]
+    assert rows(bot.ledger, RUNS) == found
+
+
+def test_a_jobs_filter_chooses_the_tenants(make_bot: MakeBot, clock: TravelClock) -> None:
+    chosen = "tenants_filter=lambda tenants: (one for one in tenants if one.timezone)"
+    bot = make_bot(invoice=FOR_ALL.replace("multi_tenant=True", f"multi_tenant=True, {chosen}"))
+
+    come_due(bot, clock)
+
+    assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta"]
+
+
+def test_a_paused_tenant_is_skipped_and_the_others_run(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+    with bot.ledger.store.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO pauses (job, tenant, paused_at, who) VALUES ('', 'beta', 0, 'ada')")
+
+    come_due(bot, clock)
+
+    found = [("acme", "succeeded", None), ("beta", "skipped", "paused"), ("coro", "succeeded", None)]
+    assert rows(bot.ledger, RUNS) == found
+
+
+def test_a_tenant_whose_run_goes_on_is_skipped_and_the_others_run(make_bot: MakeBot, clock: TravelClock) -> None:
+    body = f"if workspace.tenant.id == 'acme':\n    begun.set(); assert go.wait({PATIENCE_S})"
+    bot = make_bot(invoice=job(body, "'* * * * *', multi_tenant=True"))
+    clock.travel(minutes=1)
+    bot.tick()
+    bot._parts.lister.list_now()
+    bot._parts.intake.look()
+    assert names_in(bot, "invoice")["begun"].wait(PATIENCE_S)
+
+    clock.travel(minutes=1)
+    bot.tick()
+    bot._parts.lister.list_now()
+
+    states = rows(bot.ledger, f"{RUNS.replace('ORDER', 'WHERE tenant = ? ORDER')}, id", "acme")
+    names_in(bot, "invoice")["go"].set()
+    work_off(bot)
+    assert states == [("acme", "running", None), ("acme", "skipped", "overlap")]
+
+
+def test_a_listing_that_fails_is_tried_again_and_lists_each_tenant_once(
+    make_bot: MakeBot, clock: TravelClock, root: Path
+) -> None:
+    write_tenants(root, FAILING)
+    bot = make_bot(invoice=job("calls.append(workspace.tenant.id)", "'0 * * * *', multi_tenant=True"))
+    bot.project.tenants.list_all.__globals__["failures"].append("no answer")  # type: ignore[union-attr]
+
+    come_due(bot, clock, hours=1)
+    failed = rows(bot.ledger, "SELECT listing, attempt, error FROM occurrences JOIN listings ON occurrence_id = id")
+    clock.travel(seconds=11)
+    work_off(bot)
+
+    assert failed == [("queued", 2, "ConnectionError: no answer")]
+    assert sorted(names_in(bot, "invoice")["calls"]) == ["acme", "beta"]
+    assert rows(bot.ledger, LISTINGS) == [("run", None, "listed")]
+
+
+def test_an_instant_whose_tenants_can_never_be_listed_is_missed(
+    make_bot: MakeBot, clock: TravelClock, root: Path
+) -> None:
+    write_tenants(root, "def tenants(workspace):\n    raise ConnectionError('no answer')\n")
+    bot = make_bot(invoice=job("return 1", "'0 0 * * *', multi_tenant=True"))
+    come_due(bot, clock, days=1)
+
+    for _ in range(9):
+        clock.travel(minutes=10)
+        work_off(bot)
+
+    assert rows(bot.ledger, LISTINGS) == [("missed", "not_listed", "failed")]
+
+
+def test_what_a_dead_bot_was_listing_another_one_goes_on_with(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+    clock.travel(minutes=1)
+    bot.tick()
+    (listing,) = bot.ledger.fan_out.take(["invoice"], clock.now(), most=1)
+    tenants = list(bot.project.tenants.each(bot.workspace()))[:1]  # type: ignore[union-attr]
+    bot.ledger.fan_out.write(listing, tenants, clock.now(), rivals=[], delay_of=lambda _: clock.now() - clock.now())
+    with bot.ledger.store.writing() as connection:
+        connection.exec_driver_sql("UPDATE listings SET owner = 'dead'")
+
+    bot._intake.bury()
+    work_off(bot)
+
+    assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
+
+
+def test_at_nine_where_each_tenant_lives_its_run_comes(make_bot: MakeBot, clock: TravelClock) -> None:
+    at_nine = "'0 9 * * *', multi_tenant=True, timezone='tenant'"
+    bot = make_bot(invoice=job("calls.append((workspace.tenant.id, workspace.due_at))", at_nine))
+    bot._parts.tenant_zones._look()
+    bot.tick()
+
+    for _ in range(24):
+        come_due(bot, clock, hours=1)
+
+    due = dict(names_in(bot, "invoice")["calls"])
+    assert {tenant: at.astimezone(UTC).hour for tenant, at in due.items()} == _nine_in(clock.now())
+
+
+def _nine_in(now: datetime) -> dict[str, int]:
+    from zoneinfo import ZoneInfo
+
+    zones = {"acme": "Europe/Berlin", "beta": "America/New_York", "coro": "UTC"}
+    nines = {tenant: now.astimezone(ZoneInfo(zone)).replace(hour=9) for tenant, zone in zones.items()}
+    return {tenant: nine.astimezone(UTC).hour for tenant, nine in nines.items()}
+
+
+def test_by_hand_a_job_runs_for_the_tenants_that_are_named(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    ran = bot.run_for_tenants("invoice", tenants=["beta"])
+
+    assert ran.states == {RunState.SUCCEEDED: 1}
+    assert names_in(bot, "invoice")["calls"] == ["Beta"]
+
+
+def test_by_hand_for_an_unknown_tenant_nothing_runs(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    with pytest.raises(UnknownTenant, match="there is no tenant 'acne'"):
+        bot.run_for_tenants("invoice", tenants=["acme", "acne"])
+
+    assert names_in(bot, "invoice")["calls"] == []
+
+
+def test_a_job_that_is_called_by_a_tenants_run_runs_for_that_tenant(make_bot: MakeBot, clock: TravelClock) -> None:
+    caller = job("workspace.run_background_job('invoice')", "'* * * * *', multi_tenant=True")
+    bot = make_bot(caller=caller, invoice=FOR_ALL.replace("@background_job('* * * * *', ", "@background_job("))
+
+    bot.run_for_tenants("caller", tenants=["acme"])
+
+    assert names_in(bot, "invoice")["calls"] == ["Acme"]
+
+
+def test_a_job_that_is_called_by_a_run_without_a_tenant_runs_for_all(make_bot: MakeBot) -> None:
+    caller = job("return workspace.run_background_job('invoice').count")
+    bot = make_bot(caller=caller, invoice=FOR_ALL)
+
+    ran = bot.run_background_job("caller")
+
+    assert ran.result == 3
+    assert names_in(bot, "invoice")["calls"] == ["Acme", "Beta", "Coro"]
+
+
+def test_what_is_enqueued_for_all_tenants_is_listed_by_a_bot(make_bot: MakeBot) -> None:
+    caller = job("workspace.enqueue_background_job('invoice')")
+    bot = make_bot(caller=caller, invoice=FOR_ALL)
+    bot.run_background_job("caller")
+
+    work_off(bot)
+
+    assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]

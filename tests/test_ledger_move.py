@@ -86,7 +86,6 @@ def fill(ledger: Ledger, count: int = 5) -> None:
     schedule = {"schedule": "s", "fingerprint": "f", "effective_from": 0, "planned_to": 0}
     decided = {"schedule": "s", "decision": "run", "bot": "b"} | instants
     ran = {"schedule": "s", "state": "failed", "params": "{}", "params_key": "", "available_at": 0} | instants
-    listing = {"params": "{}", "params_key": "", "overlap": "skip", "available_at": 0}
     values: list[tuple[Any, list[dict[str, Any]]]] = [
         (bots, [bot | {"id": name, "stopped_at": 1} for name in ("b", "Ä", "a", "B")]),
         (schedules, [schedule | {"job": job} for job in ("z", "a-b", "ab")]),

@@ -96,6 +96,11 @@ def _add(desk: Desk, span: Span, gaps: Sequence[Gap], apart: timedelta) -> int:
 def _read_span(project: Project, name: str, schedule: str, start: str, end: str, now: datetime) -> Span:
     job, timezone = project.job(name), project.config.timezone
     start_at, end_at = (read_instant(written, timezone, now=now) for written in (start, end))
+    if job.options["multi_tenant"]:
+        raise InvalidParams(
+            f"the job {job.name!r} has tenants, for which there is no backfill:"
+            f" `pinstripe run-background-job {job.name} --at T` runs it for one instant"
+        )
     if end_at < start_at:
         raise InvalidParams(f"--to {end!r} lies before --from {start!r}: exchange them")
     if end_at > now:

@@ -148,7 +148,7 @@ def _draw_runs(
 ) -> None:
     """`backfills` and `gone` are the runs that a backfill added, and those whose bot is gone."""
     due = f"due ({shown_zone.name})"
-    columns = ["run", "job", "schedule", due, "state", "reason", "late by", "took", "attempt"]
+    columns = ["run", "job", "tenant", "schedule", due, "state", "reason", "late by", "took", "attempt"]
     rows = [
         _run_cells(one, shown_zone, is_backfill=one.id in backfills, is_gone=one.id in gone)
         if isinstance(one, Run)
@@ -162,6 +162,7 @@ def _run_cells(run: Run, shown_zone: Zone, *, is_backfill: bool, is_gone: bool) 
     return [
         str(run.id),
         run.job,
+        f"{run.tenant} ({run.tenant_name})" if run.tenant_name else run.tenant,
         run.schedule,
         show_wall(run.due_at, shown_zone),
         state_cell(run.state),
@@ -179,7 +180,7 @@ def _passed_cells(passed: PassedRecord, shown_zone: Zone) -> list[Cell]:
         day, until = due[:10], show_wall(occurrence.until_at, shown_zone)
         due = f"{due}\n{'to':>10} {until.removeprefix(day).strip()}" if until.startswith(day) else f"{due}\n{until}"
         state = Text.assemble(state, f"\n{occurrence.count} times")
-    return ["", occurrence.job, occurrence.schedule, due, state, occurrence.reason or "", "", "", ""]
+    return ["", occurrence.job, "", occurrence.schedule, due, state, occurrence.reason or "", "", "", ""]
 
 
 def _nothing_found(job: str | None, states: Sequence[str], since: str | None) -> str:

@@ -10,7 +10,9 @@ import click
 
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.tables import print_json, print_table
+from pinstripe_bot.config import wants_colors
 from pinstripe_bot.errors import InvalidProject
+from pinstripe_bot.logs import configure_logs
 from pinstripe_bot.project import Project
 from pinstripe_bot.scripting import run_in_new_workspace
 from pinstripe_bot.tenant import Tenant
@@ -21,11 +23,12 @@ from pinstripe_bot.workspace import Workspace
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most this many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def tenants(invocation: Invocation, limit: int, as_json: bool) -> None:
-    """List the project's tenants: id, name, and the zone where each lives.
+    """List the project's tenants.
 
-    They come from the table that the settings name, or from lib/tenants.py.
+    Id, name, and the zone where each lives, from the table that the settings name, or from lib/tenants.py.
     """
     project = invocation.load_project()
+    configure_logs(project.config.logs.format, "error", colors=wants_colors())
     found = run_in_new_workspace(project, lambda workspace: _read(project, workspace, limit + 1))
     shown = found[:limit]
     if as_json:

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from bots import job, write_jobs, write_tenants
+
+
+def test_the_tenants_are_listed_with_their_zones(pinstripe, root: Path) -> None:
+    write_jobs(root, sweep=job())
+    write_tenants(root)
+
+    listed = pinstripe("--project", str(root), "tenants")
+
+    assert [line.split() for line in listed.stdout.splitlines()[2:4]] == [
+        ["acme", "Acme", "Europe/Berlin"],
+        ["beta", "Beta", "America/New_York"],
+    ]
+
+
+def test_a_project_without_tenants_is_told_where_to_name_them(pinstripe, root: Path) -> None:
+    write_jobs(root, sweep=job())
+
+    refused = pinstripe("--project", str(root), "tenants")
+
+    assert refused.exit_code == 2
+    assert "set [tenants] table, or write lib/tenants.py" in refused.stderr
+
+
+def test_a_job_with_tenants_runs_by_hand_for_all_and_says_who_failed(pinstripe, root: Path) -> None:
+    write_tenants(root)
+    write_jobs(root, invoice=job("assert workspace.tenant.id != 'beta'", "multi_tenant=True"))
+
+    ran = pinstripe("--project", str(root), "run-background-job", "invoice")
+
+    assert ran.exit_code == 1
+    assert "invoice: 2 succeeded, 1 failed" in ran.stdout
+    assert "beta (Beta): run" in ran.stdout

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_rows import SECOND, from_ts, to_column
@@ -87,7 +85,6 @@ READ = both(
         "occurrences.schedule",
         "occurrences.key",
         "occurrences.due_at",
-        "occurrences.claimed_at",
         "listings.params",
         "listings.params_key",
         "listings.overlap",
@@ -146,8 +143,6 @@ class Listing:
     schedule: str
     key: str
     due_ts: int
-    claimed_at: int
-    params: dict[str, Any]
     params_json: str
     params_key: str
     overlap: Overlap
@@ -200,16 +195,13 @@ def _listing_of(
     schedule: str,
     key: str,
     due_at: int,
-    claimed_at: int,
     params: str,
     params_key: str,
     overlap: str,
     batch: int,
     attempt: int,
 ) -> Listing:
-    decoded = msgspec.json.decode(params)
-    due_ts = due_at // SECOND
-    facts = (occurrence, job, schedule, key, due_ts, claimed_at, decoded, params, params_key)
+    facts = (occurrence, job, schedule, key, due_at // SECOND, params, params_key)
     return Listing(*facts, Overlap(overlap), batch, attempt)
 
 

@@ -12,7 +12,7 @@ from pinstripe_bot.ledger_history import first_since, passed_of, record_of
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_rows import SECOND, from_column, run_of, to_column
 from pinstripe_bot.ledger_schema import ENDED_BADLY, OPEN, occurrences, runs, schedules, skips
-from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses, read_tenant_pauses
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
@@ -83,7 +83,6 @@ class Overview:
     troubles: tuple[Trouble, ...]
     passed: tuple[PassedGroup, ...]
     pauses: tuple[Pause, ...]
-    tenant_pauses: tuple[Pause, ...]
     paused_counts: Mapping[str, int]  # {job: how many instants its pause, or that of every job, has passed over}
     skips: tuple[Skip, ...]
     running: tuple[RunRecord, ...]
@@ -104,13 +103,11 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
         found = _open_runs(connection, bots)
         open_runs = [one for one in found if one.run.state.is_open or one.lingers]
         lasting = [pause for pause in read_pauses(connection).values() if pause.lasts(now)]
-        of_tenants = [pause for pause in read_tenant_pauses(connection) if pause.lasts(now)]
         return Overview(
             since=since,
             troubles=tuple(_troubles(connection, planned, since)),
             passed=tuple(_passed(connection, since)),
             pauses=tuple(lasting),
-            tenant_pauses=tuple(of_tenants),
             paused_counts={pause.job: _paused_count(connection, pause) for pause in lasting},
             skips=tuple(_skips(connection)),
             running=tuple(one for one in open_runs if one.run.state is not RunState.QUEUED),

@@ -63,16 +63,6 @@ def read_pauses(connection: Connection, tenant: str = "") -> dict[str, Pause]:
     }
 
 
-def read_tenant_pauses(connection: Connection) -> list[Pause]:
-    """The pauses of single tenants; also those that are over."""
-    return [
-        Pause(row.job, _instant(row.paused_at), from_column(row.until_at), row.who, row.why, row.tenant)
-        for row in connection.execute(
-            select(pauses).where(pauses.c.tenant != "").order_by(pauses.c.tenant, pauses.c.job)
-        )
-    ]
-
-
 def _instant(column: int) -> datetime:
     instant = from_column(column)
     assert instant is not None

@@ -64,7 +64,7 @@ class Lister:
         self.workspace = workspace
         self._jobs = [name for name, job in project.jobs.items() if job.options["multi_tenant"]]
         self._known = {*project.jobs, *project.broken_jobs}
-        self._threads: dict[threading.Thread, Listing] = {}
+        self._threads: set[threading.Thread] = set()
         self._changing = threading.Lock()
         self._closed = threading.Event()
 
@@ -82,7 +82,7 @@ class Lister:
         for listing in self._ledger.fan_out.take(self._jobs, self._clock.now(), most=free):
             thread = threading.Thread(target=self._work, args=[listing], name="pinstripe-lister", daemon=True)
             with self._changing:
-                self._threads[thread] = listing
+                self._threads.add(thread)
             thread.start()
 
     def list_now(self) -> list[int]:
@@ -130,14 +130,14 @@ class Lister:
                 self._fail(listing, error)
             finally:
                 with self._changing:
-                    self._threads.pop(threading.current_thread(), None)
+                    self._threads.discard(threading.current_thread())
                 self.wake()
 
     def _list(self, listing: Listing) -> None:
-        tally = _Tally()
+        tally, rivals = _Tally(), self._rivals(listing)
         with self.workspace() as workspace, contextlib.closing(self._chosen(listing, workspace)) as groups:
             for group in groups:
-                fanned = self._written(listing, group)
+                fanned = self._written(listing, group, rivals)
                 if fanned is None:
                     log.warning("listing_lost")
                     return
@@ -179,10 +179,8 @@ class Lister:
         homes = {tenant.key: home_of(tenant, self._project.config.timezone) for tenant in group}
         return self._ledger.fan_out.note_homes(homes, self._clock.now())
 
-    def _written(self, listing: Listing, group: Sequence[Tenant]) -> Fanned | None:
-        definition = self._project.jobs[listing.job]
-        declared = _declared(definition, listing)
-        rivals = self._rivals(definition, listing)
+    def _written(self, listing: Listing, group: Sequence[Tenant], rivals: Collection[int]) -> Fanned | None:
+        declared = _declared(self._project.jobs[listing.job], listing)
 
         def delay_of(tenant: str) -> timedelta:
             return timedelta(0) if declared is None else declared.tenant_delay(tenant)
@@ -190,11 +188,12 @@ class Lister:
         write = self._ledger.fan_out.write
         return self._patiently(lambda: write(listing, group, self._clock.now(), rivals=rivals, delay_of=delay_of))
 
-    def _rivals(self, definition: JobDefinition, listing: Listing) -> Collection[int]:
+    def _rivals(self, listing: Listing) -> Collection[int]:
         """Other occurrences that may have given a tenant the same work at the same instant.
 
         At a claim only schedules in one zone are compared; where tenants have their own, each is compared for itself.
         """
+        definition = self._project.jobs[listing.job]
         names = {one.name for one in definition.schedules if one.params_key == listing.params_key}
         if len(names) < 2 or not any(one.in_tenant_zone for one in definition.schedules):
             return []

@@ -140,8 +140,13 @@ class Ledger:
             others = ledger_bots.others(connection, self._witness, now)
         return dataclasses.replace(registration, has_others=bool(others), passed=tuple(passed))
 
-    def replan(self, new: Sequence[Schedule], gone: Sequence[Schedule], now: datetime) -> dict[Schedule, int]:
-        """Plan schedules in new zones, and no more in those that are gone; {new one: its mark}, UTC seconds."""
+    def replan(
+        self, new: Mapping[Schedule, int | None], gone: Sequence[Schedule], now: datetime
+    ) -> dict[Schedule, int]:
+        """Plan schedules in new zones, and no more in those that are gone; {new one: its mark}, UTC seconds.
+
+        `new` has since when a tenant lives in the zone, where it has moved there.
+        """
         with self.store.writing() as connection:
             self._marks.drop(connection, gone, int(now.timestamp()))
             return self._marks.add(connection, new, int(now.timestamp()), bot=self.bot)

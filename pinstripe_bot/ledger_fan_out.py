@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, update
 
-from pinstripe_bot import ledger_listings, ledger_residences, ledger_sweep, ledger_tenants
+from pinstripe_bot import ledger_listings, ledger_residences, ledger_sweep, ledger_tenants, ledger_turns
 from pinstripe_bot.ledger_listings import Listing
 from pinstripe_bot.ledger_schema import occurrences
 from pinstripe_bot.ledger_store import LedgerStore
-from pinstripe_bot.ledger_tenants import Fanned, Turned
+from pinstripe_bot.ledger_tenants import Fanned, Terms
 from pinstripe_bot.occurrence import Decision, Reason, Run
-from pinstripe_bot.residence import Residence
 from pinstripe_bot.tenant import Tenant
 
 
@@ -47,17 +46,23 @@ class FanOut:
         self,
         listing: Listing,
         tenants: Sequence[Tenant],
+        terms: Terms,
         now: datetime,
         *,
-        rivals: Collection[int],
-        delay_of: Callable[[str], timedelta],
+        homes: Mapping[str, str],
     ) -> Fanned | None:
-        """Let these tenants have their runs, which wait in the ledger; None if the listing is no longer ours."""
+        """Let these tenants have their runs, which wait in the ledger; None if the listing is no longer ours.
+
+        `homes` are the zones where they live, {tenant: zone}, where the occurrence is one zone's.
+        """
         with self._claiming(now) as connection:
             if not ledger_listings.is_owned(connection, listing, bot=self._bot()):
                 return None
+            if terms.turn is not None:
+                theirs = ledger_turns.at_home(connection, listing, terms.turn, homes, now)
+                tenants = [tenant for tenant in tenants if tenant.key in theirs]
             ledger_listings.count(connection, listing, len(tenants))
-            return ledger_tenants.fan_out(connection, listing, tenants, now, rivals=rivals, delay_of=delay_of)
+            return ledger_tenants.fan_out(connection, listing, tenants, now, terms)
 
     def finish(self, listing: Listing, now: datetime) -> bool:
         """Record that all tenants have been listed; false if the listing was no longer ours."""
@@ -103,35 +108,18 @@ class FanOut:
             found = ledger_tenants.waiting(connection, occurrence, now=now, most=most)
             return ledger_sweep.adopt(connection, found, bot=self._bot())
 
-    def rivals(self, listing: Listing, schedules: Collection[str]) -> list[int]:
-        """Earlier occurrences of these schedules of the job, of the same work at the same instant; only a look."""
-        with self._store.reading() as connection:
-            return ledger_tenants.rivals(connection, listing, schedules)
+    def note_homes(self, homes: Mapping[str, str], now: datetime) -> None:
+        """Note in which zones these tenants live, {tenant: zone}."""
+        with self._store.reading() as connection:  # nearly always nobody has moved: wait for nobody to find that out
+            if not ledger_residences.unnoticed(ledger_residences.read(connection, homes), homes, now):
+                return
+        with self._store.writing() as connection:
+            ledger_residences.note(connection, homes, now)
 
-    def neighbours(self, listing: Listing, near_s: int) -> dict[int, Turned]:
-        """{id: (zone, instant)} of the same schedule's occurrences in other zones, not far away; only a look."""
+    def zones_of_movers(self, now: datetime) -> dict[str, int | None]:
+        """{zone: when the first came} of the zones that tenants have come to or left lately; UTC seconds."""
         with self._store.reading() as connection:
-            return ledger_tenants.neighbours(connection, listing, near_s)
-
-    def given(self, twins: Mapping[int, Turned], tenants: Collection[str]) -> dict[str, list[Turned]]:
-        """{tenant: in which of these occurrences in other zones it has a run}; only a look."""
-        with self._store.reading() as connection:
-            return ledger_tenants.runs_in(connection, twins, tenants)
-
-    def note_homes(self, homes: Mapping[str, str], now: datetime) -> dict[str, Residence]:
-        """Note in which zones these tenants live, {tenant: zone}; {tenant: where it has lived lately}."""
-        with self._store.reading() as connection:
-            known = ledger_residences.read(connection, homes)
-        moved = ledger_residences.moved(known, homes, now)
-        if moved:
-            with self._store.writing() as connection:
-                ledger_residences.write(connection, moved)
-        return known | moved
-
-    def zones(self, now: datetime) -> set[str]:
-        """The zones in which a tenant lives, or has lived lately."""
-        with self._store.reading() as connection:
-            return ledger_residences.zones(connection, now)
+            return ledger_residences.lately(connection, now)
 
 
 def _give_up(connection: Connection, listings: Sequence[Listing], now: datetime, *, error: str, reason: Reason) -> int:

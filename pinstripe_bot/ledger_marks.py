@@ -132,20 +132,25 @@ class Marks:
         self._orders = {schedule: order for order, schedule in enumerate(wanted.values())}
         self._planned_ts = {schedule: rows[key].planned_to // SECOND for key, schedule in wanted.items()}
 
-    def add(self, connection: Connection, new: Sequence[Schedule], now_ts: int, *, bot: str) -> dict[Schedule, int]:
+    def add(
+        self, connection: Connection, new: Mapping[Schedule, int | None], now_ts: int, *, bot: str
+    ) -> dict[Schedule, int]:
         """Plan further schedules, in zones that tenants have come to: {schedule: UTC second up to which it is decided}.
 
-        One that another bot plans already goes on from its mark; the others start from now.
+        One that another bot plans already goes on from its mark. The others start when the first tenant came, {one:
+        then}, but not before the schedule itself was planned in other zones; where that is not known, from now.
         """
         stored = read_stored(connection)
+        starts = {one: _start_ts(one, since_ts, stored, now_ts) for one, since_ts in new.items()}
         shared = {one for one in new if identity(one) in stored and not _differs(one, stored[identity(one)])}
         unknown = [one for one in new if identity(one) not in stored]
         if unknown:
-            connection.execute(insert(schedules), [_row(one, now_ts * SECOND, bot) for one in unknown])
+            connection.execute(insert(schedules), [_row(one, starts[one] * SECOND, bot) for one in unknown])
         again = [one for one in new if one not in shared and identity(one) in stored]
         if again:
-            rows = [{"row": stored[identity(one)].id, "form": one.fingerprint} for one in again]
-            connection.execute(_restart(now_ts * SECOND, bot), rows)
+            for one in again:
+                row = {"row": stored[identity(one)].id, "form": one.fingerprint}
+                connection.execute(_restart(starts[one] * SECOND, bot), row)
         rows_now = read_stored(connection)
         for one in new:
             self._ids[one] = rows_now[identity(one)].id
@@ -196,6 +201,15 @@ class Marks:
         """Record that everything up to {schedule: UTC second} is decided."""
         rows = [(self._ids[schedule], until_ts * SECOND) for schedule, until_ts in marks.items()]
         execute(connection, MOVE, marks=to_json(rows))
+
+
+def _start_ts(schedule: Schedule, since_ts: int | None, stored: Stored, now_ts: int) -> int:
+    """From when a schedule is planned in a zone that it was not planned in."""
+    if since_ts is None:
+        return now_ts
+    its_own = (row for (job, name, _), row in stored.items() if (job, name) == (schedule.job, schedule.name))
+    in_force_ts = min((row.effective_from // SECOND for row in its_own if not row.removed_at), default=now_ts)
+    return max(since_ts, in_force_ts)
 
 
 def read_stored(connection: Connection) -> Stored:

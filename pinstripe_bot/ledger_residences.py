@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
-from pinstripe_bot.residence import Residence, residence_of, zones_in_use
+from pinstripe_bot.residence import Residence, lately_in_use, residence_of
 
 READ = both(
     "SELECT {rows} FROM residences WHERE tenant IN {tenants}",
@@ -24,9 +24,17 @@ WRITE = both(
     rows=given("rows", tenant="text", zone="text", formers="text"),
 )
 
-ZONES = both(
-    "SELECT {rows} FROM (SELECT DISTINCT zone, formers FROM residences) AS lived", rows=listed("zone", "formers")
-)
+MOVED = both("SELECT {rows} FROM residences WHERE formers <> '[]'", rows=listed("zone", "formers"))
+
+
+def note(connection: Connection, homes: Mapping[str, str], now: datetime) -> dict[str, Residence]:
+    """Note in which zones these tenants live, {tenant: zone}; {tenant: where it lives and has lived lately}."""
+    known = read(connection, homes)
+    moved = unnoticed(known, homes, now)
+    if moved:
+        rows = [(tenant, one.zone, one.formers_json) for tenant, one in sorted(moved.items())]
+        execute(connection, WRITE, rows=to_json(rows))
+    return known | moved
 
 
 def read(connection: Connection, tenants: Collection[str]) -> dict[str, Residence]:
@@ -35,7 +43,7 @@ def read(connection: Connection, tenants: Collection[str]) -> dict[str, Residenc
     return {tenant: residence_of(zone, formers) for tenant, zone, formers in rows}
 
 
-def moved(known: Mapping[str, Residence], homes: Mapping[str, str], now: datetime) -> dict[str, Residence]:
+def unnoticed(known: Mapping[str, Residence], homes: Mapping[str, str], now: datetime) -> dict[str, Residence]:
     """The new residences of those that live in another zone than was known, or were not known."""
     now_ts = int(now.timestamp())
     found = {}
@@ -48,13 +56,7 @@ def moved(known: Mapping[str, Residence], homes: Mapping[str, str], now: datetim
     return found
 
 
-def write(connection: Connection, residences: Mapping[str, Residence]) -> None:
-    """Keep these residences."""
-    rows = [(tenant, one.zone, one.formers_json) for tenant, one in sorted(residences.items())]
-    execute(connection, WRITE, rows=to_json(rows))
-
-
-def zones(connection: Connection, now: datetime) -> set[str]:
-    """The zones in which a tenant lives, or has lived lately."""
-    lived = [residence_of(zone, formers) for zone, formers in rows_of(connection, ZONES)]
-    return zones_in_use(lived, int(now.timestamp()))
+def lately(connection: Connection, now: datetime) -> dict[str, int | None]:
+    """{zone: when the first came} of the zones that tenants have come to or left lately: see `lately_in_use`."""
+    moved = [residence_of(zone, formers) for zone, formers in rows_of(connection, MOVED)]
+    return lately_in_use(moved, int(now.timestamp()))

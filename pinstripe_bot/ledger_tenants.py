@@ -15,6 +15,7 @@ from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_j
 from pinstripe_bot.ledger_work import open_work_of_tenants
 from pinstripe_bot.occurrence import MANUAL, Reason, RunState
 from pinstripe_bot.policies import Overlap
+from pinstripe_bot.residence import Turn
 from pinstripe_bot.tenant import Tenant
 
 LISTED = both(
@@ -55,15 +56,6 @@ RIVALS = both(
     schedules=values_of("schedules", "text"),
 )
 
-NEIGHBOURS = both(
-    """
-    SELECT {rows} FROM occurrences
-    WHERE job = :job AND schedule = :schedule AND key <> :key AND key NOT IN ('', 'backfill') AND decision = 'run'
-      AND due_at BETWEEN :first_at AND :last_at
-    """,
-    rows=listed("id", "key", "due_at"),
-)
-
 INSERT_RUNS = both(
     """
     INSERT INTO runs (occurrence_id, tenant, tenant_name, job, schedule, due_at, state, reason, params, params_key,
@@ -86,16 +78,25 @@ INSERT_RUNS = both(
 )
 
 
-Turned = tuple[str, int]
-"""A zone, and the UTC second at which a schedule came due there."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the project says of an occurrence whose tenants are listed.
+
+    `turn` tells whose it is, where it is one zone's; `rivals` are the schedules of the job that may have given a
+    tenant the same work at the same instant; `delay_of` is how long after the instant a tenant's run may start.
+    """
+
+    turn: Turn | None = None
+    rivals: frozenset[str] = frozenset()
+    delay_of: Callable[[str], timedelta] = lambda _: timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Fanned:
-    """What became of a group of tenants: how many got a run, and {reason: how many} were skipped."""
+    """What became of a group of tenants: how many got a run, and {tenant: why} were skipped."""
 
     queued: int
-    skipped: Mapping[Reason, int]
+    skipped: Mapping[str, Reason]
 
 
 def fan_out(
@@ -103,34 +104,32 @@ def fan_out(
     listing: Listing,
     tenants: Sequence[Tenant],
     now: datetime,
-    *,
-    rivals: Collection[int],
-    delay_of: Callable[[str], timedelta],
+    terms: Terms,
 ) -> Fanned:
     """Write a run that waits for a bot for each of these tenants that has none yet.
 
-    It is skipped where the tenant is paused, its work is open, or it has a run of one of the `rivals`, occurrences of
-    the same work at the same instant.
+    It is skipped where the tenant is paused, its work is open, or one of the rivals has given it a run.
     """
     named = {tenant.key: tenant.name for tenant in tenants}
-    for _, known in _with_runs(connection, [listing.occurrence], named):
+    for _, known in with_runs(connection, [listing.occurrence], named):
         del named[known]
     if not named:
         return Fanned(0, {})
-    fates = _Fates(connection, listing, named, rivals)
+    fates = _Fates(connection, listing, named, terms)
     now_at = to_column(now)
     rows: list[tuple[object, ...]] = []
-    skipped: dict[Reason, int] = {}
+    skipped: dict[str, Reason] = {}
     for tenant, name in named.items():
         reason = fates.reason(tenant)
         if reason is None:
-            available_at = now_at if not delay_of(tenant) else to_column(listing.due_at + delay_of(tenant))
+            delay = terms.delay_of(tenant)
+            available_at = now_at if not delay else to_column(listing.due_at + delay)
             rows.append((tenant, name, RunState.QUEUED, None, available_at, int(fates.is_in_turn(tenant))))
         else:
             rows.append((tenant, name, RunState.SKIPPED, reason, now_at, 0))
-            skipped[reason] = skipped.get(reason, 0) + 1
+            skipped[tenant] = reason
     execute(connection, INSERT_RUNS, rows=to_json(rows), now=now_at, **_facts(listing))
-    return Fanned(len(rows) - sum(skipped.values()), skipped)
+    return Fanned(len(rows) - len(skipped), skipped)
 
 
 def _facts(listing: Listing) -> dict[str, object]:
@@ -148,13 +147,12 @@ def _facts(listing: Listing) -> dict[str, object]:
 class _Fates:
     """Why some tenants of a group have no run now, and which of them have to wait for their turn."""
 
-    def __init__(
-        self, connection: Connection, listing: Listing, tenants: Collection[str], rivals: Collection[int]
-    ) -> None:
+    def __init__(self, connection: Connection, listing: Listing, tenants: Collection[str], terms: Terms) -> None:
         self._listing = listing
         is_scheduled = listing.schedule != MANUAL and listing.key != BACKFILL
         self._paused = _paused(connection, listing, tenants) if is_scheduled else set()
-        self._rivals = {tenant for _, tenant in _with_runs(connection, rivals, tenants)}
+        rivals = _rivals(connection, listing, terms.rivals)
+        self._rivals = {tenant for _, tenant in with_runs(connection, rivals, tenants)}
         self._work = None
         if listing.overlap is not Overlap.ALLOW:
             work = (listing.job, listing.params_key)
@@ -178,20 +176,12 @@ class _Fates:
         return (self._listing.job, self._listing.params_key, tenant)
 
 
-def _with_runs(connection: Connection, occurrences: Collection[int], tenants: Collection[str]) -> list[tuple[int, str]]:
+def with_runs(connection: Connection, occurrences: Collection[int], tenants: Collection[str]) -> list[tuple[int, str]]:
     """(occurrence, tenant) of the runs that these tenants have in these occurrences."""
     if not occurrences:
         return []
     found = rows_of(connection, LISTED, ids=to_json(list(occurrences)), tenants=to_json(list(tenants)))
     return [(occurrence, tenant) for occurrence, tenant in found]
-
-
-def runs_in(connection: Connection, twins: Mapping[int, Turned], tenants: Collection[str]) -> dict[str, list[Turned]]:
-    """{tenant: the twins in which it has a run}; `twins` are {occurrence: (zone, instant)}."""
-    found: dict[str, list[Turned]] = {}
-    for occurrence, tenant in _with_runs(connection, twins, tenants):
-        found.setdefault(tenant, []).append(twins[occurrence])
-    return found
 
 
 def _paused(connection: Connection, listing: Listing, tenants: Collection[str]) -> set[str]:
@@ -205,17 +195,11 @@ def waiting(connection: Connection, occurrence: int, *, now: datetime, most: int
     return found
 
 
-def rivals(connection: Connection, listing: Listing, schedules: Collection[str]) -> list[int]:
+def _rivals(connection: Connection, listing: Listing, schedules: Collection[str]) -> list[int]:
     """Earlier occurrences of these schedules of the job, at the same instant and with the same parameters."""
+    if not schedules:
+        return []
     values = {"id": listing.occurrence, "job": listing.job, "params_key": listing.params_key}
     named = to_json(sorted(schedules))
     found: list[int] = rows_of(connection, RIVALS, schedules=named, due_at=listing.due_ts * SECOND, **values)
     return found
-
-
-def neighbours(connection: Connection, listing: Listing, near_s: int) -> dict[int, Turned]:
-    """{id: (zone, instant)} of the same schedule's occurrences in other zones, at most `near_s` earlier or later."""
-    values = {"job": listing.job, "schedule": listing.schedule, "key": listing.key}
-    first_at, last_at = (listing.due_ts - near_s) * SECOND, (listing.due_ts + near_s) * SECOND
-    rows = rows_of(connection, NEIGHBOURS, first_at=first_at, last_at=last_at, **values)
-    return {row_id: (key, due_at // SECOND) for row_id, key, due_at in rows}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeVar
@@ -20,10 +20,10 @@ from pinstripe_bot.failure import describe_error
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_listings import Listing
-from pinstripe_bot.ledger_tenants import Fanned, Turned
+from pinstripe_bot.ledger_tenants import Fanned, Terms
 from pinstripe_bot.occurrence import Decision, Occurrence, Reason
 from pinstripe_bot.project import Project
-from pinstripe_bot.residence import NEAR_S, Residence, Turn, turn_of
+from pinstripe_bot.residence import turn_of
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.tenant import Tenant
 from pinstripe_bot.workspace import Workspace
@@ -92,15 +92,21 @@ class Lister:
             self._work(listing)
         return [listing.occurrence for listing in listings]
 
-    def read_zones(self) -> frozenset[str]:
-        """Ask all tenants where they live, keep what the ledger does not know yet, and return the zones in use."""
+    def read_zones(self) -> dict[str, int | None]:
+        """Ask all tenants where they live, note who has moved, and return the zones in use.
+
+        {zone: the second after which the first of those lived there that have moved lately, or None}.
+        """
         tenants = self._project.tenants
         if tenants is None:
-            return frozenset()
+            return {}
+        lived_in: set[str] = set()
         with self.workspace() as workspace, contextlib.closing(tenants.each(workspace)) as each:
             for group in groups_of(each):
-                self._residences_of(group)
-        return frozenset(self._ledger.fan_out.zones(self._clock.now()))
+                homes = self._homes_of(group)
+                lived_in.update(homes.values())
+                self._ledger.fan_out.note_homes(homes, self._clock.now())
+        return dict.fromkeys(lived_in) | self._ledger.fan_out.zones_of_movers(self._clock.now())
 
     def in_zones(self, declared: Sequence[Schedule]) -> list[Schedule]:
         """These schedules as they are planned: those that are due where each tenant lives once for each zone in use."""
@@ -134,10 +140,10 @@ class Lister:
                 self.wake()
 
     def _list(self, listing: Listing) -> None:
-        tally, rivals = _Tally(), self._rivals(listing)
+        tally, terms = _Tally(), self._terms(listing)
         with self.workspace() as workspace, contextlib.closing(self._chosen(listing, workspace)) as groups:
             for group in groups:
-                fanned = self._written(listing, group, rivals)
+                fanned = self._written(listing, group, terms)
                 if fanned is None:
                     log.warning("listing_lost")
                     return
@@ -153,51 +159,27 @@ class Lister:
         """The tenants of an occurrence, in groups."""
         tenants = self._project.tenants
         assert tenants is not None  # or the job could not have been loaded
+        chosen_by = self._project.jobs[listing.job].options["tenants_filter"]
+        with contextlib.closing(tenants.each(workspace, chosen_by)) as each:
+            yield from groups_of(each)
+
+    def _terms(self, listing: Listing) -> Terms:
         definition = self._project.jobs[listing.job]
-        turn = self._turn(definition, listing)
-        with contextlib.closing(tenants.each(workspace, definition.options["tenants_filter"])) as each:
-            for group in groups_of(each):
-                yield group if turn is None else self._those_at_home(turn, group)
+        declared = next((one for one in definition.schedules if one.name == listing.schedule), None)
+        if declared is None:  # asked for by hand, or no longer declared
+            return Terms()
+        turn = None
+        if listing.key and declared.in_tenant_zone:
+            turn = turn_of(declared.in_zone(zone(listing.key)), listing.due_ts)
+        return Terms(turn, _rivals(definition, declared), declared.tenant_delay)
 
-    def _turn(self, definition: JobDefinition, listing: Listing) -> _TurnHere | None:
-        """Whose turn it is, where the listing is for those that live in one zone."""
-        declared = _declared(definition, listing)
-        if not listing.key or declared is None or not declared.in_tenant_zone:
-            return None
-        turn = turn_of(declared.in_zone(zone(listing.key)), listing.due_ts)
-        neighbours = self._patiently(lambda: self._ledger.fan_out.neighbours(listing, NEAR_S))
-        twins = set(turn.twins(neighbours.values()))
-        return _TurnHere(turn, {row: each for row, each in neighbours.items() if each in twins})
-
-    def _those_at_home(self, here: _TurnHere, group: Sequence[Tenant]) -> list[Tenant]:
-        residences = self._patiently(lambda: self._residences_of(group))
-        movers = [tenant for tenant, residence in residences.items() if residence.formers]
-        given = self._patiently(lambda: self._ledger.fan_out.given(here.twins, movers)) if movers else {}
-        return [tenant for tenant in group if here.turn.is_for(residences[tenant.key], given.get(tenant.key, ()))]
-
-    def _residences_of(self, group: Sequence[Tenant]) -> dict[str, Residence]:
-        homes = {tenant.key: home_of(tenant, self._project.config.timezone) for tenant in group}
-        return self._ledger.fan_out.note_homes(homes, self._clock.now())
-
-    def _written(self, listing: Listing, group: Sequence[Tenant], rivals: Collection[int]) -> Fanned | None:
-        declared = _declared(self._project.jobs[listing.job], listing)
-
-        def delay_of(tenant: str) -> timedelta:
-            return timedelta(0) if declared is None else declared.tenant_delay(tenant)
-
+    def _written(self, listing: Listing, group: Sequence[Tenant], terms: Terms) -> Fanned | None:
+        homes = {} if terms.turn is None else self._homes_of(group)
         write = self._ledger.fan_out.write
-        return self._patiently(lambda: write(listing, group, self._clock.now(), rivals=rivals, delay_of=delay_of))
+        return self._patiently(lambda: write(listing, group, terms, self._clock.now(), homes=homes))
 
-    def _rivals(self, listing: Listing) -> Collection[int]:
-        """Other occurrences that may have given a tenant the same work at the same instant.
-
-        At a claim only schedules in one zone are compared; where tenants have their own, each is compared for itself.
-        """
-        definition = self._project.jobs[listing.job]
-        names = {one.name for one in definition.schedules if one.params_key == listing.params_key}
-        if len(names) < 2 or not any(one.in_tenant_zone for one in definition.schedules):
-            return []
-        return self._patiently(lambda: self._ledger.fan_out.rivals(listing, names - {listing.schedule}))
+    def _homes_of(self, group: Sequence[Tenant]) -> dict[str, str]:
+        return {tenant.key: home_of(tenant, self._project.config.timezone) for tenant in group}
 
     def _patiently(self, step: Callable[[], Found]) -> Found:
         """Do a step in the ledger, again every second while it does not answer, until this bot closes."""
@@ -228,31 +210,29 @@ class Lister:
                 self._hooks.passed([missed])
 
 
-@dataclass(frozen=True, slots=True)
-class _TurnHere:
-    """Whose turn it is in one zone, and the occurrences in other zones that stand for the same wall time."""
-
-    turn: Turn
-    twins: Mapping[int, Turned]
-
-
 class _Tally:
     """What became of the tenants of one occurrence."""
 
     def __init__(self) -> None:
         self.tenants = 0
         self.runs = 0
-        self.skipped: dict[str, int] = {}
+        self.skipped: Counter[str] = Counter()
 
     def add(self, tenants: int, fanned: Fanned) -> None:
         self.tenants += tenants
         self.runs += fanned.queued
-        for reason, count in fanned.skipped.items():
-            self.skipped[str(reason)] = self.skipped.get(str(reason), 0) + count
+        self.skipped.update(str(reason) for reason in fanned.skipped.values())
 
 
-def _declared(definition: JobDefinition, listing: Listing) -> Schedule | None:
-    return next((one for one in definition.schedules if one.name == listing.schedule), None)
+def _rivals(definition: JobDefinition, declared: Schedule) -> frozenset[str]:
+    """The other schedules of the job that may give a tenant the same work at the same instant.
+
+    At a claim only schedules in one zone are compared; where tenants have their own, each is compared for itself.
+    """
+    if not any(one.in_tenant_zone for one in definition.schedules):
+        return frozenset()
+    same = {one.name for one in definition.schedules if one.params_key == declared.params_key}
+    return frozenset(same - {declared.name})
 
 
 def home_of(tenant: Tenant, otherwise: str) -> str:

@@ -73,12 +73,19 @@ def residence_of(zone_name: str, formers_json: str) -> Residence:
     return Residence(zone_name, msgspec.json.decode(formers_json, type=tuple[Former, ...]))
 
 
-def zones_in_use(residences: Iterable[Residence], now_ts: int) -> set[str]:
-    """The zones that must be planned: where tenants live, and where they lived not long ago."""
-    found: set[str] = set()
+def lately_in_use(residences: Iterable[Residence], now_ts: int) -> dict[str, int | None]:
+    """The zones of tenants that have moved in the last KEPT_S: they must be planned.
+
+    {zone: the second after which the first of them lived there, or None for one that all of them have left}.
+    """
+    found: dict[str, int | None] = {}
     for residence in residences:
-        found.add(residence.zone)
-        found.update(former.zone for former in residence.formers if former.left_ts > now_ts - KEPT_S)
+        recent = [former for former in residence.formers if former.left_ts > now_ts - KEPT_S]
+        for former in recent:
+            found.setdefault(former.zone, None)
+        for arrived, to in zip(recent, [*(former.zone for former in recent[1:]), residence.zone], strict=False):
+            known_ts = found.get(to)
+            found[to] = arrived.left_ts if known_ts is None else min(known_ts, arrived.left_ts)
     return found
 
 

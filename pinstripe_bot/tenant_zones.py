@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -40,8 +40,8 @@ class TenantZones:
         self._clock = clock
         self._lister = lister
         self._declared = [one for one in project.schedules if one.enabled and one.in_tenant_zone]
-        self._in_use: frozenset[str] | None = None  # what the last look has found
-        self._planned: frozenset[str] | None = None  # of that, what the timetable has
+        self._in_use: Mapping[str, int | None] | None = None  # what the last look has found
+        self._planned: Mapping[str, int | None] | None = None  # of that, what the timetable has
         self._next_s = 0.0
         self._looking: threading.Thread | None = None
         self._has_failed = False
@@ -72,14 +72,14 @@ class TenantZones:
         self._next_s = began_s + max(LOOK_EVERY_S, took_s * SHARE)
 
     def plan(self, timetable: Timetable[Schedule], now: datetime) -> None:
-        """Let the timetable have the zones in use: one that is new starts from now."""
+        """Let the timetable have the zones in use: one that is new starts with who came there, else from now."""
         wanted = self._in_use
         if wanted is None or wanted == self._planned:
             return
         with contextlib.suppress(LedgerUnavailable):  # the claims tell it; this is asked again
             planned = {(one.job, one.name, one.key): one for one in timetable.schedules if one.key}
             named = {(one.job, one.name, one.key): one for one in self._in_zones(sorted(wanted))}
-            new = [one for place, one in named.items() if place not in planned]
+            new = {one: wanted[one.key] for place, one in named.items() if place not in planned}
             gone = [one for place, one in planned.items() if place not in named]
             timetable.add(self._ledger.replan(new, gone, now))
             timetable.remove(gone)

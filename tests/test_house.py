@@ -24,8 +24,9 @@ _ORDER = """
     ledger_trouble.py ledger_ownership.py ledger_store.py ledger_sqlite.py ledger_postgres.py ledger_place.py
     ledger_bots.py ledger_roll.py ledger_marks.py ledger_skips.py ledger_work.py ledger_listings.py
     ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py ledger_manual.py
-    ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_fan_out.py ledger_history.py ledger_overview.py
-    ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py ledger_foresight.py ledger_backfill.py
+    ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_turns.py ledger_fan_out.py ledger_history.py
+    ledger_overview.py ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py ledger_foresight.py
+    ledger_backfill.py
     ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py ledger_route.py ledger_move.py
     ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py deadlines.py runner.py
     fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py fork_server.py lingering.py

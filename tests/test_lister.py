@@ -9,6 +9,7 @@ from bots import PATIENCE_S, job, names_in, rows, write_tenants
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import UnknownTenant
+from pinstripe_bot.ledger_tenants import Terms
 from pinstripe_bot.occurrence import RunState
 from pinstripe_bot.testing import TravelClock
 
@@ -137,7 +138,7 @@ def test_what_a_dead_bot_was_listing_another_one_goes_on_with(make_bot: MakeBot,
     bot.tick()
     (listing,) = bot.ledger.fan_out.take(["invoice"], clock.now(), most=1)
     tenants = list(bot.project.tenants.each(bot.workspace()))[:1]  # type: ignore[union-attr]
-    bot.ledger.fan_out.write(listing, tenants, clock.now(), rivals=[], delay_of=lambda _: clock.now() - clock.now())
+    bot.ledger.fan_out.write(listing, tenants, Terms(), clock.now(), homes={})
     with bot.ledger.store.writing() as connection:
         connection.exec_driver_sql("UPDATE listings SET owner = 'dead'")
 

@@ -20,9 +20,9 @@ from pinstripe_bot.residence import (
     Former,
     Residence,
     Turn,
+    lately_in_use,
     residence_of,
     turn_of,
-    zones_in_use,
 )
 from pinstripe_bot.schedule import Place, Schedule
 from pinstripe_bot.zones import zone
@@ -178,10 +178,21 @@ def test_a_residence_is_kept_as_json():
 
 
 def test_zones_are_in_use_for_two_days_after_a_tenant_has_left():
-    residences = [lives(BERLIN, (TOKYO, 1000)), Residence(HONOLULU)]
+    residences = [lives(BERLIN, (TOKYO, 1000)), lives(BERLIN, (TOKYO, 900)), Residence(HONOLULU)]
 
-    assert zones_in_use(residences, 1000 + KEPT_S - 1) == {BERLIN, TOKYO, HONOLULU}
-    assert zones_in_use(residences, 1000 + KEPT_S) == {TOKYO, HONOLULU}
+    assert lately_in_use(residences, 1000) == {BERLIN: None, TOKYO: 900}
+    assert lately_in_use(residences, 1000 + KEPT_S - 1) == {BERLIN: None, TOKYO: 1000}
+    assert lately_in_use(residences, 1000 + KEPT_S) == {}
+
+
+def test_a_zone_is_in_use_since_the_first_tenant_came_to_it():
+    there_and_back = lives(BERLIN, (TOKYO, 1000), (BERLIN, 2000))
+
+    assert lately_in_use([there_and_back, lives(HONOLULU, (TOKYO, 500))], 2000) == {
+        BERLIN: 2000,
+        TOKYO: 500,
+        HONOLULU: None,
+    }
 
 
 # Moves
@@ -431,7 +442,7 @@ class World:
         life = Life(schedule, Residence(self.zones[0]), [])
         for now_ts, due_ts, name in sorted(late + looks):
             life.residence = life.residence.moved(self.lived_in(now_ts - self.start_ts), now_ts)
-            if name in zones_in_use([life.residence], now_ts):
+            if name in {life.residence.zone, *lately_in_use([life.residence], now_ts)}:
                 life.comes_due(name, due_ts)
         return life.given
 

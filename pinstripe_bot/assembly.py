@@ -23,6 +23,7 @@ from pinstripe_bot.runner import Runner
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.services import ProcessServices
 from pinstripe_bot.superseded import Superseded
+from pinstripe_bot.tenant_homes import TenantHomes
 from pinstripe_bot.tenant_zones import TenantZones
 from pinstripe_bot.timetable import Timetable
 from pinstripe_bot.workspace import Caller, Workspace
@@ -106,10 +107,11 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: 
     def workspace() -> Workspace:
         return Workspace(project=project, shared=shared, clock=clock, bot=bot)
 
-    lister = Lister(project, ledger, clock, hooks, workspace)
-    tenant_zones = TenantZones(project, ledger, clock, lister)
+    homes = TenantHomes(project, ledger, clock, workspace)
+    lister = Lister(project, ledger, clock, hooks, homes)
+    tenant_zones = TenantZones(project, ledger, clock, homes)
     superseded = Superseded(ledger, clock, hooks)
-    by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister)
+    by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes)
     return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones, superseded)
 
 

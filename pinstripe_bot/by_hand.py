@@ -18,13 +18,15 @@ from pinstripe_bot.enqueueing import Delay, wish_of
 from pinstripe_bot.errors import InvalidParams, RunFailed, UnknownTenant
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_queue import is_same_database, join
-from pinstripe_bot.lister import GROUP, Lister, groups_of
+from pinstripe_bot.lister import Lister
 from pinstripe_bot.occurrence import MANUAL, Run, RunState, TenantRuns
 from pinstripe_bot.params import encode_params, params_key
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.project import Project
 from pinstripe_bot.runner import Runner
 from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenant_homes import TenantHomes
+from pinstripe_bot.tenants import GROUP, groups_of
 from pinstripe_bot.workspace import Workspace
 
 
@@ -39,6 +41,7 @@ class ByHand:
         dispatcher: Dispatcher,
         clock: Clock,
         lister: Lister,
+        homes: TenantHomes,
     ) -> None:
         self.wake: Callable[[], None] = lambda: None  # tells whoever takes waiting runs
         self._project = project
@@ -47,11 +50,12 @@ class ByHand:
         self._dispatcher = dispatcher
         self._clock = clock
         self._lister = lister
+        self._homes = homes
 
     def run_due(self, instant_ts: int) -> list[Run]:
         """Run the jobs whose schedules are due at exactly this second, on worker threads, and wait."""
         self._dispatcher.check_may_wait()
-        planned = self._lister.in_zones([one for one in self._project.schedules if one.enabled])
+        planned = self._homes.in_zones([one for one in self._project.schedules if one.enabled])
         due = [one for one in planned if one.is_due_ts(instant_ts)]
         ended = self._dispatcher.perform(self._ledger.claim_second(due, instant_ts, self._clock.now()))
         for occurrence in self._lister.list_now():
@@ -103,7 +107,7 @@ class ByHand:
             raise InvalidParams(
                 f"the job {job.name!r} has no tenants: run it without one, or write multi_tenant = True"
             )
-        with self._lister.workspace() as workspace:
+        with self._homes.workspace() as workspace:
             if keys is None:
                 yield from tenants.each(workspace, job.options["tenants_filter"])
                 return

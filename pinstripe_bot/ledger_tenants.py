@@ -93,8 +93,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Fanned:
-    """What became of a group of tenants: how many got a run, and {tenant: why} were skipped."""
+    """What became of a group of `tenants`, so many: how many got a run now, and {tenant: why} were skipped."""
 
+    tenants: int
     queued: int
     skipped: Mapping[str, Reason]
 
@@ -114,7 +115,7 @@ def fan_out(
     for _, known in with_runs(connection, [listing.occurrence], named):
         del named[known]
     if not named:
-        return Fanned(0, {})
+        return Fanned(len(tenants), 0, {})
     fates = _Fates(connection, listing, named, terms)
     now_at = to_column(now)
     rows: list[tuple[object, ...]] = []
@@ -129,7 +130,7 @@ def fan_out(
             rows.append((tenant, name, RunState.SKIPPED, reason, now_at, 0))
             skipped[tenant] = reason
     execute(connection, INSERT_RUNS, rows=to_json(rows), now=now_at, **_facts(listing))
-    return Fanned(len(rows) - len(skipped), skipped)
+    return Fanned(len(tenants), len(rows) - len(skipped), skipped)
 
 
 def _facts(listing: Listing) -> dict[str, object]:

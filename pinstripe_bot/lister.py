@@ -1,48 +1,36 @@
-"""The lister: lists the tenants of what has come due, on threads of its own, and lets each have its run."""
+"""The lister: works off what has come due for tenants, on threads of its own."""
 
 from __future__ import annotations
 
-import contextlib
+import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from datetime import timedelta
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.definition import JobDefinition
-from pinstripe_bot.errors import LedgerUnavailable, PinstripeError
-from pinstripe_bot.failure import describe_error
+from pinstripe_bot.failure import describe_stack
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_listings import Listing
-from pinstripe_bot.ledger_tenants import Fanned, Terms
-from pinstripe_bot.occurrence import Decision, Occurrence, Reason
+from pinstripe_bot.occurrence import Reason
 from pinstripe_bot.project import Project
-from pinstripe_bot.residence import turn_of
-from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.tenant import Tenant
-from pinstripe_bot.workspace import Workspace
-from pinstripe_bot.zones import zone
-
-GROUP = 500
-"""How many tenants' runs one transaction writes: so many are in memory."""
+from pinstripe_bot.tenant_homes import TenantHomes
+from pinstripe_bot.tenant_listing import TenantListing
 
 THREADS = 4
 """How many listings one bot works on at the same time."""
 
-MOST_ATTEMPTS = 10
-FIRST_WAIT_S, LONGEST_WAIT_S = 10.0, 600.0
-"""How often a listing is tried, and how long it waits in between; the last attempt comes about 40 minutes later."""
+STUCK_S = 60.0
+"""A listing that has come no further for so long is told of, and keeps no place that another one could have."""
 
-RETRY_S = 1.0
+MOST_THREADS = 8
+"""With those of listings that are stuck."""
+
+MOST_AT_ONCE = 500
+"""How many listings are worked off on a thread that waits for them."""
+
 CLOSE_S = 5.0
-
-Found = TypeVar("Found")
 
 log = structlog.get_logger("pinstripe")
 
@@ -54,17 +42,23 @@ class Lister:
     """
 
     def __init__(
-        self, project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, workspace: Callable[[], Workspace]
+        self,
+        project: Project,
+        ledger: Ledger,
+        clock: Clock,
+        hooks: Hooks,
+        homes: TenantHomes,
     ) -> None:
         self.wake: Callable[[], None] = lambda: None
         self._project = project
         self._ledger = ledger
         self._clock = clock
         self._hooks = hooks
-        self.workspace = workspace
+        self._homes = homes
         self._jobs = [name for name, job in project.jobs.items() if job.options["multi_tenant"]]
         self._known = {*project.jobs, *project.broken_jobs}
-        self._threads: set[threading.Thread] = set()
+        self._working: dict[threading.Thread, TenantListing] = {}
+        self._told: set[threading.Thread] = set()  # that they are stuck
         self._changing = threading.Lock()
         self._closed = threading.Event()
 
@@ -75,177 +69,56 @@ class Lister:
             log.warning("listings_refused", listings=removed, reason=str(Reason.JOB_REMOVED))
 
     def look(self) -> None:
-        """Start on what waits, as far as there are threads for it."""
-        free = THREADS - len(self._threads)
+        """Start on what waits, as far as there are threads for it; tell of the listings that come no further."""
+        free = self._free_threads()
         if not self._jobs or free <= 0 or self._closed.is_set():
             return
         for listing in self._ledger.fan_out.take(self._jobs, self._clock.now(), most=free):
-            thread = threading.Thread(target=self._work, args=[listing], name="pinstripe-lister", daemon=True)
-            with self._changing:
-                self._threads.add(thread)
-            thread.start()
+            self._start(self._listing(listing))
 
     def list_now(self) -> list[int]:
         """Work off on this thread what waits; the occurrences that were listed."""
-        listings = self._ledger.fan_out.take(self._jobs, self._clock.now(), most=GROUP) if self._jobs else []
+        if not self._jobs:
+            return []
+        listings = self._ledger.fan_out.take(self._jobs, self._clock.now(), most=MOST_AT_ONCE)
         for listing in listings:
-            self._work(listing)
+            self._listing(listing).work()
         return [listing.occurrence for listing in listings]
-
-    def read_zones(self) -> dict[str, int | None]:
-        """Ask all tenants where they live, note who has moved, and return the zones in use.
-
-        {zone: the second after which the first of those lived there that have moved lately, or None}.
-        """
-        tenants = self._project.tenants
-        if tenants is None:
-            return {}
-        lived_in: set[str] = set()
-        with self.workspace() as workspace, contextlib.closing(tenants.each(workspace)) as each:
-            for group in groups_of(each):
-                homes = self._homes_of(group)
-                lived_in.update(homes.values())
-                self._ledger.fan_out.note_homes(homes, self._clock.now())
-        return dict.fromkeys(lived_in) | self._ledger.fan_out.zones_of_movers(self._clock.now())
-
-    def in_zones(self, declared: Sequence[Schedule]) -> list[Schedule]:
-        """These schedules as they are planned: those that are due where each tenant lives once for each zone in use."""
-        if not any(one.in_tenant_zone for one in declared):
-            return list(declared)
-        names = sorted(self.read_zones())
-        each = ([one.in_zone(zone(name)) for name in names] if one.in_tenant_zone else [one] for one in declared)
-        return [planned for several in each for planned in several]
 
     def close(self) -> None:
         """Stop between two groups, and give back what is not done; a thread that does not come back is left alone."""
         self._closed.set()
         with self._changing:
-            working = list(self._threads)
+            working = list(self._working)
+        until_s = self._clock.monotonic() + CLOSE_S
         for thread in working:
-            thread.join(CLOSE_S)
+            thread.join(max(until_s - self._clock.monotonic(), 0.0))
 
-    def _work(self, listing: Listing) -> None:
-        """The thread of one listing."""
-        facts = {"job": listing.job, "schedule": listing.schedule, "due_at": listing.due_at.isoformat()}
-        with bound_contextvars(**facts):
+    def _listing(self, listing: Listing) -> TenantListing:
+        shared = (self._project, self._ledger, self._clock, self._hooks, self._homes, self._closed)
+        return TenantListing(listing, *shared, wake=self.wake)
+
+    def _start(self, listing: TenantListing) -> None:
+        def work() -> None:
             try:
-                self._list(listing)
-            except LedgerUnavailable:
-                pass  # asked until the end of this bot: whoever comes next goes on
-            except BaseException as error:  # noqa: BLE001 - a wall: their filter, their lib/tenants.py, their database
-                self._fail(listing, error)
+                listing.work()
             finally:
                 with self._changing:
-                    self._threads.discard(threading.current_thread())
-                self.wake()
+                    del self._working[threading.current_thread()]
 
-    def _list(self, listing: Listing) -> None:
-        tally, terms = _Tally(), self._terms(listing)
-        with self.workspace() as workspace, contextlib.closing(self._chosen(listing, workspace)) as groups:
-            for group in groups:
-                fanned = self._written(listing, group, terms)
-                if fanned is None:
-                    log.warning("listing_lost")
-                    return
-                tally.add(len(group), fanned)
-                self.wake()
-                if self._closed.is_set():
-                    self._ledger.fan_out.release([listing])
-                    return
-        if self._patiently(lambda: self._ledger.fan_out.finish(listing, self._clock.now())):
-            log.info("tenants_listed", tenants=tally.tenants, runs=tally.runs, **tally.skipped)
+        thread = threading.Thread(target=work, name="pinstripe-lister", daemon=True)
+        with self._changing:
+            self._working[thread] = listing
+        thread.start()
 
-    def _chosen(self, listing: Listing, workspace: Workspace) -> Generator[list[Tenant]]:
-        """The tenants of an occurrence, in groups."""
-        tenants = self._project.tenants
-        assert tenants is not None  # or the job could not have been loaded
-        chosen_by = self._project.jobs[listing.job].options["tenants_filter"]
-        with contextlib.closing(tenants.each(workspace, chosen_by)) as each:
-            yield from groups_of(each)
-
-    def _terms(self, listing: Listing) -> Terms:
-        definition = self._project.jobs[listing.job]
-        declared = next((one for one in definition.schedules if one.name == listing.schedule), None)
-        if declared is None:  # asked for by hand, or no longer declared
-            return Terms()
-        turn = None
-        if listing.key and declared.in_tenant_zone:
-            turn = turn_of(declared.in_zone(zone(listing.key)), listing.due_ts)
-        return Terms(turn, _rivals(definition, declared), declared.tenant_delay)
-
-    def _written(self, listing: Listing, group: Sequence[Tenant], terms: Terms) -> Fanned | None:
-        homes = {} if terms.turn is None else self._homes_of(group)
-        write = self._ledger.fan_out.write
-        return self._patiently(lambda: write(listing, group, terms, self._clock.now(), homes=homes))
-
-    def _homes_of(self, group: Sequence[Tenant]) -> dict[str, str]:
-        return {tenant.key: home_of(tenant, self._project.config.timezone) for tenant in group}
-
-    def _patiently(self, step: Callable[[], Found]) -> Found:
-        """Do a step in the ledger, again every second while it does not answer, until this bot closes."""
-        while True:
-            try:
-                found = step()
-            except LedgerUnavailable as error:
-                self._ledger.trouble.note("listings", str(error))
-                if self._closed.wait(RETRY_S):
-                    raise
-            else:
-                self._ledger.trouble.note("listings", None)
-                return found
-
-    def _fail(self, listing: Listing, error: BaseException) -> None:
-        told = describe_error(error, self._project.root)
-        wait = timedelta(seconds=min(FIRST_WAIT_S * 2 ** (listing.attempt - 1), LONGEST_WAIT_S))
-        retry_at = self._clock.now() + wait if listing.attempt < MOST_ATTEMPTS else None
-        text = f"{told.type}: {told.message}"
-        facts: dict[str, Any] = {"attempt": listing.attempt, "error": text, "place": told.place}
-        log.error("listing_failed", retry_at=retry_at and retry_at.isoformat(), **facts, traceback=told.traceback)
-        with contextlib.suppress(LedgerUnavailable):
-            fail = self._ledger.fan_out.fail
-            if self._patiently(lambda: fail(listing, self._clock.now(), error=text, retry_at=retry_at)):
-                missed = Occurrence(
-                    listing.job, listing.schedule, listing.due_at, Decision.MISSED, reason=Reason.NOT_LISTED
-                )
-                self._hooks.passed([missed])
-
-
-class _Tally:
-    """What became of the tenants of one occurrence."""
-
-    def __init__(self) -> None:
-        self.tenants = 0
-        self.runs = 0
-        self.skipped: Counter[str] = Counter()
-
-    def add(self, tenants: int, fanned: Fanned) -> None:
-        self.tenants += tenants
-        self.runs += fanned.queued
-        self.skipped.update(str(reason) for reason in fanned.skipped.values())
-
-
-def _rivals(definition: JobDefinition, declared: Schedule) -> frozenset[str]:
-    """The other schedules of the job that may give a tenant the same work at the same instant.
-
-    At a claim only schedules in one zone are compared; where tenants have their own, each is compared for itself.
-    """
-    if not any(one.in_tenant_zone for one in definition.schedules):
-        return frozenset()
-    same = {one.name for one in definition.schedules if one.params_key == declared.params_key}
-    return frozenset(same - {declared.name})
-
-
-def home_of(tenant: Tenant, otherwise: str) -> str:
-    """The zone in which a tenant lives; `otherwise` where it has none that is known."""
-    try:
-        return zone(tenant.timezone or otherwise).name
-    except PinstripeError as error:
-        log.warning("tenant_zone_unknown", tenant=tenant.key, timezone=tenant.timezone, error=str(error))
-        return zone(otherwise).name
-
-
-def groups_of(tenants: Iterable[Tenant], most: int = GROUP) -> Iterator[list[Tenant]]:
-    """The tenants as they come, as many at once as may be in memory."""
-    iterator = iter(tenants)
-    while group := list(islice(iterator, most)):
-        yield group
+    def _free_threads(self) -> int:
+        now_s = self._clock.monotonic()
+        with self._changing:
+            working = dict(self._working)
+        stuck = {thread for thread, listing in working.items() if now_s - listing.moved_s >= STUCK_S}
+        for thread in stuck - self._told:
+            place, stack = describe_stack(sys._current_frames().get(thread.ident or 0), self._project.root)
+            quiet_s = round(now_s - working[thread].moved_s)
+            log.warning("listing_stuck", **working[thread].facts, quiet_s=quiet_s, place=place, stack=stack)
+        self._told = stuck
+        return min(THREADS - (len(working) - len(stuck)), MOST_THREADS - len(working))

@@ -40,12 +40,13 @@ def configure_logs(
     """Send the log of this process to `stream`, by default stderr: stdout belongs to what a command answers.
 
     "auto" is "console" on a terminal, else "json"; colours only ever appear on a terminal.
-    Loggers that were used before follow to the new stream and format, but keep their level.
+    Loggers that were used before follow to the new stream, format and level.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     # Changed in place: loggers in use hold on to this list.
     processors = cast(list[Processor], structlog.get_config()["processors"])
     processors[:] = [
+        _least(number),
         structlog.contextvars.merge_contextvars,
         add_log_level,
         TimeStamper(fmt=None),
@@ -56,11 +57,23 @@ def configure_logs(
     ]
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),  # loggers in use hold on to this as well
         logger_factory=structlog.testing.ReturnLoggerFactory(),  # never asked: _LineWriter has written
         cache_logger_on_first_use=True,
     )
     _receive_records(processors, number)
+
+
+def _least(number: int) -> Processor:
+    """Drops what is below this level."""
+    dropped = {name.lower() for name, level in logging.getLevelNamesMapping().items() if level < number}
+
+    def drop(_logger: Any, method: str, event: EventDict) -> EventDict:
+        if method in dropped:
+            raise structlog.DropEvent
+        return event
+
+    return drop
 
 
 def _line_writer(stream: TextIO | None, format: str, colors: bool) -> _LineWriter:

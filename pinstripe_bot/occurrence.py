@@ -92,7 +92,7 @@ class Due(Generic[PlanT]):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One due instant of one schedule, or a stretch of missed ones, decided."""
+    """One due instant of one schedule, or a stretch of missed ones, decided; of one `tenant`, where it is its own."""
 
     job: str
     schedule: str
@@ -101,6 +101,7 @@ class Occurrence:
     reason: Reason | None = None
     until_at: datetime | None = None  # the last instant of a stretch
     count: int = 1
+    tenant: str = ""
 
     def lateness(self, now: datetime) -> timedelta:
         """How long ago it came due; never negative."""

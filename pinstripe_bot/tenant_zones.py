@@ -13,9 +13,9 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.failure import describe_error
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.lister import Lister
 from pinstripe_bot.project import Project
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.tenant_homes import TenantHomes
 from pinstripe_bot.timetable import Timetable
 from pinstripe_bot.zones import zone
 
@@ -34,11 +34,11 @@ class TenantZones:
     `look` is for the poller: it reads the tenants on a thread of its own. `plan` is for the loop.
     """
 
-    def __init__(self, project: Project, ledger: Ledger, clock: Clock, lister: Lister) -> None:
+    def __init__(self, project: Project, ledger: Ledger, clock: Clock, homes: TenantHomes) -> None:
         self._project = project
         self._ledger = ledger
         self._clock = clock
-        self._lister = lister
+        self._homes = homes
         self._declared = [one for one in project.schedules if one.enabled and one.in_tenant_zone]
         self._in_use: Mapping[str, int | None] | None = None  # what the last look has found
         self._planned: Mapping[str, int | None] | None = None  # of that, what the timetable has
@@ -57,7 +57,7 @@ class TenantZones:
     def _look(self) -> None:
         began_s = self._clock.monotonic()
         try:
-            self._in_use = self._lister.read_zones()
+            self._in_use = self._homes.read_zones()
         except LedgerUnavailable:
             pass  # the claims tell it
         except BaseException as error:  # noqa: BLE001 - a wall: their lib/tenants.py, their database

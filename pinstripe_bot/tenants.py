@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import structlog
@@ -127,6 +128,17 @@ class TenantsFile:
 
     def own_table(self) -> tuple[str, str] | None:
         return None
+
+
+GROUP = 500
+"""How many tenants are in memory at once; their runs are written in one transaction."""
+
+
+def groups_of(tenants: Iterable[Tenant], most: int = GROUP) -> Iterator[list[Tenant]]:
+    """The tenants as they come, as many at once as may be in memory."""
+    iterator = iter(tenants)
+    while group := list(islice(iterator, most)):
+        yield group
 
 
 class TenantLookup:

@@ -1,0 +1,70 @@
+"""The homes of tenants: in which zone each of a project's tenants lives, as all of them say it now."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+
+import structlog
+
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.errors import PinstripeError
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.project import Project
+from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenants import groups_of
+from pinstripe_bot.workspace import Workspace
+from pinstripe_bot.zones import zone
+
+log = structlog.get_logger("pinstripe")
+
+
+class TenantHomes:
+    """Asks tenants where they live, and notes in the ledger who has moved.
+
+    `workspace` gives one without a run, for reading tenants in.
+    """
+
+    def __init__(self, project: Project, ledger: Ledger, clock: Clock, workspace: Callable[[], Workspace]) -> None:
+        self._project = project
+        self._ledger = ledger
+        self._clock = clock
+        self.workspace = workspace
+
+    def of(self, tenants: Iterable[Tenant]) -> dict[str, str]:
+        """{tenant: its zone}; the project's where a tenant has none that is known."""
+        return {tenant.key: home_of(tenant, self._project.config.timezone) for tenant in tenants}
+
+    def read_zones(self) -> dict[str, int | None]:
+        """Ask all tenants where they live, note who has moved, and return the zones in use.
+
+        {zone: the second after which the first of those lived there that have moved lately, or None}.
+        """
+        tenants = self._project.tenants
+        if tenants is None:
+            return {}
+        lived_in: set[str] = set()
+        with self.workspace() as workspace, contextlib.closing(tenants.each(workspace)) as each:
+            for group in groups_of(each):
+                homes = self.of(group)
+                lived_in.update(homes.values())
+                self._ledger.fan_out.note_homes(homes, self._clock.now())
+        return dict.fromkeys(lived_in) | self._ledger.fan_out.zones_of_movers(self._clock.now())
+
+    def in_zones(self, declared: Sequence[Schedule]) -> list[Schedule]:
+        """These schedules as they are planned: those that are due where each tenant lives once for each zone in use."""
+        if not any(one.in_tenant_zone for one in declared):
+            return list(declared)
+        names = sorted(self.read_zones())
+        each = ([one.in_zone(zone(name)) for name in names] if one.in_tenant_zone else [one] for one in declared)
+        return [planned for several in each for planned in several]
+
+
+def home_of(tenant: Tenant, otherwise: str) -> str:
+    """The zone in which a tenant lives; `otherwise` where it has none that is known."""
+    try:
+        return zone(tenant.timezone or otherwise).name
+    except PinstripeError as error:
+        log.warning("tenant_zone_unknown", tenant=tenant.key, timezone=tenant.timezone, error=str(error))
+        return zone(otherwise).name

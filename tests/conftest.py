@@ -167,7 +167,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let every test of the ledger's rooms that uses a ledger run on SQLite and on PostgreSQL."""
     if "ledger_kind" in metafunc.fixturenames:
-        both = metafunc.module.__name__.startswith(("test_ledger", "test_intake"))
+        both = metafunc.module.__name__.startswith(("test_ledger", "test_intake", "test_lister", "test_tenant"))
         metafunc.parametrize("ledger_kind", ["sqlite", "postgres"] if both else ["sqlite"])
 
 

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from bots import PATIENCE_S, job, names_in, rows, write_tenants
+from bots import PATIENCE_S, Ears, job, names_in, rows, write_tenants
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import UnknownTenant
 from pinstripe_bot.ledger_tenants import Terms
+from pinstripe_bot.lister import STUCK_S, THREADS
 from pinstripe_bot.occurrence import RunState
 from pinstripe_bot.testing import TravelClock
 
@@ -214,3 +215,42 @@ def test_what_is_enqueued_for_all_tenants_is_listed_by_a_bot(make_bot: MakeBot) 
     work_off(bot)
 
     assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
+
+
+def test_hooks_hear_of_a_tenant_that_is_skipped(make_bot: MakeBot, clock: TravelClock, root: Path) -> None:
+    told = "heard = []\n\ndef on_skip(occurrence):\n    heard.append((occurrence.tenant, str(occurrence.reason)))\n"
+    write_tenants(root)
+    (root / "lib/hooks.py").write_text(told)
+    bot = make_bot(invoice=FOR_ALL)
+    with bot.ledger.store.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO pauses (job, tenant, paused_at, who) VALUES ('', 'beta', 0, 'ada')")
+
+    come_due(bot, clock)
+    bot.hooks.close()
+
+    assert bot.project.hooks.functions["on_skip"].__globals__["heard"] == [("beta", "paused")]
+
+
+def test_a_listing_that_hangs_is_told_of_and_takes_no_place_from_others(make_bot: MakeBot, clock: TravelClock) -> None:
+    hang = f"def hang(tenants):\n    begun.set(); assert go.wait({PATIENCE_S}); return tenants\n"
+    slow = job("return None", "'* * * * *', multi_tenant=True, tenants_filter=hang", head=hang)
+    bot = make_bot(**{f"hanging{number}": slow for number in range(THREADS)}, invoice=FOR_ALL)
+    clock.travel(minutes=1)
+    bot.tick()
+    with Ears() as ears:
+        bot._parts.lister.look()
+        for number in range(THREADS):
+            assert names_in(bot, f"hanging{number}")["begun"].wait(PATIENCE_S)
+        bot._parts.lister.look()
+        assert not names_in(bot, "invoice")["calls"]
+
+        clock.travel(seconds=STUCK_S)
+        bot._parts.lister.look()
+        assert ears.wait_for("tenants_listed")["job"] == "invoice"
+        bot._parts.lister.look()
+
+    stuck = [event for event in ears.heard if event["event"] == "listing_stuck"]
+    for number in range(THREADS):
+        names_in(bot, f"hanging{number}")["go"].set()
+    assert sorted(event["job"] for event in stuck) == [f"hanging{number}" for number in range(THREADS)]
+    assert "in hang" in stuck[0]["stack"]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from pinstripe_bot.day_figures import Day, DayFigures, DaySum
 from pinstripe_bot.ledger_history import first_since
 from pinstripe_bot.ledger_rows import SECOND, from_column, to_column
-from pinstripe_bot.ledger_schema import OPEN, runs
+from pinstripe_bot.ledger_schema import OPEN, WANTED_AT, runs
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL
@@ -47,6 +47,7 @@ SCHEDULED = both(
         "runs.state",
         "runs.reason",
         "runs.attempt",
+        WANTED_AT,
         "runs.started_at",
         "runs.finished_at",
     ),
@@ -181,9 +182,9 @@ def _add_scheduled(
     while True:
         with store.reading() as connection:
             rows = rows_of(connection, SCHEDULED, after=after, **values)
-        for due_at, decision, reason, count, tenant, state, why, attempt, started_at, finished_at in rows:
+        for due_at, decision, reason, count, tenant, state, why, attempt, wanted_at, started_at, finished_at in rows:
             if state is not None:
-                _add_run(sums[tenant], due_at, due_at, state, why, attempt, started_at, finished_at)
+                _add_run(sums[tenant], due_at, wanted_at, state, why, attempt, started_at, finished_at)
             elif decision != "run":
                 sums[""].add(_instant(due_at), decision, reason, count=count)
         yield 0

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, text
 from pinstripe_bot.ledger_history import first_since, passed_of, record_of
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_rows import SECOND, from_column, run_of, to_column
-from pinstripe_bot.ledger_schema import ENDED_BADLY, OPEN, occurrences, runs, schedules, skips
+from pinstripe_bot.ledger_schema import ENDED_BADLY, OPEN, WANTED_AT, occurrences, runs, schedules, skips
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
@@ -27,13 +27,12 @@ MOST_SHOWN = 1000
 
 # Grouped by an expression: grouped by the column, SQLite walks a whole index of jobs instead of the newest ids.
 LATE = both(
-    """
-    SELECT {rows} FROM (
+    f"""
+    SELECT {{rows}} FROM (
         SELECT max(runs.job) AS job, count(*) AS count, max(runs.id) AS newest
-        FROM runs LEFT JOIN {limits} AS late ON late.job = runs.job AND late.schedule = runs.schedule
+        FROM runs LEFT JOIN {{limits}} AS late ON late.job = runs.job AND late.schedule = runs.schedule
         WHERE runs.id >= :first AND runs.started_at IS NOT NULL AND runs.attempt = 1
-          AND runs.started_at - CASE WHEN runs.schedule = 'manual' THEN runs.available_at ELSE runs.due_at END
-              > coalesce(late.after_us, :otherwise)
+          AND runs.started_at - {WANTED_AT} > coalesce(late.after_us, :otherwise)
           AND NOT EXISTS (
               SELECT 1 FROM occurrences WHERE occurrences.id = runs.occurrence_id AND occurrences.key = 'backfill'
           )

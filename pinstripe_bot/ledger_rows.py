@@ -37,7 +37,7 @@ def from_ts(instant_ts: int) -> datetime:
 
 RUN_COLUMNS = (
     *("id", "job", "schedule", "due_at", "state", "claimed_at", "params", "tenant", "attempt", "reason"),
-    *("tenant_name", "started_at", "finished_at", "error", "result", "output"),
+    *("tenant_name", "available_at", "started_at", "finished_at", "error", "result", "output"),
 )
 """What `run_of` asks a row for."""
 
@@ -61,7 +61,14 @@ def run_of(row: RowMapping | Mapping[str, Any]) -> Run:
         error=error_of(row["error"]),
         result=msgspec.json.decode(row["result"]) if row["result"] else None,
         output=row["output"] or "",
+        wanted_at=_wanted_at(row),
     )
+
+
+def _wanted_at(row: RowMapping | Mapping[str, Any]) -> datetime | None:
+    """When a tenant's run was to start, where that is later than due; a retry comes when it comes."""
+    is_delayed = row["tenant"] and row["attempt"] == 1 and row["available_at"] > row["due_at"]
+    return from_column(row["available_at"]) if is_delayed else None
 
 
 def error_of(column: str | None) -> RunError | None:

@@ -120,6 +120,9 @@ runs = Table(
 BACKFILL = "backfill"
 """The key of an occurrence beside the one that was decided when nobody ran it."""
 
+WANTED_AT = "CASE WHEN runs.schedule = 'manual' OR runs.tenant <> '' THEN runs.available_at ELSE runs.due_at END"
+"""When a first attempt was to start: by hand when it was asked for, a tenant's after its part of `spread`."""
+
 OPEN = "(state IN ('queued', 'running') OR lingers = 1)"
 """Which runs count for overlap; written in a query exactly so, or its index is not used."""
 

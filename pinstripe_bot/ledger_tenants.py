@@ -123,8 +123,7 @@ def fan_out(
     for tenant, name in named.items():
         reason = fates.reason(tenant)
         if reason is None:
-            delay = terms.delay_of(tenant)
-            available_at = now_at if not delay else to_column(listing.due_at + delay)
+            available_at = to_column(listing.due_at + terms.delay_of(tenant))
             rows.append((tenant, name, RunState.QUEUED, None, available_at, int(fates.is_in_turn(tenant))))
         else:
             rows.append((tenant, name, RunState.SKIPPED, reason, now_at, 0))

@@ -138,6 +138,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     output: str = ""
     retry_at: datetime | None = None  # of an attempt that has ended: when the next one may start
+    wanted_at: datetime | None = None  # when it was to start, where a tenant's `spread` makes that later than due
 
     @property
     def duration(self) -> timedelta | None:
@@ -148,10 +149,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lateness(self) -> timedelta | None:
-        """From due (by hand: from asked for or later) to started, or None while it has not started; never negative."""
+        """From when it was to start until it did, or None while it has not started; never negative.
+
+        It is to start when it is due; by hand, when it was asked for, or later.
+        """
         if self.started_at is None:
             return None
-        wanted_at = max(self.claimed_at, self.due_at) if self.schedule == MANUAL else self.due_at
+        wanted_at = self.wanted_at or (max(self.claimed_at, self.due_at) if self.schedule == MANUAL else self.due_at)
         return max(self.started_at - wanted_at, timedelta(0))
 
 

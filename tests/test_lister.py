@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ from bots import PATIENCE_S, Ears, job, names_in, rows, write_tenants
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import UnknownTenant
+from pinstripe_bot.ledger_overview import read_overview
+from pinstripe_bot.ledger_rows import SECOND, from_ts
 from pinstripe_bot.ledger_tenants import Terms
 from pinstripe_bot.lister import STUCK_S, THREADS
 from pinstripe_bot.occurrence import RunState
@@ -254,3 +256,18 @@ def test_a_listing_that_hangs_is_told_of_and_takes_no_place_from_others(make_bot
         names_in(bot, f"hanging{number}")["go"].set()
     assert sorted(event["job"] for event in stuck) == [f"hanging{number}" for number in range(THREADS)]
     assert "in hang" in stuck[0]["stack"]
+
+
+def test_a_tenants_part_of_the_spread_is_no_lateness(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(invoice=FOR_ALL.replace("'* * * * *'", "'0 0 * * *'").replace("=True", "=True, spread='10h'"))
+    come_due(bot, clock, days=1)
+
+    for (available_at,) in rows(bot.ledger, "SELECT available_at FROM runs ORDER BY available_at"):
+        clock.travel(from_ts(available_at // SECOND) - clock.now() + timedelta(seconds=5))
+        work_off(bot)
+
+    ended = bot.ledger.history.runs()
+    assert [run.lateness for run in ended] == [timedelta(seconds=5)] * 3
+    assert min(run.started_at - run.due_at for run in ended if run.started_at) > timedelta(minutes=2)
+    since, now = clock.now() - timedelta(days=2), clock.now()
+    assert read_overview(bot.ledger.store, bot.project.schedules, since=since, now=now).troubles == ()

@@ -78,13 +78,19 @@ DELETE_ATTEMPTS = both(
 
 DELETE_RUNS = both(f"DELETE FROM runs WHERE id IN {{ids}} AND {_ENDED}", ids=values_of("ids", "bigint"))
 
-DELETE_OCCURRENCES = both(
-    """
-    DELETE FROM occurrences WHERE id IN {ids} AND claimed_at < :before AND coalesce(until_at, claimed_at) < :before
-      AND NOT EXISTS (SELECT 1 FROM runs WHERE occurrence_id = occurrences.id)
-    """,
+# Of which nothing is left: its runs are gone, and its tenants have been listed.
+_BARE = """
+    id IN {ids} AND claimed_at < :before AND coalesce(until_at, claimed_at) < :before
+    AND coalesce(listing, '') NOT IN ('queued', 'running')
+    AND NOT EXISTS (SELECT 1 FROM runs WHERE occurrence_id = occurrences.id)
+"""
+
+DELETE_LISTINGS = both(
+    f"DELETE FROM listings WHERE occurrence_id IN (SELECT id FROM occurrences WHERE {_BARE})",
     ids=values_of("ids", "bigint"),
 )
+
+DELETE_OCCURRENCES = both(f"DELETE FROM occurrences WHERE {_BARE}", ids=values_of("ids", "bigint"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,4 +260,5 @@ def _delete(connection: Connection, doomed: list[Walked], before: int) -> int:
     execute(connection, DELETE_ATTEMPTS, ids=run_ids, before=before)
     runs_deleted = execute(connection, DELETE_RUNS, ids=run_ids, before=before).rowcount
     occurrences = to_json(sorted({row.occurrence for row in doomed}))
+    execute(connection, DELETE_LISTINGS, ids=occurrences, before=before)
     return runs_deleted + execute(connection, DELETE_OCCURRENCES, ids=occurrences, before=before).rowcount

@@ -15,7 +15,7 @@ from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_prune import CHUNK, NEWEST, Keeping, pruning
 from pinstripe_bot.ledger_rows import to_column
-from pinstripe_bot.ledger_schema import attempts, audit, bots, days, occurrences, pauses, runs, schedules
+from pinstripe_bot.ledger_schema import attempts, audit, bots, days, listings, occurrences, pauses, runs, schedules
 from pinstripe_bot.schedule import Schedule
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -494,3 +494,15 @@ def test_pruning_a_closed_ledger_is_an_error_of_ours(make_ledger: Callable[[], L
 
     with pytest.raises(LedgerUnavailable, match="is closed"):
         next(steps)
+
+
+def test_a_listing_goes_with_its_occurrence_and_never_while_it_is_open(ledger: Ledger, story: Story) -> None:
+    facts = {"params": "{}", "params_key": "", "overlap": "skip", "available_at": to_column(OLD)}
+    for due_at, state in zip(minutes(4), ("listed", "failed", "queued", "running"), strict=True):
+        occurrence = story.passed("sweep", due_at, "run", None, listing=state)
+        fill(ledger, listings, {"occurrence_id": occurrence} | facts)
+
+    prune(ledger)
+
+    assert rows(ledger, "SELECT listing FROM occurrences ORDER BY id") == [("queued",), ("running",)]
+    assert rows(ledger, "SELECT occurrence_id FROM listings ORDER BY occurrence_id") == [(3,), (4,)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, update
@@ -17,6 +18,7 @@ from pinstripe_bot.occurrence import Decision, Reason, Run
 from pinstripe_bot.tenant import Tenant
 
 
+@dataclass(frozen=True, slots=True)
 class FanOut:
     """The listings of a ledger, for one bot; every method is one transaction.
 
@@ -24,15 +26,9 @@ class FanOut:
     the commit was lost, all of it: asking once more gives the same result.
     """
 
-    def __init__(
-        self,
-        store: LedgerStore,
-        claiming: Callable[[datetime], AbstractContextManager[Connection]],
-        bot: Callable[[], str],
-    ) -> None:
-        self._store = store
-        self._claiming = claiming
-        self._bot = bot
+    _store: LedgerStore
+    _claiming: Callable[[datetime], AbstractContextManager[Connection]]
+    _bot: Callable[[], str]
 
     def take(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Listing]:
         """Take over listings of these jobs that nobody has and whose time and turn have come; oldest first."""

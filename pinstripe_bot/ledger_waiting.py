@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -13,18 +14,13 @@ from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Run
 
 
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Looks, and takes over, for one bot. Every method raises LedgerUnavailable if the database does not answer."""
 
-    def __init__(
-        self,
-        store: LedgerStore,
-        claiming: Callable[[datetime], AbstractContextManager[Connection]],
-        bot: Callable[[], str],
-    ) -> None:
-        self._store = store
-        self._claiming = claiming
-        self._bot = bot
+    _store: LedgerStore
+    _claiming: Callable[[datetime], AbstractContextManager[Connection]]
+    _bot: Callable[[], str]
 
     def take_available(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Run]:
         """Take over runs that nobody has and whose time and turn have come, `most` of each job; oldest due first."""

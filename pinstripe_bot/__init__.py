@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from pinstripe_bot.job import BackgroundJob, background_job
     from pinstripe_bot.loop_handle import LoopHandle
-    from pinstripe_bot.occurrence import Occurrence, Run, RunState
+    from pinstripe_bot.occurrence import Occurrence, Run, RunState, TenantRuns
     from pinstripe_bot.project import Project
     from pinstripe_bot.scripting import run_in_new_workspace
     from pinstripe_bot.tenant import Tenant
@@ -50,6 +50,7 @@ _ROOMS = {
     "RunState": "occurrence",
     "SystemClock": "clock",
     "Tenant": "tenant",
+    "TenantRuns": "occurrence",
     "UnknownJob": "errors",
     "Workspace": "workspace",
     "background_job": "job",
@@ -75,6 +76,7 @@ __all__ = [
     "RunState",
     "SystemClock",
     "Tenant",
+    "TenantRuns",
     "UnknownJob",
     "Workspace",
     "background_job",

@@ -96,8 +96,7 @@ def print_json(value: Any) -> None:
 
 def in_words(expression: str) -> str:
     """A cron expression in English; empty where the library finds no words."""
-    options = cron_descriptor.Options()
-    options.use_24hour_time_format = True
+    options = cron_descriptor.Options(use_24hour_time_format=True, locale_code="en_US")  # whatever the machine speaks
     try:
         return str(cron_descriptor.ExpressionDescriptor(expression.upper(), options).get_description())
     except cron_descriptor.FormatError:

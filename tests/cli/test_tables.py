@@ -48,6 +48,16 @@ def test_an_expression_in_words(expression: str, words: str) -> None:
     assert in_words(expression) == words
 
 
+@pytest.mark.parametrize("spoken", [("de_DE", "UTF-8"), (None, None)])
+@pytest.mark.filterwarnings("error")
+def test_the_words_are_english_whatever_the_machine_speaks(
+    monkeypatch: pytest.MonkeyPatch, spoken: tuple[str | None, str | None]
+) -> None:
+    monkeypatch.setattr("locale.getlocale", lambda: spoken)
+
+    assert in_words("*/5 * * * *") == "Every 5 minutes"
+
+
 @pytest.mark.parametrize(
     ("width", "head"),
     [(60, "run schedule due took"), (40, "run due took"), (30, "run due"), (9, "run due")],

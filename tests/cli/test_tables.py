@@ -42,6 +42,10 @@ def test_instants_in_json_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
         ("*/10 * * * * *", "Every 10 seconds"),
         ("0 7 * * *", "At 07:00"),
         ("30 18 * * 5", "At 18:30, only on Friday"),
+        ("*/45 * * * *", "At 0 and 45 minutes past the hour"),
+        ("*/45 * * * * *", "At 0 and 45 seconds past the minute"),
+        ("0 */10 * * *", "At 00:00, 10:00 and 20:00"),
+        ("0 0 1 */5 *", "At 00:00, on day 1 of the month, only in January, June, and November"),
     ],
 )
 def test_an_expression_in_words(expression: str, words: str) -> None:

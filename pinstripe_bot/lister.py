@@ -24,7 +24,7 @@ from pinstripe_bot.ledger_tenants import Fanned, Turned
 from pinstripe_bot.occurrence import Decision, Occurrence, Reason
 from pinstripe_bot.project import Project
 from pinstripe_bot.residence import NEAR_S, Residence, Turn, turn_of
-from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.tenant import Tenant
 from pinstripe_bot.workspace import Workspace
 from pinstripe_bot.zones import zone
@@ -104,11 +104,8 @@ class Lister:
 
     def in_zones(self, declared: Sequence[Schedule]) -> list[Schedule]:
         """These schedules as they are planned: those that are due where each tenant lives once for each zone in use."""
-        if not any(one.in_tenant_zone for one in declared):
-            return list(declared)
-        names = sorted(self.read_zones())
-        each = ([one.in_zone(zone(name)) for name in names] if one.in_tenant_zone else [one] for one in declared)
-        return [planned for several in each for planned in several]
+        in_use = self.read_zones() if any(one.in_tenant_zone for one in declared) else frozenset()
+        return in_zones(declared, lambda _: in_use)
 
     def close(self) -> None:
         """Stop between two groups, and give back what is not done; a thread that does not come back is left alone."""

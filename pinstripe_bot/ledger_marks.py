@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Update, bindparam, insert, select, update
 
-from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.ledger_rows import SECOND
 from pinstripe_bot.ledger_schema import schedules
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.occurrence import Occurrence
-from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.zones import zone
+from pinstripe_bot.schedule import Schedule, in_zones
 
 MARKS = both(
     "SELECT {rows} FROM schedules WHERE id IN {ids}",
@@ -223,20 +220,12 @@ def identity(schedule: Schedule) -> Identity:
 
 
 def in_stored_zones(declared: Iterable[Schedule], stored: Stored) -> list[Schedule]:
-    """The declared schedules as they are planned: those in the zones of tenants once for each zone that is known."""
+    """The declared schedules as they are planned, in the zones in which the ledger has them."""
     zones: dict[tuple[str, str], list[str]] = {}
     for (job, name, key), row in stored.items():
         if key and not row.removed_at:
             zones.setdefault((job, name), []).append(key)
-    planned = []
-    for schedule in declared:
-        if not schedule.in_tenant_zone:
-            planned.append(schedule)
-            continue
-        for key in zones.get((schedule.job, schedule.name), ()):
-            with contextlib.suppress(InvalidSchedule):  # a zone that only another machine knows
-                planned.append(schedule.in_zone(zone(key)))
-    return planned
+    return in_zones(declared, lambda one: zones.get((one.job, one.name), ()))
 
 
 def _differs(schedule: Schedule, row: Row[Any]) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pinstripe_bot.cron import CronExpression, parse
+from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.options import TENANT_ZONE
 from pinstripe_bot.params import params_key
 from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
@@ -57,6 +59,11 @@ class Schedule:
         return replace(self, zone=where, key=where.name)
 
     @property
+    def timezone(self) -> str:
+        """The name of its zone; "tenant" for one that is due in each tenant's zone, and is not in one of them."""
+        return TENANT_ZONE if self.in_tenant_zone and not self.key else self.zone.name
+
+    @property
     def fingerprint(self) -> str:
         """What decides when it is due: expression, zone, DST rule and spread. A changed one starts from now."""
         return f"{self.cron.normalized} | {self.zone.name} | {self.dst} | {self.offset_s}"
@@ -87,6 +94,22 @@ class Schedule:
         while True:
             instant_ts = self.next_after_ts(instant_ts)
             yield datetime.fromtimestamp(instant_ts, UTC)
+
+
+def in_zones(declared: Iterable[Schedule], zones_of: Callable[[Schedule], Iterable[str]]) -> list[Schedule]:
+    """These schedules as they are planned: one that is due in each tenant's zone once for each of its zones.
+
+    `zones_of` is asked for the names of these alone; a zone that only another machine knows is left out.
+    """
+    planned: list[Schedule] = []
+    for one in declared:
+        if not one.in_tenant_zone:
+            planned.append(one)
+            continue
+        for name in sorted(zones_of(one)):
+            with contextlib.suppress(InvalidSchedule):
+                planned.append(one.in_zone(zone(name)))
+    return planned
 
 
 def spread_offset_s(job: str, schedule: str, spread: timedelta | None) -> int:

@@ -11,7 +11,7 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.errors import PinstripeError
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.project import Project
-from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.tenant import Tenant
 from pinstripe_bot.tenants import groups_of
 from pinstripe_bot.workspace import Workspace
@@ -54,11 +54,8 @@ class TenantHomes:
 
     def in_zones(self, declared: Sequence[Schedule]) -> list[Schedule]:
         """These schedules as they are planned: those that are due where each tenant lives once for each zone in use."""
-        if not any(one.in_tenant_zone for one in declared):
-            return list(declared)
-        names = sorted(self.read_zones())
-        each = ([one.in_zone(zone(name)) for name in names] if one.in_tenant_zone else [one] for one in declared)
-        return [planned for several in each for planned in several]
+        in_use = self.read_zones() if any(one.in_tenant_zone for one in declared) else {}
+        return in_zones(declared, lambda _: in_use)
 
 
 def home_of(tenant: Tenant, otherwise: str) -> str:

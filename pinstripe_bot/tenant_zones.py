@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import structlog
@@ -14,10 +14,9 @@ from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.failure import describe_error
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.project import Project
-from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.tenant_homes import TenantHomes
 from pinstripe_bot.timetable import Timetable
-from pinstripe_bot.zones import zone
 
 LOOK_EVERY_S = 10.0
 """How often all tenants are asked where they live."""
@@ -78,7 +77,7 @@ class TenantZones:
             return
         with contextlib.suppress(LedgerUnavailable):  # the claims tell it; this is asked again
             planned = {(one.job, one.name, one.key): one for one in timetable.schedules if one.key}
-            named = {(one.job, one.name, one.key): one for one in self._in_zones(sorted(wanted))}
+            named = {(one.job, one.name, one.key): one for one in in_zones(self._declared, lambda _: wanted)}
             new = {one: wanted[one.key] for place, one in named.items() if place not in planned}
             gone = [one for place, one in planned.items() if place not in named]
             timetable.add(self._ledger.replan(new, gone, now))
@@ -88,8 +87,3 @@ class TenantZones:
                 log.info("zone_planned", job=one.job, schedule=one.name, zone=one.key)
             for one in gone:
                 log.info("zone_dropped", job=one.job, schedule=one.name, zone=one.key)
-
-    def _in_zones(self, names: Sequence[str]) -> Iterator[Schedule]:
-        for declared in self._declared:
-            for name in names:
-                yield declared.in_zone(zone(name))

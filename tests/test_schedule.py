@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pinstripe_bot import cron
 from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
-from pinstripe_bot.schedule import Place, Schedule, spread_offset_s
+from pinstripe_bot.schedule import Place, Schedule, in_zones, spread_offset_s
 from pinstripe_bot.zones import zone
 
 
@@ -132,3 +132,23 @@ def test_two_schedules_of_one_job_have_offsets_of_their_own():
 @given(st.text(), st.text(), st.integers(1, 86400))
 def test_an_offset_is_less_than_its_spread(job, schedule, seconds):
     assert 0 <= spread_offset_s(job, schedule, timedelta(seconds=seconds)) < seconds
+
+
+def test_in_the_zones_of_tenants_it_is_planned_once_for_each(nightly):
+    everywhere = replace(nightly, in_tenant_zone=True)
+
+    planned = in_zones([nightly, everywhere], lambda _: {"Europe/Berlin", "Asia/Tokyo", "Mars/Olympus"})
+
+    assert [(one.key, one.zone.name) for one in planned[1:]] == [
+        ("Asia/Tokyo", "Asia/Tokyo"),
+        ("Europe/Berlin", "Europe/Berlin"),
+    ]
+    assert planned[0] is nightly
+
+
+def test_in_the_zones_of_tenants_it_names_none_until_it_is_in_one(nightly):
+    everywhere = replace(nightly, in_tenant_zone=True)
+
+    assert everywhere.timezone == "tenant"
+    assert everywhere.in_zone(zone("Asia/Tokyo")).timezone == "Asia/Tokyo"
+    assert nightly.timezone == nightly.zone.name

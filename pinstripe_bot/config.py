@@ -35,8 +35,7 @@ _URL = setting('a URL such as "postgresql://user@host/name"')
 _Attribute = Annotated[str, msgspec.Meta(pattern=r"^[\w.]+:[\w.]+$")]
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _TABLE = setting("it as a table")
-_Column = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_COLUMN = setting('the name of a column such as "tenant_id"')
+_COLUMN = setting('the name of a column such as "tenant_id"', min_length=1, max_length=200)
 
 
 class DatabaseConfig(msgspec.Struct, frozen=True):
@@ -67,11 +66,11 @@ class LedgerConfig(msgspec.Struct, frozen=True):
 class TenantsConfig(msgspec.Struct, frozen=True):
     """Which table of the project's database holds its tenants, and which column of the others says whose a row is."""
 
-    table: Annotated[_Column | None, setting('the name of a table such as "tenants"')] = None
-    id_column: Annotated[_Column, _COLUMN] = "id"
-    name_column: Annotated[_Column, _COLUMN] = "name"
-    timezone_column: Annotated[_Column, _COLUMN] = "timezone"
-    tenant_column: Annotated[_Column, _COLUMN] = "tenant_id"
+    table: Annotated[_Name | None, setting('the name of a table such as "tenants"')] = None
+    id_column: Annotated[str, _COLUMN] = "id"
+    name_column: Annotated[str, _COLUMN] = "name"
+    timezone_column: Annotated[str, _COLUMN] = "timezone"
+    tenant_column: Annotated[str, _COLUMN] = "tenant_id"
 
 
 class LogsConfig(msgspec.Struct, frozen=True):

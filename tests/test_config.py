@@ -453,3 +453,11 @@ def test_a_named_project_that_is_no_folder_is_refused(tmp_path: Path) -> None:
 def test_no_project_at_all_is_refused_with_what_to_do() -> None:
     with pytest.raises(InvalidProject, match="pinstripe generate-project NAME"):
         find_project_root(Path("/"), environ={})
+
+
+@pytest.mark.parametrize("key", ["table", "id_column", "name_column", "timezone_column", "tenant_column"])
+def test_where_the_tenants_are_may_be_written(tmp_path: Path, key: str) -> None:
+    (tmp_path / "pinstripe.toml").write_text(f'[tenants]\n{key} = "shops"')
+
+    assert getattr(load_config(tmp_path, environ={}).config.tenants, key) == "shops"
+    assert problems(tmp_path, f'[tenants]\n{key} = ""').startswith(f'pinstripe.toml, line 2: tenants.{key} = "" is not')

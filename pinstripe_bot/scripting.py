@@ -16,6 +16,7 @@ def run_in_new_workspace(project: Project, function: Callable[[Workspace], Resul
     """Call `function(workspace)` in a workspace that belongs to no run, and return what it returns."""
     bot = Bot(project)
     try:
+        bot.open(kind="command")  # it plans nothing, and no bot need think that it might
         with bot.workspace() as workspace:
             return function(workspace)
     finally:

@@ -684,4 +684,5 @@ def test_an_error_in_a_workspace_reaches_its_caller_and_closes_it(make_bot: Make
     with pytest.raises(ZeroDivisionError):
         run_in_new_workspace(Project.load(root, environ={}), lambda _workspace: 1 / 0)
 
-    assert rows(root / ".pinstripe/ledger.db", "SELECT count(*) FROM bots WHERE stopped_at IS NULL") == [(0,)]
+    found = rows(root / ".pinstripe/ledger.db", "SELECT kind, stopped_at IS NULL FROM bots")
+    assert found == [("command", 0)]

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select
 
+from pinstripe_bot import ledger_residences
 from pinstripe_bot.ledger_place import LedgerPlace
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_rows import error_of, from_column, run_of, to_column
@@ -118,6 +119,11 @@ class History:
                 connection.scalar(select(schedules.c.id).where(schedules.c.job == job).limit(1)) is not None
             )
 
+    def zones(self, now: datetime) -> set[str]:
+        """The zones in which tenants live, or have lived lately: a schedule in their zones is planned in these."""
+        with self.store.reading() as connection:
+            return ledger_residences.zones(connection, now)
+
     def last_runs(self) -> dict[str, Run]:
         """{job: its newest run}."""
         with self.store.reading() as connection:
@@ -221,9 +227,3 @@ def open_history(place: LedgerPlace) -> Iterator[History | None]:
         yield History(store)
     finally:
         store.close()
-
-
-def read_last_runs(place: LedgerPlace) -> dict[str, Run]:
-    """{job: its newest run} of a ledger that may be in use; empty if there is none yet."""
-    with open_history(place) as history:
-        return {} if history is None else history.last_runs()

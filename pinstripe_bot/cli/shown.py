@@ -13,6 +13,11 @@ from pinstripe_bot.records import BotRecord, PassedRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.zones import Zone
 
+IN_TENANT_ZONES = "in each tenant's zone"
+"""Where a schedule with timezone="tenant" is due."""
+
+NO_ZONE_YET = "No tenant's zone is known yet: a bot asks the tenants where they live when it starts"
+
 
 def show_at(instant: datetime | None, zone: Zone) -> str:
     """An instant on a zone's clock, as short as it is exact: "2026-03-30 02:30:00 CEST"."""

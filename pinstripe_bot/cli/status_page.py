@@ -81,9 +81,13 @@ def _coming_rows(
     words = {Reason.PAUSED: "paused", Reason.SKIP_ASKED: "will be skipped"}
     fate = [Text(words.get(reason, "") if reason else "", "yellow") for reason in reasons]
     return [
-        [show_at(at, one.zone), Text(show_ago(at, now), "dim"), one.job, one.name, what]
+        [show_at(at, one.zone), Text(show_ago(at, now), "dim"), one.job, _name_of(one), what]
         for (at, one), what in zip(due, fate, strict=True)
     ]
+
+
+def _name_of(schedule: Schedule) -> str:
+    return f"{schedule.name} in {schedule.key}" if schedule.key else schedule.name
 
 
 def _draw_broken(page: Page, project: Project) -> None:

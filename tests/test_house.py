@@ -34,9 +34,9 @@ _ORDER = """
     loop_handle.py bot.py scripting.py console/__init__.py console/health.py console/application.py server.py
     scaffold.py testing.py cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py
     cli/pages.py cli/shown.py cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py
-    cli/history.py cli/status_page.py cli/status.py cli/explaining.py cli/desk.py cli/acting.py cli/pausing.py
-    cli/backfilling.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py
-    __main__.py
+    cli/history.py cli/logs.py cli/status_page.py cli/status.py cli/explaining.py cli/desk.py cli/acting.py
+    cli/pausing.py cli/backfilling.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py
+    cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()

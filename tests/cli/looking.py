@@ -105,6 +105,14 @@ def come_due(bot: Bot, clock: TravelClock, **units: float) -> None:
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
 
 
+def write_history(root: Path) -> Path:
+    """Let the project of FILES have run: 1 (report, failed), 2 (sweep), and 3 and 4 after an hour that was missed."""
+    with bot_of(root, ago=timedelta(hours=2)) as (bot, clock):
+        tick(bot, clock, minutes=5)
+        tick(bot, clock, minutes=60)
+    return root
+
+
 def asked(pinstripe: Pinstripe, *arguments: str, at: Path) -> Any:
     """What a command answers with --json."""
     result = pinstripe(*arguments, "--json", at=at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import click
@@ -13,7 +14,7 @@ from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Cell, Page, state_cell
 from pinstripe_bot.cli.run_page import draw_run, record_as_json
-from pinstripe_bot.cli.shown import passed_as_json, run_as_json, show_wall
+from pinstripe_bot.cli.shown import for_tenant, passed_as_json, run_as_json, show_tenant, show_wall
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
@@ -36,6 +37,7 @@ NO_LEDGER = "There is no ledger yet, so nothing has run: `pinstripe start-server
 
 @project_command()
 @click.argument("name", required=False, metavar="[NAME]")
+@click.option("--tenant", metavar="ID", help="Only those for this tenant.")
 @click.option("--state", "states", multiple=True, metavar="STATE", help="Only those that ended so; several allowed.")
 @click.option("--since", metavar="T", help="Only those claimed since T: 2h, or an instant such as 02:30.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many at most.")
@@ -44,6 +46,7 @@ NO_LEDGER = "There is no ledger yet, so nothing has run: `pinstripe start-server
 def runs(
     invocation: Invocation,
     name: str | None,
+    tenant: str | None,
     states: Sequence[str],
     since: str | None,
     limit: int,
@@ -55,14 +58,15 @@ def runs(
     Newest first. With --all, or --state missed, also the due instants that did not run, and why.
     """
     project, now = invocation.load_project(), SystemClock().now()
-    wanted = [_read_state(state) for state in states]
+    read_states = [_read_state(state) for state in states]
     since_at = None if since is None else _read_since(since, project.config.timezone, now)
     with open_history(ledger_place(project.config, project.root)) as history:
         if history is None:
             _say_no_ledger(project, name, as_json)
             return
         job = None if name is None else find_job(project, history, name)
-        found = _find(history, job, wanted, since_at, limit, with_passed)
+        wanted = _Wanted(job, tenant, read_states, since_at, limit, with_passed)
+        found = wanted.find(history, project)
         listed = [one for one in found if isinstance(one, Run)]
         backfills, gone = history.backfills(listed), history.without_bot(listed, now)
     if as_json:
@@ -70,7 +74,7 @@ def runs(
     elif found:
         _draw_runs(found, zone(project.config.timezone), backfills, gone)
     else:
-        click.echo(_nothing_found(job, wanted, since))
+        click.echo(_nothing_found(wanted, since))
 
 
 def _say_no_ledger(project: Project, name: str | None, as_json: bool) -> None:
@@ -119,18 +123,36 @@ def _read_since(written: str, timezone: str, now: datetime) -> datetime:
     return since
 
 
-def _find(
-    history: History, job: str | None, states: Sequence[str], since: datetime | None, limit: int, with_passed: bool
-) -> list[Run | PassedRecord]:
-    """Runs and what did not run, newest decision first."""
-    decisions = [each for each in (Decision.MISSED, Decision.SKIPPED) if not states or each in states]
-    of_runs = [RunState(state) for state in states if state != Decision.MISSED]
-    found: list[Run | PassedRecord] = []
-    if of_runs or not states:
-        found += history.runs(job, states=of_runs, since=since, limit=limit)
-    if with_passed or Decision.MISSED in states:
-        found += history.passed(job, decisions=decisions, since=since, limit=limit)
-    return sorted(found, key=_decided_at, reverse=True)[:limit]
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What `runs` is asked for."""
+
+    job: str | None
+    tenant: str | None
+    states: Sequence[str]
+    since: datetime | None
+    limit: int
+    with_passed: bool
+
+    def find(self, history: History, project: Project) -> list[Run | PassedRecord]:
+        """Runs and what did not run, newest decision first."""
+        of_runs = [RunState(state) for state in self.states if state != Decision.MISSED]
+        found: list[Run | PassedRecord] = []
+        if of_runs or not self.states:
+            found += history.runs(self.job, tenant=self.tenant, states=of_runs, since=self.since, limit=self.limit)
+        if self.with_passed or Decision.MISSED in self.states:
+            found += self._passed(history, project)
+        return sorted(found, key=_decided_at, reverse=True)[: self.limit]
+
+    def _passed(self, history: History, project: Project) -> list[PassedRecord]:
+        """What did not run; for a tenant that of the jobs with tenants alone, where it lives and has lived."""
+        jobs, keys = None, None
+        if self.tenant is not None:
+            jobs = [name for name, job in project.jobs.items() if job.options["multi_tenant"]]
+            home = history.residence(self.tenant)
+            keys = ["", *([] if home is None else home.zones)]
+        decisions = [one for one in (Decision.MISSED, Decision.SKIPPED) if not self.states or one in self.states]
+        return history.passed(self.job, among=jobs, keys=keys, decisions=decisions, since=self.since, limit=self.limit)
 
 
 def _decided_at(one: Run | PassedRecord) -> tuple[datetime, datetime]:
@@ -158,7 +180,7 @@ def _run_cells(run: Run, shown_zone: Zone, *, is_backfill: bool, is_gone: bool) 
     return [
         str(run.id),
         run.job,
-        f"{run.tenant} ({run.tenant_name})" if run.tenant_name else run.tenant,
+        show_tenant(run),
         run.schedule,
         show_wall(run.due_at, shown_zone),
         state_cell(run.state),
@@ -179,9 +201,10 @@ def _passed_cells(passed: PassedRecord, shown_zone: Zone) -> list[Cell]:
     return ["", occurrence.job, "", occurrence.schedule, due, state, occurrence.reason or "", "", "", ""]
 
 
-def _nothing_found(job: str | None, states: Sequence[str], since: str | None) -> str:
-    kind = f" {' or '.join(state.replace('_', ' ') for state in states)}" if states else ""
-    return f"No{kind} run{f' of {job}' if job else ''}{f' since {since}' if since else ''}."
+def _nothing_found(wanted: _Wanted, since: str | None) -> str:
+    kind = f" {' or '.join(state.replace('_', ' ') for state in wanted.states)}" if wanted.states else ""
+    whose = f"{f' of {wanted.job}' if wanted.job else ''}{for_tenant(wanted.tenant)}"
+    return f"No{kind} run{whose}{f' since {since}' if since else ''}."
 
 
 @project_command()

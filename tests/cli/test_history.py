@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pinstripe_bot.occurrence import RunError, RunState
 
 from .conftest import BROKEN, Pinstripe
-from .looking import FILES, asked, bot_of, tick, write_history
+from .looking import FILES, FOR_TENANTS, SWEEP, asked, bot_of, come_due, find_zones, tick, write_history
 
 
 @pytest.fixture
@@ -185,3 +185,58 @@ def test_an_error_without_a_place_has_no_empty_one(write_project: WriteProject, 
         bot.ledger.finish([replace(run, state=RunState.FAILED, error=error, finished_at=clock.now())])
 
     assert "()" not in pinstripe("show", "1", at=root).stdout
+
+
+# for tenants
+
+
+@pytest.fixture
+def for_tenants(write_project: WriteProject) -> Path:
+    """Three tenants for whom the invoices of a day have run, where each lives."""
+    root = write_project(FOR_TENANTS)
+    with bot_of(root, ago=timedelta(hours=30)) as (bot, clock):
+        find_zones(bot)
+        for _ in range(24):
+            come_due(bot, clock, hours=1)
+    return root
+
+
+def test_the_runs_of_one_tenant(for_tenants: Path, pinstripe: Pinstripe) -> None:
+    (run,) = asked(pinstripe, "runs", "--tenant", "beta", at=for_tenants)
+    (same,) = asked(pinstripe, "runs", "invoice", "--tenant", "beta", "--state", "failed", at=for_tenants)
+    succeeded = asked(pinstripe, "runs", "--tenant", "beta", "--state", "succeeded", at=for_tenants)
+    ghosts = pinstripe("runs", "invoice", "--tenant", "ghost", at=for_tenants)
+
+    assert (run["tenant"], run["tenant_name"], run["state"]) == ("beta", "Beta", "failed")
+    assert same == run
+    assert succeeded == []
+    assert ghosts.stdout == "No run of invoice for the tenant ghost.\n"
+
+
+def test_what_did_not_run_for_a_tenant_is_that_of_its_zone_and_of_jobs_with_tenants(
+    write_project: WriteProject, pinstripe: Pinstripe
+) -> None:
+    root = write_project(FOR_TENANTS | {"lib/background_jobs/sweep.py": SWEEP})
+    with bot_of(root, ago=timedelta(hours=80)) as (bot, clock):
+        find_zones(bot)
+        tick(bot, clock, hours=73)
+
+    found = asked(pinstripe, "runs", "--tenant", "acme", "--state", "missed", at=root)
+
+    assert {one["job"] for one in asked(pinstripe, "runs", "--state", "missed", at=root)} == {"invoice", "sweep"}
+    assert [one["job"] for one in found] == ["invoice"]
+
+
+def test_the_page_of_a_run_says_whose_it_is_and_when_that_was_there(for_tenants: Path, pinstripe: Pinstripe) -> None:
+    (run,) = asked(pinstripe, "runs", "--tenant", "beta", at=for_tenants)
+
+    page = pinstripe("show", str(run["run"]), at=for_tenants).stdout
+    told = asked(pinstripe, "show", str(run["run"]), at=for_tenants)
+
+    lines = page.splitlines()
+    assert lines[0] == f"Run {run['run']} of invoice for beta (Beta)"
+    assert " in America/New_York), " in next(line for line in lines if line.startswith("  due "))
+    assert " 09:00:00 E" in next(line for line in lines if line.startswith("  due "))
+    assert "  tenant    beta (Beta)" in lines
+    assert "pinstripe runs --tenant beta" in page
+    assert (told["tenant_name"], told["tenant_timezone"]) == ("Beta", "America/New_York")

@@ -16,7 +16,8 @@ import click
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Page
 from pinstripe_bot.cli.shown import bot_as_json, passed_as_json, run_as_json
-from pinstripe_bot.cli.status_page import Ground, draw_overview, is_well
+from pinstripe_bot.cli.status_page import Ground, draw_overview
+from pinstripe_bot.cli.status_trouble import is_well
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule

@@ -10,14 +10,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select
 
+from pinstripe_bot import ledger_residences
 from pinstripe_bot.ledger_place import LedgerPlace
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_rows import error_of, from_column, run_of, to_column
+from pinstripe_bot.ledger_rows import error_of, from_column, run_of, tenants_zone, to_column
 from pinstripe_bot.ledger_schema import attempts, occurrences, runs, schedules
 from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Occurrence, Reason, Run, RunState
 from pinstripe_bot.records import AttemptRecord, BotRecord, PassedRecord, RunRecord
+from pinstripe_bot.residence import Residence
 
 # The key is `ledger_schema.BACKFILL`.
 BACKFILLED = both(
@@ -40,13 +42,16 @@ class History:
         self,
         job: str | None = None,
         *,
+        tenant: str | None = None,
         states: Collection[RunState] = (),
         since: datetime | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """The newest runs, newest first: of one job or of all, in these states or in any, claimed `since`."""
+        """The newest runs, newest first: of one job or of all, for one tenant, in these states, claimed `since`."""
         with self.store.reading() as connection:
             query = _newest(connection, runs, job, since, limit)
+            if tenant is not None:  # no index of its own: a million runs are walked in a quarter of a second
+                query = query.where(runs.c.tenant == tenant)
             if states:
                 query = query.where(runs.c.state.in_(states))
             return [run_of(row) for row in connection.execute(query).mappings()]
@@ -55,14 +60,20 @@ class History:
         self,
         job: str | None = None,
         *,
+        among: Collection[str] | None = None,
+        keys: Collection[str] | None = None,
         decisions: Collection[Decision] = (Decision.MISSED, Decision.SKIPPED),
         since: datetime | None = None,
         limit: int = 100,
     ) -> list[PassedRecord]:
-        """The newest instants and stretches that did not run, newest first."""
+        """The newest instants and stretches that did not run, newest first; of jobs `among` these, with these keys."""
         with self.store.reading() as connection:
             query = _newest(connection, occurrences, job, since, limit)
             query = query.where(occurrences.c.decision.in_(decisions), occurrences.c.schedule != MANUAL)
+            if among is not None:
+                query = query.where(occurrences.c.job.in_(among))
+            if keys is not None:
+                query = query.where(occurrences.c.key.in_(keys))
             return [passed_of(row) for row in connection.execute(query).mappings()]
 
     def run(self, run_id: int, now: datetime) -> RunRecord | None:
@@ -75,7 +86,9 @@ class History:
             earlier = connection.execute(tries).mappings().all()
             bots = read_bots(connection, self.store, now)
             record = record_of(row, bots, [_attempt_of(each, bots) for each in earlier])
-            return replace(record, is_backfill=run_id in _backfills(connection, [run_id]))
+            key = connection.scalar(select(occurrences.c.key).where(occurrences.c.id == row["occurrence_id"])) or ""
+            where = tenants_zone(row["schedule"], key)
+            return replace(record, is_backfill=run_id in _backfills(connection, [run_id]), zone=where)
 
     def newest(self, job: str, now: datetime) -> RunRecord | None:
         """The newest run of a job."""
@@ -117,6 +130,17 @@ class History:
             return has_run is not None or (
                 connection.scalar(select(schedules.c.id).where(schedules.c.job == job).limit(1)) is not None
             )
+
+    def zones(self) -> set[str]:
+        """The zones of tenants in which bots plan schedules that are due in each tenant's own."""
+        planned = select(schedules.c.key).where(schedules.c.key != "", schedules.c.removed_at.is_(None))
+        with self.store.reading() as connection:
+            return set(connection.scalars(planned.distinct()))
+
+    def residence(self, tenant: str) -> Residence | None:
+        """Where a tenant lives and has lived lately, as the bots have seen it; None if they have not."""
+        with self.store.reading() as connection:
+            return ledger_residences.read(connection, [tenant]).get(tenant)
 
     def last_runs(self) -> dict[str, Run]:
         """{job: its newest run}."""
@@ -221,9 +245,3 @@ def open_history(place: LedgerPlace) -> Iterator[History | None]:
         yield History(store)
     finally:
         store.close()
-
-
-def read_last_runs(place: LedgerPlace) -> dict[str, Run]:
-    """{job: its newest run} of a ledger that may be in use; empty if there is none yet."""
-    with open_history(place) as history:
-        return {} if history is None else history.last_runs()

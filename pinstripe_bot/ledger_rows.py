@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,8 +11,10 @@ import msgspec
 from msgspec.structs import astuple
 from sqlalchemy import RowMapping
 
+from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.ledger_sql import to_json
-from pinstripe_bot.occurrence import Reason, Run, RunError, RunState
+from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
+from pinstripe_bot.zones import Zone, zone
 
 SECOND = 1_000_000
 """A second, as an instant's column counts it."""
@@ -69,6 +72,15 @@ def _wanted_at(row: RowMapping | Mapping[str, Any]) -> datetime | None:
     """When a tenant's run was to start, where that is later than due; a retry comes when it comes."""
     is_delayed = row["tenant"] and row["attempt"] == 1 and row["available_at"] > row["due_at"]
     return from_column(row["available_at"]) if is_delayed else None
+
+
+def tenants_zone(schedule: str, key: str) -> Zone | None:
+    """The zone of tenants in which an occurrence came due, from its key; None for any other one."""
+    if not key or schedule == MANUAL:
+        return None
+    with contextlib.suppress(InvalidSchedule):  # another kind of key, or a zone that only another machine knows
+        return zone(key)
+    return None
 
 
 def error_of(column: str | None) -> RunError | None:

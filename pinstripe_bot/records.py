@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pinstripe_bot.occurrence import Occurrence, Reason, Run, RunError, RunState
+from pinstripe_bot.zones import Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class RunRecord:
     bot: BotRecord | None
     attempts: tuple[AttemptRecord, ...] = ()
     is_backfill: bool = False
+    zone: Zone | None = None  # the zone of tenants that it came due in, where its schedule is due in theirs
 
     @property
     def lost_its_bot(self) -> bool:

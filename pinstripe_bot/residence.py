@@ -50,6 +50,11 @@ class Residence:
         kept = [former for former in self.formers if former.left_ts > left_ts - KEPT_S]
         return Residence(to, (*kept, Former(self.zone, left_ts))[-MOST_FORMERS:])
 
+    @property
+    def zones(self) -> list[str]:
+        """Where it lives, and then where it lived before, the latest first."""
+        return list(dict.fromkeys([self.zone, *(former.zone for former in reversed(self.formers))]))
+
     def at(self, ts: int) -> str:
         """The zone where it lived at this second, as far as had been noticed; the second of a move is the old one's."""
         return next((former.zone for former in self.formers if former.left_ts >= ts), self.zone)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_history import read_last_runs
+from pinstripe_bot.ledger_history import open_history
 from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.testing import TravelClock
 
@@ -233,15 +233,19 @@ def test_the_last_run_of_every_job_is_read_beside_a_running_bot(make_bot: MakeBo
         bot.tick()
         bot.dispatcher.wait_until_idle()
 
-    last = read_last_runs(bot.ledger.place)
+    with open_history(bot.ledger.place) as history:
+        assert history is not None
+        last = history.last_runs()
 
     assert {name: run.due_at.minute for name, run in last.items()} == {"sweep": 2, "other": 2}
 
 
-def test_without_a_ledger_there_are_no_last_runs_and_none_is_made(make_ledger: MakeLedger) -> None:
+def test_without_a_ledger_there_is_no_history_and_none_is_made(make_ledger: MakeLedger) -> None:
     place = make_ledger().place
 
-    assert [read_last_runs(place), read_last_runs(place)] == [{}, {}]
+    for _ in range(2):
+        with open_history(place) as history:
+            assert history is None
 
 
 def test_of_bots_that_claim_at_once_each_instant_goes_to_one(

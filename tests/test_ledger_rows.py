@@ -7,8 +7,8 @@ from sqlalchemy import inspect
 
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_rows import error_of, from_column, from_ts, outcome_row, to_column
-from pinstripe_bot.ledger_schema import metadata
+from pinstripe_bot.ledger_rows import error_of, from_column, from_ts, outcome_row, tenants_zone, to_column
+from pinstripe_bot.ledger_schema import BACKFILL, metadata
 from pinstripe_bot.occurrence import Run, RunError, RunState
 
 
@@ -74,3 +74,20 @@ def test_what_no_encoding_can_write_of_an_error_is_escaped() -> None:
     kept = error_of(column)
     assert kept is not None
     assert (kept.message, kept.traceback) == ("\\udcff", "half a \\ud83d")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "key", "name"),
+    [
+        ("0 9 * * *", "Asia/Tokyo", "Asia/Tokyo"),
+        ("0 9 * * *", "", None),
+        ("0 9 * * *", BACKFILL, None),
+        ("manual", "UTC", None),
+    ],
+)
+def test_the_key_of_an_occurrence_tells_in_which_tenants_zone_it_came_due(
+    schedule: str, key: str, name: str | None
+) -> None:
+    found = tenants_zone(schedule, key)
+
+    assert (found and found.name) == name

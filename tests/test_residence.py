@@ -123,6 +123,12 @@ def shown(zone_name: str, due_ts: int) -> str:
 # The residence
 
 
+def test_its_zones_are_the_present_one_and_then_the_latest() -> None:
+    residence = Residence(TOKYO).moved(BERLIN, 100).moved(TOKYO, 200).moved(NEW_YORK, 300)
+
+    assert residence.zones == [NEW_YORK, TOKYO, BERLIN]
+
+
 def test_a_tenant_that_stays_keeps_its_residence():
     residence = Residence(BERLIN)
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "status": ("status", "Show what went wrong lately, what runs, what comes."),
     "runs": ("history", "List the runs of one job or of all."),
     "show": ("history", "Show everything about one run."),
-    "logs": ("history", "Show what a run printed and logged."),
+    "logs": ("logs", "Show what a run printed and logged."),
     "explain": ("explaining", "Say what became of a job at an instant, and why."),
     "retry": ("acting", "Queue a run again that did not succeed."),
     "cancel": ("acting", "End a run that is queued or running."),

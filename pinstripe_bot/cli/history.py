@@ -1,24 +1,21 @@
-"""runs, show and logs."""
+"""runs and show."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import click
 from rich.text import Text
 
 from pinstripe_bot import cron
-from pinstripe_bot.cli.following import Follower
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Cell, Page, state_cell
-from pinstripe_bot.cli.run_page import draw_run, record_as_json, traceback_of
-from pinstripe_bot.cli.shown import passed_as_json, run_as_json, show_wall
-from pinstripe_bot.cli.tables import escape_controls, print_json
+from pinstripe_bot.cli.run_page import draw_run, record_as_json
+from pinstripe_bot.cli.shown import for_tenant, passed_as_json, run_as_json, show_tenant, show_wall
+from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule, UnknownRun
@@ -40,6 +37,7 @@ NO_LEDGER = "There is no ledger yet, so nothing has run: `pinstripe start-server
 
 @project_command()
 @click.argument("name", required=False, metavar="[NAME]")
+@click.option("--tenant", metavar="ID", help="Only those for this tenant.")
 @click.option("--state", "states", multiple=True, metavar="STATE", help="Only those that ended so; several allowed.")
 @click.option("--since", metavar="T", help="Only those claimed since T: 2h, or an instant such as 02:30.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many at most.")
@@ -48,6 +46,7 @@ NO_LEDGER = "There is no ledger yet, so nothing has run: `pinstripe start-server
 def runs(
     invocation: Invocation,
     name: str | None,
+    tenant: str | None,
     states: Sequence[str],
     since: str | None,
     limit: int,
@@ -59,14 +58,15 @@ def runs(
     Newest first. With --all, or --state missed, also the due instants that did not run, and why.
     """
     project, now = invocation.load_project(), SystemClock().now()
-    wanted = [_read_state(state) for state in states]
+    read_states = [_read_state(state) for state in states]
     since_at = None if since is None else _read_since(since, project.config.timezone, now)
     with open_history(ledger_place(project.config, project.root)) as history:
         if history is None:
             _say_no_ledger(project, name, as_json)
             return
         job = None if name is None else find_job(project, history, name)
-        found = _find(history, job, wanted, since_at, limit, with_passed)
+        wanted = _Wanted(job, tenant, read_states, since_at, limit, with_passed)
+        found = wanted.find(history, project)
         listed = [one for one in found if isinstance(one, Run)]
         backfills, gone = history.backfills(listed), history.without_bot(listed, now)
     if as_json:
@@ -74,7 +74,7 @@ def runs(
     elif found:
         _draw_runs(found, zone(project.config.timezone), backfills, gone)
     else:
-        click.echo(_nothing_found(job, wanted, since))
+        click.echo(_nothing_found(wanted, since))
 
 
 def _say_no_ledger(project: Project, name: str | None, as_json: bool) -> None:
@@ -123,18 +123,36 @@ def _read_since(written: str, timezone: str, now: datetime) -> datetime:
     return since
 
 
-def _find(
-    history: History, job: str | None, states: Sequence[str], since: datetime | None, limit: int, with_passed: bool
-) -> list[Run | PassedRecord]:
-    """Runs and what did not run, newest decision first."""
-    decisions = [each for each in (Decision.MISSED, Decision.SKIPPED) if not states or each in states]
-    of_runs = [RunState(state) for state in states if state != Decision.MISSED]
-    found: list[Run | PassedRecord] = []
-    if of_runs or not states:
-        found += history.runs(job, states=of_runs, since=since, limit=limit)
-    if with_passed or Decision.MISSED in states:
-        found += history.passed(job, decisions=decisions, since=since, limit=limit)
-    return sorted(found, key=_decided_at, reverse=True)[:limit]
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What `runs` is asked for."""
+
+    job: str | None
+    tenant: str | None
+    states: Sequence[str]
+    since: datetime | None
+    limit: int
+    with_passed: bool
+
+    def find(self, history: History, project: Project) -> list[Run | PassedRecord]:
+        """Runs and what did not run, newest decision first."""
+        of_runs = [RunState(state) for state in self.states if state != Decision.MISSED]
+        found: list[Run | PassedRecord] = []
+        if of_runs or not self.states:
+            found += history.runs(self.job, tenant=self.tenant, states=of_runs, since=self.since, limit=self.limit)
+        if self.with_passed or Decision.MISSED in self.states:
+            found += self._passed(history, project)
+        return sorted(found, key=_decided_at, reverse=True)[: self.limit]
+
+    def _passed(self, history: History, project: Project) -> list[PassedRecord]:
+        """What did not run; for a tenant that of the jobs with tenants alone, where it lives and has lived."""
+        jobs, keys = None, None
+        if self.tenant is not None:
+            jobs = [name for name, job in project.jobs.items() if job.options["multi_tenant"]]
+            home = history.residence(self.tenant)
+            keys = ["", *([] if home is None else home.zones)]
+        decisions = [one for one in (Decision.MISSED, Decision.SKIPPED) if not self.states or one in self.states]
+        return history.passed(self.job, among=jobs, keys=keys, decisions=decisions, since=self.since, limit=self.limit)
 
 
 def _decided_at(one: Run | PassedRecord) -> tuple[datetime, datetime]:
@@ -162,7 +180,7 @@ def _run_cells(run: Run, shown_zone: Zone, *, is_backfill: bool, is_gone: bool) 
     return [
         str(run.id),
         run.job,
-        f"{run.tenant} ({run.tenant_name})" if run.tenant_name else run.tenant,
+        show_tenant(run),
         run.schedule,
         show_wall(run.due_at, shown_zone),
         state_cell(run.state),
@@ -183,9 +201,10 @@ def _passed_cells(passed: PassedRecord, shown_zone: Zone) -> list[Cell]:
     return ["", occurrence.job, "", occurrence.schedule, due, state, occurrence.reason or "", "", "", ""]
 
 
-def _nothing_found(job: str | None, states: Sequence[str], since: str | None) -> str:
-    kind = f" {' or '.join(state.replace('_', ' ') for state in states)}" if states else ""
-    return f"No{kind} run{f' of {job}' if job else ''}{f' since {since}' if since else ''}."
+def _nothing_found(wanted: _Wanted, since: str | None) -> str:
+    kind = f" {' or '.join(state.replace('_', ' ') for state in wanted.states)}" if wanted.states else ""
+    whose = f"{f' of {wanted.job}' if wanted.job else ''}{for_tenant(wanted.tenant)}"
+    return f"No{kind} run{whose}{f' since {since}' if since else ''}."
 
 
 @project_command()
@@ -216,66 +235,3 @@ def find_run(history: History | None, written: str, now: datetime) -> RunRecord:
     if record is None:
         raise UnknownRun(f"there is no run {written} in the ledger: `pinstripe runs` lists the newest")
     return record
-
-
-@project_command()
-@click.argument("subject", metavar="NAME|RUN")
-@click.option("--follow", "-f", is_flag=True, help="Go on while it runs; with a NAME also with its next runs.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def logs(invocation: Invocation, subject: str, follow: bool, as_json: bool) -> None:
-    """Show what a run printed and logged.
-
-    Of the run of that number, or of the newest run of the job NAME.
-    """
-    if follow and as_json:
-        raise click.UsageError("--follow prints as it comes, and --json is one answer: leave one of them out")
-    project, clock = invocation.load_project(), SystemClock()
-    with open_history(ledger_place(project.config, project.root)) as history:
-        job: str | None = None
-        record: RunRecord | None
-        if subject.isdigit():
-            record = find_run(history, subject, clock.now())
-        else:
-            job = find_job(project, history, subject)
-            record = None if history is None else history.newest(job, clock.now())
-        if follow and history is not None:
-            _follow(Follower(history, clock, _write), job, record)
-        elif record is None and as_json:
-            print_json(None)
-        elif record is None:
-            click.echo(f"{job} has not run yet: `pinstripe run-background-job {job}` runs it now", err=True)
-        elif as_json:
-            print_json(_output_as_json(record.run))
-        else:
-            _print_output(record.run)
-
-
-def _follow(follower: Follower, job: str | None, record: RunRecord | None) -> None:
-    """Until the run has ended or, with a job, until Ctrl-C."""
-    with contextlib.suppress(KeyboardInterrupt):
-        if job is not None:
-            follower.follow_job(job, record)
-        elif record is not None:
-            follower.follow_run(record)
-
-
-def _write(text: str) -> None:
-    """Show it; as it is where no terminal would obey it."""
-    is_piped = not sys.stdout.isatty()
-    click.echo(text if is_piped else escape_controls(text), nl=False, color=is_piped)
-
-
-def _print_output(run: Run) -> None:
-    if run.output:
-        _write(run.output if run.output.endswith("\n") else f"{run.output}\n")
-    if run.error is not None:
-        _write(f"{traceback_of(run.error)}\n")
-    elif not run.output:
-        click.echo(
-            f"run {run.id} of {run.job} {'has printed nothing yet' if run.state.is_open else 'printed nothing'}",
-            err=True,
-        )
-
-
-def _output_as_json(run: Run) -> dict[str, Any]:
-    return {"run": run.id, "job": run.job, "state": run.state, "attempt": run.attempt, "output": run.output}

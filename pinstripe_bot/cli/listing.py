@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from datetime import datetime
-from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import click
 
 from pinstripe_bot.cli.instants import show_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.shown import IN_TENANT_ZONES
 from pinstripe_bot.cli.tables import in_words, print_json, print_table
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import describe, load_config
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.errors import InvalidConfig
-from pinstripe_bot.ledger_history import read_last_runs
+from pinstripe_bot.ledger_history import open_history
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import Run
+from pinstripe_bot.options import TENANT_ZONE
 from pinstripe_bot.project import Project, find_problems, jobs_without_timeout
-from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.spans import show_duration
 
 EXIT_PROBLEMS = 1
@@ -31,13 +34,16 @@ EXIT_PROBLEMS = 1
 def list_background_jobs(invocation: Invocation, as_json: bool) -> None:
     """List the jobs: when due next, how they ended.
 
-    Each schedule is shown as an expression and in words, its next due instant in UTC and in its own zone.
+    Each schedule is shown as an expression and in words, its next due instant in UTC and in its own zone; of one in
+    tenants' zones, the first of all zones.
     """
     project = invocation.load_project()
-    last_runs = read_last_runs(ledger_place(project.config, project.root))
     now = SystemClock().now()
+    with open_history(ledger_place(project.config, project.root)) as history:
+        last_runs = {} if history is None else history.last_runs()
+        in_use = set() if history is None else history.zones()
     rows = [
-        _row(job, schedule, last_runs.get(job.name), now)
+        _row(job, schedule, last_runs.get(job.name), now, in_use)
         for job in project.jobs.values()
         for schedule in job.schedules or (None,)
     ]
@@ -51,18 +57,24 @@ def list_background_jobs(invocation: Invocation, as_json: bool) -> None:
         click.echo(f"broken: {problem}", err=True)
 
 
-def _row(job: JobDefinition, schedule: Schedule | None, run: Run | None, now: datetime) -> dict[str, Any]:
-    due_at = next(islice(schedule.upcoming(now), 1)) if schedule is not None and schedule.enabled else None
+def _row(
+    job: JobDefinition, schedule: Schedule | None, run: Run | None, now: datetime, in_use: Collection[str]
+) -> dict[str, Any]:
+    planned = in_zones([schedule], lambda _: in_use) if schedule is not None and schedule.enabled else []
+    due_at, where = min(
+        ((next(one.upcoming(now)), one.zone) for one in planned), key=itemgetter(0), default=(None, None)
+    )
     return {
         "name": job.name,
         "summary": job.summary,
         "schedule": None if schedule is None else schedule.name,
         "expression": None if schedule is None else schedule.cron.expression,
         "in_words": None if schedule is None else in_words(schedule.cron.normalized),
-        "timezone": None if schedule is None else schedule.zone.name,
+        "timezone": None if schedule is None else schedule.timezone,
         "enabled": schedule is not None and schedule.enabled,
         "next_due_at": due_at,
-        "next_due_local": None if due_at is None or schedule is None else due_at.astimezone(schedule.zone.tzinfo),
+        "next_due_local": None if due_at is None or where is None else due_at.astimezone(where.tzinfo),
+        "next_due_timezone": None if where is None else where.name,
         "last_run": None if run is None else _last_run(run),
         "place": str(job.place),
     }
@@ -86,8 +98,13 @@ def _cells(row: dict[str, Any]) -> list[str]:
         return [row["name"], "by hand", "", result]
     is_named = row["schedule"] != row["expression"] and not row["expression"].startswith("@")
     label = f"{row['expression']} ({row['schedule']})" if is_named else row["expression"]
-    instants = [show_instant(row[key]) for key in ("next_due_at", "next_due_local") if row[key]] or ["disabled"]
-    return [row["name"], _lines(label, row["in_words"]), _lines(*instants), result]
+    is_in_tenant_zones = row["timezone"] == TENANT_ZONE
+    words = ", ".join(text for text in (row["in_words"], IN_TENANT_ZONES if is_in_tenant_zones else "") if text)
+    instants = [show_instant(row[key]) for key in ("next_due_at", "next_due_local") if row[key]]
+    if is_in_tenant_zones and instants:
+        instants.append(f"first in {row['next_due_timezone']}")
+    otherwise = "once a bot has asked\nwhere tenants live" if row["enabled"] else "disabled"
+    return [row["name"], _lines(label, words), _lines(*instants) or otherwise, result]
 
 
 def _lines(*texts: str) -> str:

@@ -14,7 +14,7 @@ from pinstripe_bot.cli.desk import Desk, has_ledger, open_desk
 from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
-from pinstripe_bot.cli.shown import show_at
+from pinstripe_bot.cli.shown import for_tenant, show_at
 from pinstripe_bot.cli.tables import escape_line, print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
@@ -59,7 +59,7 @@ def pause(
         print_json(_pause_as_json(begun))
     else:
         ends = f"`pinstripe resume {job or '--all'}{f' --tenant {shlex.quote(tenant)}' if tenant else ''}` ends it"
-        paused = f"{_subject(job)} paused{_for_tenant(tenant)} {_until(begun, desk.zone)}"
+        paused = f"{_subject(job)} paused{for_tenant(tenant)} {_until(begun, desk.zone)}"
         click.echo(f"{paused}; {ends}, running by hand goes on working")
         if job in project.jobs and not any(one.enabled for one in project.jobs[job].schedules):
             click.echo(f"{job} has no schedule that comes due, so the pause does nothing")
@@ -131,10 +131,6 @@ def _whole_second(instant: datetime) -> datetime:
     return (instant + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
-def _for_tenant(tenant: str) -> str:
-    return f" for the tenant {escape_line(tenant)}" if tenant else ""
-
-
 def _subject(job: str) -> str:
     return f"{job} is" if job else "all jobs are"
 
@@ -203,12 +199,12 @@ def _resumed(job: str, ended: Resume, own: Sequence[str], shown_zone: Zone, tena
         still = f"; but every job is paused {_until(ended.still, shown_zone)}: `pinstripe resume --all`"
     if ended.pause is None:
         if tenant:
-            return f"{job or 'every job together'} is not paused{_for_tenant(tenant)}"
+            return f"{job or 'every job together'} is not paused{for_tenant(tenant)}"
         return (f"{job} is not paused" if job else "no pause of all jobs is in force") + still
     was = "1 due instant is" if ended.passed == 1 else f"{ended.passed} due instants are"
     passed = f"; {was} recorded as skipped" if ended.passed else ""
     comes = "comes" if job else "come"
-    return f"{_subject(job)} resumed{_for_tenant(tenant)} and {comes} due from now on{passed}{still}"
+    return f"{_subject(job)} resumed{for_tenant(tenant)} and {comes} due from now on{passed}{still}"
 
 
 def _still_paused(jobs: Sequence[str], but: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from pinstripe_bot.cli.shown import (
     show_bot,
     show_json,
     show_params,
+    show_tenant,
 )
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.occurrence import MANUAL, Run, RunError, RunState
@@ -37,7 +39,7 @@ LINES = 20
 def draw_run(page: Page, record: RunRecord, project: Project, now: datetime, *, has_bot: bool) -> None:
     """The whole page."""
     run, shown_zone = record.run, zone(project.config.timezone)
-    page.title(f"Run {run.id} of {run.job}")
+    page.title(f"Run {run.id} of {run.job}{f' for {show_tenant(run)}' if run.tenant else ''}")
     page.say(_verdict(record, now, has_bot=has_bot), _style(run))
     page.grid([(Text(name, "dim"), value) for name, value in _facts(record, project, shown_zone, now) if value])
     if record.attempts:
@@ -88,9 +90,9 @@ def _facts(record: RunRecord, project: Project, zone: Zone, now: datetime) -> li
     run, job = record.run, project.jobs.get(record.run.job)
     asked_to_end = f"by {record.cancelled_by or 'somebody'}, {_clock(record.cancel_requested_at, run, zone)}"
     return [
-        ("due", f"{show_at(run.due_at, zone)}, {show_ago(run.due_at, now)}"),
+        ("due", f"{show_at(run.due_at, zone)}{_there(record)}, {show_ago(run.due_at, now)}"),
         ("schedule", "by hand" if run.schedule == MANUAL else run.schedule),
-        ("tenant", run.tenant),
+        ("tenant", show_tenant(run)),
         ("params", show_params(run.params)),
         ("claimed", _clock(run.claimed_at, run, zone)),
         ("available", _clock(record.available_at, run, zone) if record.available_at > run.claimed_at else ""),
@@ -102,6 +104,11 @@ def _facts(record: RunRecord, project: Project, zone: Zone, now: datetime) -> li
         ("result", "" if run.result is None else show_json(redact("", run.result))),
         ("job", _home(project, run.job)),
     ]
+
+
+def _there(record: RunRecord) -> str:
+    """When it was due on the clock of the tenant's zone."""
+    return "" if record.zone is None else f" ({show_at(record.run.due_at, record.zone)} in {record.zone.name})"
 
 
 def _home(project: Project, job: str) -> str:
@@ -174,22 +181,25 @@ def traceback_of(error: RunError) -> str:
 
 def _commands(record: RunRecord, project: Project, *, has_bot: bool) -> list[tuple[str, str]]:
     run = record.run
-    others = (f"pinstripe runs {run.job}", "the other runs of the job")
+    others = [(f"pinstripe runs {run.job}", "the other runs of the job")]
+    if run.tenant:
+        others.insert(0, (f"pinstripe runs --tenant {shlex.quote(run.tenant)}", "all runs for the tenant"))
     if record.lost_its_bot:
-        return [*([] if has_bot else [("pinstripe start-server", "a bot, which records its end")]), others]
+        return [*([] if has_bot else [("pinstripe start-server", "a bot, which records its end")]), *others]
     if run.state.is_open:
         follow = (f"pinstripe logs {run.id} --follow", "what it prints, as it comes")
         return [follow, (f"pinstripe cancel {run.id}", "end it")]
     is_retriable = run.state in RETRIABLE and run.job in project.jobs
     again = [(f"pinstripe retry {run.id}", "run it again")] if is_retriable else []
     logs = [(f"pinstripe logs {run.id}", "all that it printed")] if run.output else []
-    return [*again, *logs, others]
+    return [*again, *logs, *others]
 
 
 def record_as_json(record: RunRecord) -> dict[str, Any]:
     """The run as in every command's JSON, and all the rest."""
     run = record.run
     return run_as_json(run) | {
+        "tenant_timezone": None if record.zone is None else record.zone.name,
         "params": redact("", run.params),
         "available_at": record.available_at,
         "is_in_turn": record.is_in_turn,

@@ -13,6 +13,11 @@ from pinstripe_bot.records import BotRecord, PassedRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.zones import Zone
 
+IN_TENANT_ZONES = "in each tenant's zone"
+"""Where a schedule with timezone="tenant" is due."""
+
+NO_ZONE_YET = "No tenant's zone is known yet: a bot asks the tenants where they live when it starts"
+
 
 def show_at(instant: datetime | None, zone: Zone) -> str:
     """An instant on a zone's clock, as short as it is exact: "2026-03-30 02:30:00 CEST"."""
@@ -39,6 +44,16 @@ def error_line(error: RunError | None) -> str:
     return escape_line(redact_text(": ".join(text for text in (error.type, lines[0] if lines else "") if text)))
 
 
+def show_tenant(run: Run) -> str:
+    """For whom a run is: "7 (Acme)"."""
+    return escape_line(f"{run.tenant} ({run.tenant_name})" if run.tenant_name else run.tenant)
+
+
+def for_tenant(tenant: str | None) -> str:
+    """What follows "paused": " for the tenant 7"; empty where there is none."""
+    return f" for the tenant {escape_line(tenant)}" if tenant else ""
+
+
 def show_params(params: dict[str, Any]) -> str:
     """Parameters as they are given to `run-background-job`, without secrets: "days=3 kind=all"."""
     shown = ((key, redact(key, value)) for key, value in params.items())
@@ -63,6 +78,7 @@ def run_as_json(run: Run) -> dict[str, Any]:
         "job": run.job,
         "schedule": run.schedule,
         "tenant": run.tenant,
+        "tenant_name": run.tenant_name,
         "due_at": run.due_at,
         "until_at": None,
         "count": 1,
@@ -87,6 +103,7 @@ def passed_as_json(passed: PassedRecord) -> dict[str, Any]:
         "job": occurrence.job,
         "schedule": occurrence.schedule,
         "tenant": "",
+        "tenant_name": "",
         "due_at": occurrence.due_at,
         "until_at": occurrence.until_at,
         "count": occurrence.count,

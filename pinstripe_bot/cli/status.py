@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import islice
@@ -15,7 +16,8 @@ import click
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Page
 from pinstripe_bot.cli.shown import bot_as_json, passed_as_json, run_as_json
-from pinstripe_bot.cli.status_page import Ground, draw_overview, is_well
+from pinstripe_bot.cli.status_page import Ground, draw_overview
+from pinstripe_bot.cli.status_trouble import is_well
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
@@ -25,7 +27,7 @@ from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import Reason
 from pinstripe_bot.project import Project
 from pinstripe_bot.records import RunRecord
-from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.schedule import Schedule, in_zones
 
 LATELY = timedelta(hours=24)
 NEXT = 5
@@ -41,10 +43,12 @@ def status(invocation: Invocation, as_json: bool) -> None:
     project, now = invocation.load_project(), SystemClock().now()
     with open_history(ledger_place(project.config, project.root)) as history:
         overview = ground = None
+        in_use: set[str] = set()
         if history is not None:
+            in_use = history.zones()
             overview = read_overview(history.store, project.schedules, since=now - LATELY, now=now)
             ground = Ground(history.store.place, history.store.covers, _size(history.store.path))
-    due = next_due(project, now)
+    due = next_due(project, in_use, now)
     if as_json:
         print_json(_as_json(project, overview, ground, due, now))
     else:
@@ -59,9 +63,10 @@ def _size(path: Path | None) -> int | None:
     return sum(part.stat().st_size for part in parts if part.exists())
 
 
-def next_due(project: Project, now: datetime) -> list[tuple[datetime, Schedule]]:
-    """The next due instants of all schedules, soonest first."""
-    each = (_upcoming(schedule, now) for schedule in project.schedules if schedule.enabled)
+def next_due(project: Project, in_use: Collection[str], now: datetime) -> list[tuple[datetime, Schedule]]:
+    """The next due instants of all schedules, soonest first; `in_use` are the zones of tenants."""
+    planned = in_zones([one for one in project.schedules if one.enabled], lambda _: in_use)
+    each = (_upcoming(schedule, now) for schedule in planned)
     return list(islice(heapq.merge(*each, key=lambda due: due[0]), NEXT))
 
 

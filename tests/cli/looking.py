@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bots import Ears
+from bots import PATIENCE_S, TENANTS, Ears
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.clock import SystemClock
@@ -38,6 +38,22 @@ SWEEP = """
     """
 
 FILES = {"pinstripe.toml": "", "lib/background_jobs/report.py": REPORT, "lib/background_jobs/sweep.py": SWEEP}
+
+INVOICE = """
+    from pinstripe_bot import background_job
+
+    @background_job("0 9 * * *", timezone="tenant", multi_tenant=True)
+    def invoice(workspace):
+        if workspace.tenant.id == "beta":
+            raise KeyError("total")
+    """
+
+FOR_TENANTS = {
+    "pinstripe.toml": 'timezone = "UTC"',
+    "lib/tenants.py": TENANTS,
+    "lib/background_jobs/invoice.py": INVOICE,
+}
+"""Three tenants in Berlin, New York and UTC, who get their invoices at nine where they live; beta's fail."""
 
 
 @contextmanager
@@ -72,6 +88,29 @@ def tick(bot: Bot, clock: TravelClock, **units: float) -> None:
     clock.travel(timedelta(**units))
     bot.tick()
     bot.dispatcher.wait_until_idle()
+
+
+def find_zones(bot: Bot) -> None:
+    """Let the bot ask the tenants where they live, and plan their zones."""
+    bot._parts.tenant_zones._look()
+    bot.tick()
+
+
+def come_due(bot: Bot, clock: TravelClock, **units: float) -> None:
+    """As `tick`; tenants are listed, and their runs taken."""
+    clock.travel(timedelta(**units))
+    bot.tick()
+    bot._parts.lister.list_now()
+    bot._parts.intake.look()
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+
+
+def write_history(root: Path) -> Path:
+    """Let the project of FILES have run: 1 (report, failed), 2 (sweep), and 3 and 4 after an hour that was missed."""
+    with bot_of(root, ago=timedelta(hours=2)) as (bot, clock):
+        tick(bot, clock, minutes=5)
+        tick(bot, clock, minutes=60)
+    return root
 
 
 def asked(pinstripe: Pinstripe, *arguments: str, at: Path) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import WriteProject
 
 from .conftest import Pinstripe
+from .looking import FOR_TENANTS, bot_of, find_zones
 
 
 def asked(pinstripe: Pinstripe, *arguments: str, at: Path | None = None) -> list[dict[str, Any]]:
@@ -137,3 +140,36 @@ def test_the_list_ends_with_the_last_year(pinstripe: Pinstripe) -> None:
     (answer,) = asked(pinstripe, "0 6 * * *", "--timezone", "Europe/Berlin", "--from", "9999-12-30", "--count", "9")
 
     assert [due["local"][:10] for due in answer["due"]] == ["9999-12-30", "9999-12-31"]
+
+
+def test_in_tenants_zones_a_schedule_is_shown_in_each(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    shop = write_project(FOR_TENANTS)
+    with bot_of(shop, ago=timedelta(hours=1)) as (bot, _):
+        find_zones(bot)
+    march = ["--from", "2026-03-28T12:00", "--count", "1"]
+
+    page = pinstripe("next", "invoice", *march, at=shop)
+    answers = asked(pinstripe, "invoice", *march, at=shop)
+
+    lines = page.stdout.splitlines()
+    assert lines[0] == 'invoice: "0 9 * * *": At 09:00, in each tenant\'s zone'
+    assert [" ".join(line.split()) for line in lines[3:]] == [
+        "Sun 2026-03-29 07:00:00 UTC Sun 2026-03-29 09:00:00 CEST Europe/Berlin",
+        "Sun 2026-03-29 09:00:00 UTC Sun 2026-03-29 09:00:00 UTC UTC",
+        "Sun 2026-03-29 13:00:00 UTC Sun 2026-03-29 09:00:00 EDT America/New_York",
+    ]
+    assert {each["timezone"]: each["due"][0]["local"] for each in answers} == {
+        "America/New_York": "2026-03-29T09:00:00-04:00",
+        "Europe/Berlin": "2026-03-29T09:00:00+02:00",
+        "UTC": "2026-03-29T09:00:00+00:00",
+    }
+
+
+def test_where_no_tenants_zone_is_known_yet_it_says_so(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    shop = write_project(FOR_TENANTS)
+
+    page = pinstripe("next", "invoice", at=shop)
+    answers = asked(pinstripe, "invoice", at=shop)
+
+    assert "No tenant's zone is known yet" in page.stdout
+    assert [(each["timezone"], each["due"]) for each in answers] == [("tenant", [])]

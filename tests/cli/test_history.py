@@ -1,32 +1,24 @@
-"""runs, show and logs."""
+"""runs and show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from bots import WAITING, claim_only, job, let_go, names_in
+from bots import claim_only, job
 from conftest import WriteProject
 from msgspec.structs import replace
 
-from pinstripe_bot.cli.following import Follower, unseen
 from pinstripe_bot.occurrence import RunError, RunState
-from pinstripe_bot.testing import TravelClock
 
 from .conftest import BROKEN, Pinstripe
-from .looking import FILES, asked, bot_of, tick
+from .looking import FILES, FOR_TENANTS, SWEEP, asked, bot_of, come_due, find_zones, tick, write_history
 
 
 @pytest.fixture
 def shop(write_project: WriteProject) -> Path:
-    """A shop with the runs 1 (report, failed) and 2 (sweep), and an hour that was missed before 3 and 4."""
-    root = write_project(FILES)
-    with bot_of(root, ago=timedelta(hours=2)) as (bot, clock):
-        tick(bot, clock, minutes=5)
-        tick(bot, clock, minutes=60)
-    return root
+    return write_history(write_project(FILES))
 
 
 # runs
@@ -183,50 +175,6 @@ def test_the_run_of_a_job_that_cannot_be_loaded_says_why(shop: Path, pinstripe: 
     assert "no longer in the project" not in page
 
 
-# logs
-
-
-@pytest.mark.parametrize("subject", ["4", "sweep", "Sweep"])
-def test_the_output_of_a_run_or_of_a_jobs_newest_one(shop: Path, pinstripe: Pinstripe, subject: str) -> None:
-    result = pinstripe("logs", subject, at=shop)
-
-    assert (result.exit_code, result.stdout) == (0, "swept\n")
-
-
-def test_the_output_as_json(shop: Path, pinstripe: Pinstripe) -> None:
-    assert asked(pinstripe, "logs", "sweep", at=shop) == {
-        "run": 4,
-        "job": "sweep",
-        "state": "succeeded",
-        "attempt": 1,
-        "output": "swept\n",
-    }
-
-
-def test_a_job_that_has_not_run_says_so(write_project: WriteProject, pinstripe: Pinstripe) -> None:
-    result = pinstripe("logs", "sweep", at=write_project(FILES))
-
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "sweep has not run yet: `pinstripe run-background-job sweep` runs it now\n"
-
-
-def test_the_output_of_no_run_is_null_in_json(write_project: WriteProject, pinstripe: Pinstripe) -> None:
-    assert asked(pinstripe, "logs", "sweep", at=write_project(FILES)) is None
-
-
-def test_a_result_is_shown_in_its_own_characters(write_project: WriteProject, pinstripe: Pinstripe) -> None:
-    file = job("print('\\x1b[2J'); return 'caf\u00e9'")
-    root = write_project({"pinstripe.toml": "", "lib/background_jobs/menu.py": file})
-    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
-        tick(bot, clock, minutes=1)
-
-    page, logs = pinstripe("show", "1", at=root).stdout, pinstripe("logs", "1", at=root).stdout
-
-    assert '"caf\u00e9"' in page
-    assert "\\x1b[2J" in page
-    assert logs == "\x1b[2J\n"
-
-
 def test_an_error_without_a_place_has_no_empty_one(write_project: WriteProject, pinstripe: Pinstripe) -> None:
     root = write_project({"pinstripe.toml": "", "lib/background_jobs/paper.py": job()})
     with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
@@ -239,99 +187,56 @@ def test_an_error_without_a_place_has_no_empty_one(write_project: WriteProject, 
     assert "()" not in pinstripe("show", "1", at=root).stdout
 
 
-def test_following_a_run_that_waits_without_a_bot_says_so(
-    write_project: WriteProject, capsys: pytest.CaptureFixture[str]
+# for tenants
+
+
+@pytest.fixture
+def for_tenants(write_project: WriteProject) -> Path:
+    """Three tenants for whom the invoices of a day have run, where each lives."""
+    root = write_project(FOR_TENANTS)
+    with bot_of(root, ago=timedelta(hours=30)) as (bot, clock):
+        find_zones(bot)
+        for _ in range(24):
+            come_due(bot, clock, hours=1)
+    return root
+
+
+def test_the_runs_of_one_tenant(for_tenants: Path, pinstripe: Pinstripe) -> None:
+    (run,) = asked(pinstripe, "runs", "--tenant", "beta", at=for_tenants)
+    (same,) = asked(pinstripe, "runs", "invoice", "--tenant", "beta", "--state", "failed", at=for_tenants)
+    succeeded = asked(pinstripe, "runs", "--tenant", "beta", "--state", "succeeded", at=for_tenants)
+    ghosts = pinstripe("runs", "invoice", "--tenant", "ghost", at=for_tenants)
+
+    assert (run["tenant"], run["tenant_name"], run["state"]) == ("beta", "Beta", "failed")
+    assert same == run
+    assert succeeded == []
+    assert ghosts.stdout == "No run of invoice for the tenant ghost.\n"
+
+
+def test_what_did_not_run_for_a_tenant_is_that_of_its_zone_and_of_jobs_with_tenants(
+    write_project: WriteProject, pinstripe: Pinstripe
 ) -> None:
-    root = write_project({"pinstripe.toml": "", "lib/background_jobs/sweep.py": job()})
-    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
-        clock.travel(minutes=1)
-        claim_only(bot)
-        history = bot.ledger.history
-        let_go(bot.ledger)
+    root = write_project(FOR_TENANTS | {"lib/background_jobs/sweep.py": SWEEP})
+    with bot_of(root, ago=timedelta(hours=80)) as (bot, clock):
+        find_zones(bot)
+        tick(bot, clock, hours=73)
 
-        def interrupt() -> None:
-            raise KeyboardInterrupt
+    found = asked(pinstripe, "runs", "--tenant", "acme", "--state", "missed", at=root)
 
-        record = history.newest("sweep", clock.now())
-        assert record is not None
-        with pytest.raises(KeyboardInterrupt):
-            Follower(history, SteppingClock(interrupt), lambda _text: None).follow_run(record)
-
-    told = "run 1 waits for a bot, and none is running: `pinstripe start-server` starts one\n"
-    assert capsys.readouterr().err.endswith(told)
+    assert {one["job"] for one in asked(pinstripe, "runs", "--state", "missed", at=root)} == {"invoice", "sweep"}
+    assert [one["job"] for one in found] == ["invoice"]
 
 
-def test_following_a_run_that_has_ended_prints_it_and_ends(shop: Path, pinstripe: Pinstripe) -> None:
-    assert pinstripe("logs", "2", "--follow", at=shop).stdout == "swept\n"
+def test_the_page_of_a_run_says_whose_it_is_and_when_that_was_there(for_tenants: Path, pinstripe: Pinstripe) -> None:
+    (run,) = asked(pinstripe, "runs", "--tenant", "beta", at=for_tenants)
 
+    page = pinstripe("show", str(run["run"]), at=for_tenants).stdout
+    told = asked(pinstripe, "show", str(run["run"]), at=for_tenants)
 
-def test_follow_and_json_exclude_each_other(shop: Path, pinstripe: Pinstripe) -> None:
-    assert pinstripe("logs", "2", "--follow", "--json", at=shop).exit_code == 2
-
-
-class SteppingClock(TravelClock):
-    """A clock whose sleeper, instead of waiting, lets the next thing happen."""
-
-    def __init__(self, *steps: Callable[[], object]) -> None:
-        super().__init__()
-        self._steps = list(steps)
-
-    def sleep_until(self, _instant: object) -> None:
-        self._steps.pop(0)()
-
-
-def test_a_running_run_is_followed_to_its_end(write_project: WriteProject) -> None:
-    body = f"print('one', flush=True); {WAITING}; print('two')"
-    root = write_project({"pinstripe.toml": "", "lib/background_jobs/slow.py": job(body)})
-    heard: list[str] = []
-    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
-        clock.travel(minutes=1)
-        bot.tick()
-        names = names_in(bot, "slow")
-        assert names["begun"].wait(10)
-
-        def say() -> None:
-            bot.ledger.beat(clock.now(), [(1, 1, None, None, "one\n")])
-
-        def end() -> None:
-            names["go"].set()
-            bot.dispatcher.wait_until_idle()
-
-        record = bot.ledger.history.newest("slow", clock.now())
-        assert record is not None
-        Follower(bot.ledger.history, SteppingClock(say, end), heard.append).follow_run(record)
-
-    assert "".join(heard) == "one\ntwo\n"
-
-
-def test_a_job_is_followed_from_run_to_run(write_project: WriteProject) -> None:
-    root = write_project({"pinstripe.toml": "", "lib/background_jobs/sweep.py": job("print(workspace.due_at.minute)")})
-    heard: list[str] = []
-    with bot_of(root, ago=timedelta(hours=1)) as (bot, clock):
-        minute = clock.now().minute
-
-        def run() -> None:
-            tick(bot, clock, minutes=1)
-
-        def interrupt() -> None:
-            raise KeyboardInterrupt
-
-        follower = Follower(bot.ledger.history, SteppingClock(run, run, interrupt), heard.append)
-        with pytest.raises(KeyboardInterrupt):
-            follower.follow_job("sweep", None)
-
-    assert heard == [f"{minute + 1}\n", f"{minute + 2}\n"]
-
-
-@pytest.mark.parametrize(
-    ("shown", "output", "news"),
-    [
-        ("", "one\n", "one\n"),
-        ("one\n", "one\ntwo\n", "two\n"),
-        ("one\n", "one\n", ""),
-        ("zero\n" + "x" * 300, "[5 earlier bytes are not kept]\n" + "x" * 300 + "new", "new"),
-        ("gone", "[9 earlier bytes are not kept]\nother", "[9 earlier bytes are not kept]\nother"),
-    ],
-)
-def test_only_what_is_new_is_shown(shown: str, output: str, news: str) -> None:
-    assert unseen(shown, output) == news
+    lines = page.splitlines()
+    assert lines[0] == f"Run {run['run']} of invoice for beta (Beta)"
+    assert " in America/New_York), " in next(line for line in lines if line.startswith("  due "))
+    assert " 09:00:00 E" in next(line for line in lines if line.startswith("  due "))
+    assert "  tenant    beta (Beta)" in lines
+    assert "pinstripe runs --tenant beta" in page
+    assert (told["tenant_name"], told["tenant_timezone"]) == ("Beta", "America/New_York")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from conftest import WriteProject
 
 from .conftest import BROKEN, Pinstripe
+from .looking import FOR_TENANTS, asked, bot_of, find_zones
 
 # list-background-jobs
 
@@ -27,6 +29,26 @@ def test_the_list_shows_each_schedule_in_words_and_both_zones(shop: Path, pinstr
     assert below.endswith((" CET", " CEST"))
     assert any("30 2 * * * (night)" in line for line in lines)
     assert any(line.split() == ["failing", "by", "hand"] for line in lines)
+
+
+def test_in_tenants_zones_a_schedule_is_next_due_in_the_first_of_them(
+    write_project: WriteProject, pinstripe: Pinstripe
+) -> None:
+    shop = write_project(FOR_TENANTS)
+    (unknown,) = asked(pinstripe, "list-background-jobs", at=shop)
+    with bot_of(shop, ago=timedelta(hours=1)) as (bot, _):
+        find_zones(bot)
+
+    page = pinstripe("list-background-jobs", at=shop).stdout
+    (row,) = asked(pinstripe, "list-background-jobs", at=shop)
+    in_each = asked(pinstripe, "next", "invoice", "--count", "1", at=shop)
+
+    first = min(in_each, key=lambda one: datetime.fromisoformat(one["due"][0]["utc"]))
+    assert (unknown["timezone"], unknown["next_due_at"], unknown["next_due_timezone"]) == ("tenant", None, None)
+    assert row["timezone"] == "tenant"
+    assert (row["next_due_at"], row["next_due_timezone"]) == (first["due"][0]["utc"], first["timezone"])
+    assert "At 09:00, in each tenant's zone" in page
+    assert f"first in {first['timezone']}" in page
 
 
 def test_a_table_has_no_blanks_at_the_end_of_a_line(shop: Path, pinstripe: Pinstripe) -> None:

@@ -15,7 +15,7 @@ from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
 
 from .conftest import BROKEN, Pinstripe
-from .looking import FILES, asked, bot_of, tick
+from .looking import FILES, FOR_TENANTS, asked, bot_of, find_zones, tick
 
 
 @pytest.fixture
@@ -251,3 +251,18 @@ def test_only_what_can_be_run_again_is_offered(shop: Path, pinstripe: Pinstripe)
     assert "pinstripe run-background-job sweep --at" in sound
     assert "pinstripe retry" not in broken
     assert "pinstripe backfill" not in broken
+
+
+def test_in_tenants_zones_the_next_instants_are_those_of_each_zone(
+    write_project: WriteProject, pinstripe: Pinstripe
+) -> None:
+    shop = write_project(FOR_TENANTS)
+    with bot_of(shop, ago=timedelta(hours=1)) as (bot, _):
+        find_zones(bot)
+
+    page = pinstripe("status", at=shop).stdout
+    coming = asked(pinstripe, "status", at=shop)["next"]
+
+    assert {one["timezone"] for one in coming} == {"Europe/Berlin", "America/New_York", "UTC"}
+    assert {one["local"][11:19] for one in coming} == {"09:00:00"}
+    assert "0 9 * * * in America/New_York" in page

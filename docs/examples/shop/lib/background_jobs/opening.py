@@ -1,0 +1,20 @@
+from pinstripe_bot import BackgroundJob
+
+
+class Opening(BackgroundJob):
+    """Mails each shop what was ordered since it opened last, at nine in the morning where that shop is."""
+
+    multi_tenant = True
+
+    @classmethod
+    def meta(cls):
+        cls.schedule("0 9 * * *", timezone="tenant")
+
+    async def run(self):
+        since, until = self.window
+        ours = self.database.orders.where(ordered_at_ge=since, ordered_at_lt=until).count()
+        everyone = self.database.unscoped.orders  # the orders of all shops: a word to look for in a review
+        theirs = everyone.where(ordered_at_ge=since, ordered_at_lt=until).count()
+        await self.mailer.send(
+            f"{self.tenant.name.lower()}@shop.example", f"{ours} of the {theirs} new orders are yours"
+        )

@@ -25,6 +25,7 @@ from pinstripe_bot.options import TENANT_ZONE
 from pinstripe_bot.project import Project, find_problems, jobs_without_timeout
 from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.spans import show_duration
+from pinstripe_bot.unscoped import unscoped_places
 
 EXIT_PROBLEMS = 1
 
@@ -128,6 +129,10 @@ def check(invocation: Invocation) -> None:
         click.echo(str(problem))
     if unlimited := jobs_without_timeout(project):
         click.echo(f"without a time-out, so that one that hangs holds a worker: {', '.join(unlimited)}")
+    if project.tenants is not None and (unscoped := unscoped_places(project.root)):
+        click.echo("reaches the rows of all tenants, which is worth a second look:")
+        for one in unscoped:
+            click.echo(f"  {one.place.path}:{one.place.line}: {one.text}")
     click.echo(_verdict(project, len(problems)))
     sys.exit(EXIT_PROBLEMS if problems else 0)
 

@@ -35,3 +35,19 @@ def test_a_job_with_tenants_runs_by_hand_for_all_and_says_who_failed(pinstripe, 
     assert ran.exit_code == 1
     assert "invoice: 2 succeeded, 1 failed" in ran.stdout
     assert "beta (Beta): run" in ran.stdout
+
+
+def test_check_lists_where_the_rows_of_all_tenants_are_reached(pinstripe, root: Path) -> None:
+    write_jobs(root, invoice=job("workspace.database.unscoped", "multi_tenant=True, timeout=60"))
+    write_tenants(root)
+
+    checked = pinstripe("--project", str(root), "check")
+
+    assert checked.exit_code == 0
+    assert "  lib/background_jobs/invoice.py:7: workspace.database.unscoped\n" in checked.stdout
+
+
+def test_check_says_nothing_of_it_in_a_project_without_tenants(pinstripe, root: Path) -> None:
+    write_jobs(root, sweep=job("workspace.database.unscoped", "timeout=60"))
+
+    assert "unscoped" not in pinstripe("--project", str(root), "check").stdout

@@ -1,8 +1,8 @@
-"""The failures: which runs went wrong or began late lately, job by job. Only reads."""
+"""The failures: which runs went wrong or began late lately, job by job and tenant by tenant. Only reads."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select, text
 from pinstripe_bot.ledger_history import first_since
 from pinstripe_bot.ledger_rows import SECOND, run_of, to_column
 from pinstripe_bot.ledger_schema import ENDED_BADLY, WANTED_AT, runs
-from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
-from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.occurrence import Run
 from pinstripe_bot.schedule import Schedule
 
 LATE_AFTER = timedelta(seconds=60)
@@ -22,51 +22,113 @@ LATE_AFTER = timedelta(seconds=60)
 LATE = both(
     f"""
     SELECT {{rows}} FROM (
-        SELECT max(runs.job) AS job, count(*) AS count, max(runs.id) AS newest
+        SELECT max(runs.job) AS job, runs.tenant AS tenant, count(*) AS count, max(runs.id) AS newest
         FROM runs LEFT JOIN {{limits}} AS late ON late.job = runs.job AND late.schedule = runs.schedule
         WHERE runs.id >= :first AND runs.started_at IS NOT NULL AND runs.attempt = 1
           AND runs.started_at - {WANTED_AT} > coalesce(late.after_us, :otherwise)
           AND NOT EXISTS (
               SELECT 1 FROM occurrences WHERE occurrences.id = runs.occurrence_id AND occurrences.key = 'backfill'
           )
-        GROUP BY runs.job || ''
+        GROUP BY runs.job || '', runs.tenant
     ) AS found
     """,
-    rows=listed("job", "count", "newest"),
+    rows=listed("job", "tenant", "count", "newest"),
     limits=given("limits", job="text", schedule="text", after_us="bigint"),
 )
 
+SUCCEEDED = both(
+    """
+    SELECT {rows} FROM (
+        SELECT max(job) AS job, tenant, max(id) AS newest FROM runs
+        WHERE id > :first AND state = 'succeeded' AND job || '' IN {jobs} GROUP BY job || '', tenant
+    ) AS found
+    """,
+    rows=listed("job", "tenant", "newest"),
+    jobs=values_of("jobs", "text"),
+)
+
+MOST_TENANTS = 3
+"""How many tenants a trouble names."""
+
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Runs of one job with the same trouble, a state or "late": how many, the newest, whether one succeeded since."""
+class TenantTrouble:
+    """The part of one tenant in a trouble."""
 
-    kind: str
     count: int
     newest: Run
     is_over: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Runs of one job with the same trouble, a state or "late": how many, the newest, whether it is over.
+
+    It is over where whoever had it has had a run since that succeeded. `tenants` are the latest of `tenant_count`.
+    """
+
+    kind: str
+    count: int
+    newest: Run
+    is_over: bool
+    tenants: tuple[TenantTrouble, ...] = ()
+    tenant_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Runs of one job and tenant with the same trouble."""
+
+    kind: str
+    job: str
+    tenant: str
+    count: int
+    newest: int
+
+
 def read_failures(connection: Connection, planned: Iterable[Schedule], since: datetime) -> list[Trouble]:
     """What went wrong since, the newest first, and then what was late; `planned` say from when on a run is late."""
-    columns = (runs.c.job, runs.c.state, func.count(), func.max(runs.c.id))
-    bad = select(*columns).where(text(ENDED_BADLY), runs.c.finished_at >= to_column(since))
-    groups = [(row[1], row[2], row[3]) for row in connection.execute(bad.group_by(runs.c.job, runs.c.state))]
-    groups += [("late", count, newest) for _, count, newest in _late(connection, planned, since)]
-    newest = _runs_of(connection, [run_id for _, _, run_id in groups])
-    succeeded = _last_successes(connection, {run.job for run in newest.values()})
-    troubles = [
-        Trouble(kind, count, newest[run_id], succeeded.get(newest[run_id].job, 0) > run_id)
-        for kind, count, run_id in groups
-    ]
-    return sorted(troubles, key=lambda trouble: (trouble.kind == "late", -trouble.newest.id))
+    groups = [*_ended_badly(connection, since), *_late(connection, planned, since)]
+    troubles: dict[tuple[str, str], list[_Group]] = {}
+    for group in sorted(groups, key=lambda one: -one.newest):
+        troubles.setdefault((group.kind, group.job), []).append(group)
+    newest = _runs_of(connection, [one.newest for each in troubles.values() for one in each[:MOST_TENANTS]])
+    succeeded = _successes_after(connection, groups)
+    found = [_trouble(each, newest, succeeded) for each in troubles.values()]
+    return sorted(found, key=lambda trouble: (trouble.kind == "late", -trouble.newest.id))
 
 
-def _late(connection: Connection, planned: Iterable[Schedule], since: datetime) -> list[tuple[str, int, int]]:
+def _trouble(groups: Sequence[_Group], newest: Mapping[int, Run], succeeded: Mapping[tuple[str, str], int]) -> Trouble:
+    """One trouble of one job; its groups are those of each tenant, the latest first."""
+
+    def is_over(one: _Group) -> bool:
+        return succeeded.get((one.job, one.tenant), 0) > one.newest
+
+    of_tenants = [one for one in groups if one.tenant]
+    return Trouble(
+        kind=groups[0].kind,
+        count=sum(one.count for one in groups),
+        newest=newest[groups[0].newest],
+        is_over=all(is_over(one) for one in groups),
+        tenants=tuple(TenantTrouble(one.count, newest[one.newest], is_over(one)) for one in of_tenants[:MOST_TENANTS]),
+        tenant_count=len(of_tenants),
+    )
+
+
+def _ended_badly(connection: Connection, since: datetime) -> list[_Group]:
+    kind = (runs.c.state, runs.c.job, runs.c.tenant)
+    bad = select(*kind, func.count(), func.max(runs.c.id)).where(
+        text(ENDED_BADLY), runs.c.finished_at >= to_column(since)
+    )
+    return [_Group(*row) for row in connection.execute(bad.group_by(*kind))]
+
+
+def _late(connection: Connection, planned: Iterable[Schedule], since: datetime) -> list[_Group]:
     first = first_since(connection, runs, since)
     limits = [(one.job, one.name, round(one.policy.late_after_s * SECOND)) for one in planned]
     otherwise = LATE_AFTER // timedelta(microseconds=1)
-    return rows_of(connection, LATE, first=first, limits=to_json(limits), otherwise=otherwise)
+    rows = rows_of(connection, LATE, first=first, limits=to_json(limits), otherwise=otherwise)
+    return [_Group("late", *row) for row in rows]
 
 
 def _runs_of(connection: Connection, run_ids: Collection[int]) -> dict[int, Run]:
@@ -74,12 +136,9 @@ def _runs_of(connection: Connection, run_ids: Collection[int]) -> dict[int, Run]
     return {row["id"]: run_of(row) for row in found}
 
 
-def _last_successes(connection: Connection, jobs: Iterable[str]) -> dict[str, int]:
-    """{job: its newest run, where that has succeeded}."""
-    last = {}
-    for job in jobs:
-        ended = select(runs.c.id, runs.c.state).where(runs.c.job == job, runs.c.finished_at.is_not(None))
-        row = connection.execute(ended.order_by(runs.c.id.desc()).limit(1)).first()
-        if row is not None and row.state == RunState.SUCCEEDED:
-            last[job] = row.id
-    return last
+def _successes_after(connection: Connection, groups: Collection[_Group]) -> dict[tuple[str, str], int]:
+    """{(job, tenant): its newest run that succeeded}, of those jobs, as far as it came after the first trouble."""
+    first = min((one.newest for one in groups), default=0)
+    values = {"first": first, "jobs": to_json(sorted({one.job for one in groups}))}
+    rows = rows_of(connection, SUCCEEDED, **values) if groups else []
+    return {(job, tenant): newest for job, tenant, newest in rows}

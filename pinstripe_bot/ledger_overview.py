@@ -10,17 +10,33 @@ from sqlalchemy import Connection, func, select, text
 
 from pinstripe_bot.ledger_failures import Trouble, read_failures
 from pinstripe_bot.ledger_history import first_since, passed_of, record_of
+from pinstripe_bot.ledger_listed import broken_off_listings, open_listings
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_rows import from_column, to_column
 from pinstripe_bot.ledger_schema import OPEN, occurrences, runs, schedules, skips
-from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses, read_tenant_pauses
+from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, RunState
-from pinstripe_bot.records import BotRecord, PassedRecord, RunRecord
+from pinstripe_bot.records import BotRecord, ListingRecord, PassedRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
 
 MOST_SHOWN = 1000
 """How many open runs are read; there may be 100,000 of them."""
+
+NEWEST = 20_000
+"""In so many of the newest runs the names of tenants are looked for."""
+
+NAMES = both(
+    """
+    SELECT {rows} FROM (
+        SELECT tenant, max(tenant_name) AS name FROM runs
+        WHERE id > :after AND tenant_name <> '' AND tenant IN {tenants} GROUP BY tenant
+    ) AS named
+    """,
+    rows=listed("tenant", "name"),
+    tenants=values_of("tenants", "text"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +68,20 @@ class Overview:
     passed: tuple[PassedGroup, ...]
     pauses: tuple[Pause, ...]
     paused_counts: Mapping[str, int]  # {job: how many instants its pause, or that of every job, has passed over}
+    tenant_pauses: tuple[Pause, ...]
+    tenant_names: Mapping[str, str]  # {tenant: its name}, of those that are paused, where it is known
     skips: tuple[Skip, ...]
+    listings: tuple[ListingRecord, ...]  # those that go on or wait
+    broken_off: tuple[ListingRecord, ...]  # those that were given up since, and have given some tenants their run
     running: tuple[RunRecord, ...]
     waiting: tuple[RunRecord, ...]
     open_count: int
     bots: tuple[BotRecord, ...]  # the living, and those that have died or stopped since
+
+    @property
+    def failing_listings(self) -> list[ListingRecord]:
+        """Those that have failed, and are tried again or were given up half done."""
+        return [*(one for one in self.listings if one.failed_attempts), *self.broken_off]
 
     @property
     def has_bot(self) -> bool:
@@ -71,13 +96,18 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
         found = _open_runs(connection, bots)
         open_runs = [one for one in found if one.run.state.is_open or one.lingers]
         lasting = [pause for pause in read_pauses(connection).values() if pause.lasts(now)]
+        of_tenants = [pause for pause in read_tenant_pauses(connection) if pause.lasts(now)]
         return Overview(
             since=since,
             troubles=tuple(read_failures(connection, planned, since)),
             passed=tuple(_passed(connection, since)),
             pauses=tuple(lasting),
             paused_counts={pause.job: _paused_count(connection, pause) for pause in lasting},
+            tenant_pauses=tuple(of_tenants),
+            tenant_names=_names(connection, {pause.tenant for pause in of_tenants}),
             skips=tuple(_skips(connection)),
+            listings=tuple(open_listings(connection, bots)),
+            broken_off=tuple(broken_off_listings(connection, bots, since)),
             running=tuple(one for one in open_runs if one.run.state is not RunState.QUEUED),
             waiting=tuple(one for one in open_runs if one.run.state is RunState.QUEUED),
             open_count=_open_count(connection) - len(found) + len(open_runs),
@@ -138,6 +168,12 @@ def _paused_count(connection: Connection, pause: Pause) -> int:
         for row in connection.execute(planned).all()
     )
     return sum(int(connection.scalar(count) or 0) for count in paused)
+
+
+def _names(connection: Connection, tenants: Iterable[str]) -> dict[str, str]:
+    """{tenant: its name}, as the newest runs have it: no index leads to those of one tenant."""
+    last = connection.scalar(select(func.max(runs.c.id))) or 0
+    return dict(rows_of(connection, NAMES, tenants=to_json(list(tenants)), after=last - NEWEST))
 
 
 def _skips(connection: Connection) -> list[Skip]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from pinstripe_bot.ledger_rows import SECOND, from_column, to_column
 from pinstripe_bot.ledger_schema import pauses, skips
@@ -57,10 +58,19 @@ class Pause:
 
 def read_pauses(connection: Connection, tenant: str = "") -> dict[str, Pause]:
     """{job: its pause}, '' for one of every job; also those that are over. Of one tenant, those of it alone."""
-    return {
-        row.job: Pause(row.job, _instant(row.paused_at), from_column(row.until_at), row.who, row.why, row.tenant)
-        for row in connection.execute(select(pauses).where(pauses.c.tenant == tenant))
-    }
+    found = connection.execute(select(pauses).where(pauses.c.tenant == tenant))
+    return {row.job: _pause_of(row) for row in found}
+
+
+def read_tenant_pauses(connection: Connection) -> list[Pause]:
+    """The pauses of tenants, job by job, the latest first; also those that are over."""
+    of_tenants = select(pauses).where(pauses.c.tenant != "").order_by(pauses.c.job, pauses.c.paused_at.desc())
+    return [_pause_of(row) for row in connection.execute(of_tenants)]
+
+
+def _pause_of(row: Row[Any]) -> Pause:
+    until_at = from_column(row.until_at)
+    return Pause(row.job, _instant(row.paused_at), until_at, row.who, row.why, row.tenant)
 
 
 def _instant(column: int) -> datetime:

@@ -89,6 +89,33 @@ class PassedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ListingRecord:
+    """How far it is with listing the tenants of one occurrence; `attempt` is the one that goes on, or comes next."""
+
+    job: str
+    schedule: str
+    due_at: datetime
+    zone: Zone | None  # the zone of tenants that it came due in, where its schedule is due in theirs
+    state: str  # "queued", "running", "listed", "failed"
+    attempt: int
+    available_at: datetime
+    finished_at: datetime | None
+    error: str  # of the last attempt that failed
+    bot: BotRecord | None
+    runs: int  # how many tenants have one
+
+    @property
+    def is_open(self) -> bool:
+        """Whether tenants are still to be listed."""
+        return self.state in ("queued", "running")
+
+    @property
+    def failed_attempts(self) -> int:
+        """How often it has failed."""
+        return self.attempt if self.state == "failed" else self.attempt - 1
+
+
+@dataclass(frozen=True, slots=True)
 class MarkRecord:
     """What the ledger knows of a schedule: its form, from when it counts, up to when it is decided."""
 

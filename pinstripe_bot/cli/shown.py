@@ -9,7 +9,7 @@ from typing import Any
 from pinstripe_bot.cli.tables import escape_line
 from pinstripe_bot.occurrence import Run, RunError
 from pinstripe_bot.project import Project
-from pinstripe_bot.records import BotRecord, PassedRecord
+from pinstripe_bot.records import BotRecord, ListingRecord, PassedRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.zones import Zone
 
@@ -110,6 +110,22 @@ def passed_as_json(passed: PassedRecord) -> dict[str, Any]:
         "state": occurrence.decision,
         "reason": occurrence.reason,
         "decided_at": passed.decided_at,
+    }
+
+
+def listing_as_json(listing: ListingRecord) -> dict[str, Any]:
+    """How far it is with listing the tenants of an occurrence; `runs` is how many tenants have one."""
+    return {
+        "job": listing.job,
+        "schedule": listing.schedule,
+        "due_at": listing.due_at,
+        "timezone": None if listing.zone is None else listing.zone.name,
+        "state": listing.state,
+        "attempt": listing.attempt,
+        "available_at": listing.available_at,
+        "finished_at": listing.finished_at,
+        "error": redact_text(listing.error) or None,
+        "runs": listing.runs,
     }
 
 

@@ -15,19 +15,24 @@ import click
 
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Page
-from pinstripe_bot.cli.shown import bot_as_json, passed_as_json, run_as_json
+from pinstripe_bot.cli.shown import bot_as_json, listing_as_json, passed_as_json, run_as_json
 from pinstripe_bot.cli.status_page import Ground, draw_overview
 from pinstripe_bot.cli.status_trouble import is_well
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
+from pinstripe_bot.ledger_failures import TenantTrouble, Trouble
 from pinstripe_bot.ledger_history import open_history
 from pinstripe_bot.ledger_overview import Overview, fates, read_overview
 from pinstripe_bot.ledger_place import ledger_place
+from pinstripe_bot.ledger_skips import Pause
 from pinstripe_bot.occurrence import Reason
 from pinstripe_bot.project import Project
 from pinstripe_bot.records import RunRecord
 from pinstripe_bot.schedule import Schedule, in_zones
+
+_LISTS = ("troubles", "listings", "passed", "paused", "paused_tenants", "skips", "running", "waiting", "bots")
+"""What is empty in the JSON of a project without a ledger."""
 
 LATELY = timedelta(hours=24)
 NEXT = 5
@@ -91,7 +96,7 @@ def _as_json(
         "problems": [{"place": str(problem.place), "message": problem.message} for problem in project.problems],
         "ledger": None if ground is None else {"place": ground.place, "covers": ground.covers, "bytes": ground.size},
     }
-    told |= {name: [] for name in ("troubles", "passed", "paused", "skips", "running", "waiting", "bots")}
+    told |= {name: [] for name in _LISTS}
     reasons: list[Reason | None] = [None] * len(due)
     if overview is not None:
         reasons = fates(overview, due)
@@ -115,34 +120,16 @@ def _as_json(
 def _overview_as_json(project: Project, overview: Overview) -> dict[str, Any]:
     return {
         "since": overview.since,
-        "troubles": [
-            {
-                "kind": one.kind,
-                "job": one.newest.job,
-                "count": one.count,
-                "is_over": one.is_over,
-                "newest": run_as_json(one.newest),
-                "show": f"pinstripe show {one.newest.id}",
-                "retry": f"pinstripe retry {one.newest.id}"
-                if one.kind != "late" and one.newest.job in project.jobs
-                else None,
-            }
-            for one in overview.troubles
-        ],
+        "troubles": [_trouble_as_json(project, one) for one in overview.troubles],
+        "listings": [listing_as_json(one) for one in (*overview.listings, *overview.broken_off)],
         "passed": [
             passed_as_json(one.newest) | {"count": one.count, "first_due_at": one.first_due_at}
             for one in overview.passed
         ],
-        "paused": [
-            {
-                "job": one.job or None,
-                "since": one.paused_at,
-                "until": one.until_at,
-                "who": one.who,
-                "why": one.why,
-                "count": overview.paused_counts[one.job],
-            }
-            for one in overview.pauses
+        "paused": [_pause_as_json(one) | {"count": overview.paused_counts[one.job]} for one in overview.pauses],
+        "paused_tenants": [
+            _pause_as_json(one) | {"tenant": one.tenant, "tenant_name": overview.tenant_names.get(one.tenant, "")}
+            for one in overview.tenant_pauses
         ],
         "skips": [asdict(one) | {"schedule": one.schedule or None} for one in overview.skips],
         "running": [_open_as_json(one) for one in overview.running],
@@ -150,6 +137,33 @@ def _overview_as_json(project: Project, overview: Overview) -> dict[str, Any]:
         "open_count": overview.open_count,
         "bots": [bot_as_json(one) for one in overview.bots],
     }
+
+
+def _trouble_as_json(project: Project, trouble: Trouble) -> dict[str, Any]:
+    run = trouble.newest
+    is_retriable = trouble.kind != "late" and run.job in project.jobs
+    return {
+        "kind": trouble.kind,
+        "job": run.job,
+        "count": trouble.count,
+        "is_over": trouble.is_over,
+        "tenant_count": trouble.tenant_count,
+        "tenants": [_tenant_as_json(each) for each in trouble.tenants],
+        "newest": run_as_json(run),
+        "show": f"pinstripe show {run.id}",
+        "retry": f"pinstripe retry {run.id}" if is_retriable else None,
+    }
+
+
+def _tenant_as_json(trouble: TenantTrouble) -> dict[str, Any]:
+    run = trouble.newest
+    facts = {"tenant": run.tenant, "tenant_name": run.tenant_name, "newest": run.id}
+    return facts | {"count": trouble.count, "is_over": trouble.is_over}
+
+
+def _pause_as_json(pause: Pause) -> dict[str, Any]:
+    facts = {"job": pause.job or None, "since": pause.paused_at, "until": pause.until_at}
+    return facts | {"who": pause.who, "why": pause.why}
 
 
 def _open_as_json(record: RunRecord) -> dict[str, Any]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from rich.text import Text
 
 from pinstripe_bot.cli.pages import Cell, Page
-from pinstripe_bot.cli.shown import count_of, show_at, show_bot, show_size
+from pinstripe_bot.cli.shown import count_of, show_at, show_bot, show_size, show_tenant
 from pinstripe_bot.cli.status_trouble import draw_trouble, is_well
 from pinstripe_bot.cli.tables import escape_line
-from pinstripe_bot.ledger_overview import Overview, PassedGroup, fates
-from pinstripe_bot.occurrence import MANUAL, Decision, Reason, RunState
+from pinstripe_bot.ledger_overview import Overview, PassedGroup, Skip, fates
+from pinstripe_bot.ledger_skips import Pause
+from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
 from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
-from pinstripe_bot.records import BotRecord, RunRecord
+from pinstripe_bot.records import BotRecord, ListingRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_ago, show_span
 from pinstripe_bot.story_words import GONE
 from pinstripe_bot.zones import Zone, zone
+
+MOST_TENANTS = 3
+"""How many tenants' pauses of one job are told of one by one."""
 
 MOST_LINES = 10
 """How many lines a section has at most; the rest is one count."""
@@ -109,24 +115,47 @@ def _skipped_cells(group: PassedGroup, now: datetime) -> list[Cell]:
 
 
 def _draw_paused(page: Page, overview: Overview, shown_zone: Zone) -> None:
-    if not overview.pauses and not overview.skips:
-        return
-    page.title("Paused")
-    rows: list[list[Cell]] = []
-    for pause in overview.pauses:
-        until = f" until {show_at(pause.until_at, shown_zone)}" if pause.until_at else ""
-        why = f" ({escape_line(pause.why)})" if pause.why else ""
-        count = overview.paused_counts[pause.job]
-        passed = f", {count_of(count, 'instant')} passed over" if count else ""
-        told = f"since {show_at(pause.paused_at, shown_zone)}{until} by {pause.who}{why}{passed}"
-        resume = f"pinstripe resume {pause.job or '--all'}"
-        rows.append([Text(pause.job or "every job", "bold"), Text(f"{told}: {resume}")])
-    for skip in overview.skips:
-        which = f" of {skip.schedule}" if skip.schedule else ""
-        those = "instant" if skip.remaining == 1 else f"{skip.remaining} instants"
-        told = f"skips its next {those}{which}, asked by {skip.who}"
-        rows.append([Text(skip.job, "bold"), told + (f" ({escape_line(skip.why)})" if skip.why else "")])
-    page.grid(rows)
+    rows: list[list[Cell]] = [_paused_cells(pause, overview, shown_zone) for pause in overview.pauses]
+    for _, several in groupby(overview.tenant_pauses, key=lambda pause: pause.job):
+        rows += _tenants_paused(list(several), overview, shown_zone)
+    rows += [_skip_cells(skip) for skip in overview.skips]
+    if rows:
+        page.title("Paused")
+        page.grid(rows)
+
+
+def _paused_cells(pause: Pause, overview: Overview, shown_zone: Zone) -> list[Cell]:
+    count = 0 if pause.tenant else overview.paused_counts[pause.job]
+    passed = f", {count_of(count, 'instant')} passed over" if count else ""
+    until = f" until {show_at(pause.until_at, shown_zone)}" if pause.until_at else ""
+    why = f" ({escape_line(pause.why)})" if pause.why else ""
+    told = f"since {show_at(pause.paused_at, shown_zone)}{until} by {pause.who}{why}{passed}"
+    resume, whose = f"pinstripe resume {pause.job or '--all'}", ""
+    if pause.tenant:
+        resume, whose = f"{resume} --tenant {shlex.quote(pause.tenant)}", f"for {_named(pause, overview)} "
+    return [Text(pause.job or "every job", "bold"), Text(f"{whose}{told}: {resume}")]
+
+
+def _tenants_paused(pauses: Sequence[Pause], overview: Overview, shown_zone: Zone) -> list[list[Cell]]:
+    """The pauses of tenants in one job, or in every job: each where they are few, else how many."""
+    if len(pauses) <= MOST_TENANTS:
+        return [_paused_cells(pause, overview, shown_zone) for pause in pauses]
+    named = ", ".join(_named(pause, overview) for pause in pauses[:MOST_TENANTS])
+    job = pauses[0].job
+    told = f"for {count_of(len(pauses), 'tenant')}: {named} and {len(pauses) - MOST_TENANTS:,} more"
+    return [[Text(job or "every job", "bold"), f"{told}: pinstripe resume {job or '--all'} --tenant ID"]]
+
+
+def _named(pause: Pause, overview: Overview) -> str:
+    name = overview.tenant_names.get(pause.tenant, "")
+    return escape_line(f"{pause.tenant} ({name})" if name else pause.tenant)
+
+
+def _skip_cells(skip: Skip) -> list[Cell]:
+    which = f" of {skip.schedule}" if skip.schedule else ""
+    those = "instant" if skip.remaining == 1 else f"{skip.remaining} instants"
+    told = f"skips its next {those}{which}, asked by {skip.who}"
+    return [Text(skip.job, "bold"), told + (f" ({escape_line(skip.why)})" if skip.why else "")]
 
 
 def _draw_open(page: Page, overview: Overview, now: datetime) -> None:
@@ -134,10 +163,12 @@ def _draw_open(page: Page, overview: Overview, now: datetime) -> None:
         page.title("Running")
         page.grid([_running_cells(record, now) for record in overview.running[:MOST_LINES]])
         _draw_rest(page, len(overview.running), "pinstripe runs --state running")
-    if overview.waiting:
+    waiting = [one for one in overview.listings if not one.failed_attempts]
+    if overview.waiting or waiting:
         page.title("Waiting")
         waited_for = "a worker" if overview.has_bot else "a bot"
-        page.grid([_waiting_cells(record, waited_for, now) for record in overview.waiting[:MOST_LINES]])
+        rows = [_listing_cells(one, has_bot=overview.has_bot) for one in waiting[:MOST_LINES]]
+        page.grid(rows + [_waiting_cells(record, waited_for, now) for record in overview.waiting[:MOST_LINES]])
         _draw_rest(page, overview.open_count - len(overview.running), "pinstripe runs --state queued")
 
 
@@ -154,7 +185,12 @@ def _running_cells(record: RunRecord, now: datetime) -> list[Cell]:
         progress = "told to end"
     if record.lost_its_bot:
         since, progress = since.replace("since", "begun", 1) + " ago" if since else "", GONE
-    return [str(run.id), Text(run.job, "bold"), since, progress, Text(f"on {show_bot(record.bot)}", "dim")]
+    return [str(run.id), _whose(run), since, progress, Text(f"on {show_bot(record.bot)}", "dim")]
+
+
+def _whose(run: Run) -> Text:
+    """The job, and the tenant."""
+    return Text.assemble(Text(run.job, "bold"), f" for {show_tenant(run)}" if run.tenant else "")
 
 
 def _waiting_cells(record: RunRecord, waited_for: str, now: datetime) -> list[Cell]:
@@ -167,7 +203,15 @@ def _waiting_cells(record: RunRecord, waited_for: str, now: datetime) -> list[Ce
     else:
         told = f"waits for {waited_for} since {show_span(now - record.available_at)}"
     schedule = "by hand" if run.schedule == MANUAL else run.schedule
-    return [str(run.id), Text(run.job, "bold"), schedule, told]
+    return [str(run.id), _whose(run), schedule, told]
+
+
+def _listing_cells(listing: ListingRecord, *, has_bot: bool) -> list[Cell]:
+    told = "its tenants wait to be listed" if has_bot else "its tenants wait for a bot that lists them"
+    if listing.state == "running":
+        told = f"its tenants are being listed, {listing.runs:,} so far"
+    where = "" if listing.zone is None else f" in {listing.zone.name}"
+    return ["", Text(listing.job, "bold"), f"{listing.schedule}{where}", told]
 
 
 def _draw_bots(page: Page, bots: Sequence[BotRecord], now: datetime) -> None:

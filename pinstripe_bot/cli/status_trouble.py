@@ -8,12 +8,15 @@ from datetime import datetime
 from rich.text import Text
 
 from pinstripe_bot.cli.pages import STYLES, Page
-from pinstripe_bot.cli.shown import error_line, show_at
+from pinstripe_bot.cli.shown import count_of, error_line, show_at, show_tenant
+from pinstripe_bot.cli.tables import escape_line
 from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
-from pinstripe_bot.occurrence import Decision
+from pinstripe_bot.occurrence import Decision, Run
 from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
+from pinstripe_bot.records import ListingRecord
+from pinstripe_bot.redaction import redact_text
 from pinstripe_bot.spans import show_ago, show_duration
 from pinstripe_bot.story_words import run_command
 from pinstripe_bot.zones import Zone, zone
@@ -26,6 +29,8 @@ def is_well(project: Project, overview: Overview | None) -> bool:
     """Whether nothing failed, was missed or late, no file is broken, and a bot is there."""
     if project.problems or overview is None or overview.troubles or not overview.has_bot:
         return False
+    if overview.failing_listings:
+        return False
     return not any(group.newest.occurrence.decision is Decision.MISSED for group in overview.passed)
 
 
@@ -37,10 +42,12 @@ def draw_trouble(page: Page, project: Project, overview: Overview, now: datetime
         since = "" if seen is None else f" since {show_at(seen, shown_zone)}, {show_ago(seen, now)}"
         page.say(f"No bot is running{since}: `pinstripe start-server` starts one.", "yellow")
     missed = [group for group in overview.passed if group.newest.occurrence.decision is Decision.MISSED]
-    if not overview.troubles and not missed:
+    listings = overview.failing_listings
+    if not overview.troubles and not missed and not listings:
         return
     page.title("In the last 24 hours")
-    blocks = [_trouble_lines(trouble, project, shown_zone, now) for trouble in overview.troubles]
+    blocks = [_listing_lines(listing, shown_zone, now, has_bot=overview.has_bot) for listing in listings]
+    blocks += [_trouble_lines(trouble, project, shown_zone, now) for trouble in overview.troubles]
     blocks += [_missed_lines(group, project, now) for group in missed]
     for block in blocks[:MOST_BLOCKS]:
         for number, line in enumerate(block):
@@ -50,8 +57,33 @@ def draw_trouble(page: Page, project: Project, overview: Overview, now: datetime
         page.say(f"and {len(blocks) - MOST_BLOCKS} more: {command}", "dim", indent=2)
 
 
+def _listing_lines(listing: ListingRecord, shown_zone: Zone, now: datetime, *, has_bot: bool) -> Iterator[Text]:
+    """Which tenants have no run and why, when it is tried again; what to type."""
+    due = Text(f", due {show_at(listing.due_at, listing.zone or shown_zone)}", "dim")
+    times = count_of(listing.failed_attempts, "time")
+    what = Text(f" could not list its tenants, {times} so far" if listing.is_open else " gave up listing its tenants")
+    what.stylize(STYLES["failed"])
+    given = f"; {count_of(listing.runs, 'tenant')} had been listed before" if listing.runs else ""
+    yield Text.assemble(Text(listing.job, "bold"), what, due)
+    yield Text(escape_line(redact_text(listing.error)))
+    yield Text(f"{_next_try(listing, now, has_bot=has_bot)}{given}")
+    yield Text(f"pinstripe explain {listing.job} --at {listing.due_at:%Y-%m-%dT%H:%M:%SZ}", "cyan")
+
+
+def _next_try(listing: ListingRecord, now: datetime, *, has_bot: bool) -> str:
+    """What comes next of a listing that has failed."""
+    if not listing.is_open:
+        return f"attempt {listing.attempt} was the last"
+    if listing.state == "running":
+        return f"attempt {listing.attempt} goes on"
+    if not has_bot:
+        return f"attempt {listing.attempt} comes once a bot runs"
+    when = show_ago(listing.available_at, now) if listing.available_at > now else "within a second"
+    return f"attempt {listing.attempt} comes {when}"
+
+
 def _trouble_lines(trouble: Trouble, project: Project, shown_zone: Zone, now: datetime) -> Iterator[Text]:
-    """What, how often and when; why; what to type."""
+    """What, whose, how often and when; why; what to type."""
     run = trouble.newest
     often = "once," if trouble.count == 1 else f"{trouble.count} times, last"
     words = {"late": "started late", "interrupted": "was interrupted"}.get(trouble.kind, trouble.kind.replace("_", " "))
@@ -60,15 +92,38 @@ def _trouble_lines(trouble: Trouble, project: Project, shown_zone: Zone, now: da
     over = Text(" and has succeeded since", "dim") if trouble.is_over else ""
     what = Text(f" {words}", STYLES.get(trouble.kind, ""))
     due = Text(f", due {show_at(run.due_at, shown_zone)}", "dim")
-    yield Text.assemble(Text(run.job, "bold"), what, f" {often}{ago}", due, over)
+    yield Text.assemble(Text(run.job, "bold"), what, _for_whom(trouble), f" {often}{ago}", due, over)
     if trouble.kind == "late":
         yield Text(f"{show_duration(run.lateness)} after it was due")
         yield Text(f"pinstripe show {run.id}", "cyan")
         return
-    place = f" ({run.error.place})" if run.error and run.error.place else ""
-    yield Text(error_line(run.error) + place if run.error else f"because {reason_in_words(run.reason)}")
+    yield from _tenant_lines(trouble) if trouble.tenant_count > 1 else [Text(_why(run))]
     retry = f"    pinstripe retry {run.id}" if run.job in project.jobs else ""
     yield Text(f"pinstripe show {run.id}{retry}", "cyan")
+
+
+def _for_whom(trouble: Trouble) -> Text:
+    if trouble.tenant_count == 1:
+        return Text.assemble(" for ", Text(show_tenant(trouble.tenants[0].newest), "bold"))
+    return Text(f" for {count_of(trouble.tenant_count, 'tenant')}," if trouble.tenant_count else "")
+
+
+def _tenant_lines(trouble: Trouble) -> Iterator[Text]:
+    """A line for each of the latest tenants, and how many there are besides."""
+    for one in trouble.tenants:
+        often = f", {one.count} times, last" if one.count > 1 else ""
+        over = Text(" and has succeeded since", "dim") if one.is_over and not trouble.is_over else ""
+        run = one.newest
+        yield Text.assemble(Text(show_tenant(run), "bold"), f"{often} in run {run.id}: {_why(run)}", over)
+    more = trouble.tenant_count - len(trouble.tenants)
+    if more:
+        command = f"pinstripe runs {trouble.newest.job} --state {trouble.kind} --since 24h"
+        yield Text(f"and {count_of(more, 'tenant')} more: {command}", "dim")
+
+
+def _why(run: Run) -> str:
+    place = f" ({run.error.place})" if run.error and run.error.place else ""
+    return error_line(run.error) + place if run.error else f"because {reason_in_words(run.reason)}"
 
 
 def _missed_lines(group: PassedGroup, project: Project, now: datetime) -> Iterator[Text]:

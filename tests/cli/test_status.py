@@ -13,9 +13,12 @@ from pinstripe_bot import enqueue
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
+from pinstripe_bot.tenant import Tenant
 
 from .conftest import BROKEN, Pinstripe
-from .looking import FILES, FOR_TENANTS, asked, bot_of, find_zones, tick
+from .looking import FILES, FOR_TENANTS, asked, bot_of, come_due, find_zones, tick
+
+EVERY_HOUR = job("return workspace.tenant.id", "'0 * * * *', multi_tenant=True")
 
 
 @pytest.fixture
@@ -266,3 +269,122 @@ def test_in_tenants_zones_the_next_instants_are_those_of_each_zone(
     assert {one["timezone"] for one in coming} == {"Europe/Berlin", "America/New_York", "UTC"}
     assert {one["local"][11:19] for one in coming} == {"09:00:00"}
     assert "0 9 * * * in America/New_York" in page
+
+
+def test_whose_run_failed_is_seen_at_a_glance(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    with bot_of(write_project(FOR_TENANTS), ago=timedelta(hours=26)) as (bot, clock):
+        find_zones(bot)
+        for _ in range(24):
+            come_due(bot, clock, hours=1)
+    shop = bot.project.root
+
+    lines = pinstripe("status", at=shop).stdout.splitlines()
+    (failed,) = [one for one in asked(pinstripe, "status", at=shop)["troubles"] if one["kind"] == "failed"]
+
+    start = next(number for number, line in enumerate(lines) if line.startswith("  invoice failed"))
+    assert lines[start].startswith("  invoice failed for beta (Beta) once, ")
+    assert not lines[start].endswith(" has succeeded since")  # the others have, and beta has not
+    assert lines[start + 1].startswith("    KeyError: 'total' (lib/background_jobs/invoice.py:")
+    assert (failed["tenant_count"], failed["is_over"]) == (1, False)
+    assert [(one["tenant"], one["tenant_name"], one["count"]) for one in failed["tenants"]] == [("beta", "Beta", 1)]
+
+
+def test_of_many_tenants_whose_runs_failed_the_latest_are_named(
+    write_project: WriteProject, pinstripe: Pinstripe
+) -> None:
+    crowd = "from pinstripe_bot import Tenant\ndef tenants(workspace):\n    yield from map(Tenant, 'abcde')\n"
+    poor = job("assert workspace.tenant.id == 'a', workspace.tenant.id", "'* * * * *', multi_tenant=True")
+    shop = write_project({"pinstripe.toml": "", "lib/tenants.py": crowd, "lib/background_jobs/poor.py": poor})
+    with bot_of(shop, ago=timedelta(hours=1)) as (bot, clock):
+        come_due(bot, clock, minutes=1)
+        come_due(bot, clock, minutes=1)
+
+        lines = pinstripe("status", at=shop).stdout.splitlines()
+
+    start = next(number for number, line in enumerate(lines) if line.startswith("  poor failed"))
+    assert lines[start].startswith("  poor failed for 4 tenants, 8 times, last ")
+    assert [line.split()[0] for line in lines[start + 1 : start + 4]] == ["e,", "d,", "c,"]
+    assert lines[start + 1].startswith("    e, 2 times, last in run 10: AssertionError: e (lib/")
+    assert lines[start + 4] == "    and 1 tenant more: pinstripe runs poor --state failed --since 24h"
+    assert lines[start + 5] == "    pinstripe show 10    pinstripe retry 10"
+
+
+def test_a_listing_that_fails_needs_attention(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    mute = "def tenants(workspace):\n    raise ConnectionError('no answer from postgresql://shop:hunter2@bank/db')\n"
+    shop = write_project(FOR_TENANTS | {"lib/tenants.py": mute, "lib/background_jobs/invoice.py": EVERY_HOUR})
+    with bot_of(shop, ago=timedelta(hours=3)) as (bot, clock):
+        come_due(bot, clock, hours=1)
+        come_due(bot, clock, seconds=11)
+        lines = pinstripe("status", at=shop).stdout.splitlines()
+        told = asked(pinstripe, "status", at=shop)
+
+    start = next(number for number, line in enumerate(lines) if line.startswith("  invoice could not"))
+    (listing,) = told["listings"]
+    assert lines[start].startswith("  invoice could not list its tenants, 2 times so far, due ")
+    assert lines[start + 1] == "    ConnectionError: no answer from postgresql://shop:***@bank/db"
+    assert lines[start + 2] == "    attempt 3 comes within a second"
+    assert lines[start + 3] == f"    pinstripe explain invoice --at {listing['due_at']}"
+    assert (told["is_well"], listing["state"], listing["attempt"]) == (False, "queued", 3)
+    assert "hunter2" not in listing["error"]
+
+
+def test_a_listing_that_is_given_up_half_done_needs_attention(
+    write_project: WriteProject, pinstripe: Pinstripe
+) -> None:
+    shop = write_project(FOR_TENANTS | {"lib/background_jobs/invoice.py": EVERY_HOUR})
+    with bot_of(shop, ago=timedelta(hours=3)) as (bot, clock):
+        clock.travel(hours=1)
+        bot.tick()
+        (listing,) = bot.ledger.fan_out.take(["invoice"], clock.now(), most=1)
+        acme = [Tenant("acme", "Acme")]
+        bot.ledger.fan_out.write(listing, acme, clock.now(), rivals=[], delay_of=lambda _: timedelta(0))
+        bot.ledger.fan_out.fail(listing, clock.now(), error="ConnectionError: gone", retry_at=None)
+        lines = pinstripe("status", at=shop).stdout.splitlines()
+        told = asked(pinstripe, "status", at=shop)
+
+    start = next(number for number, line in enumerate(lines) if line.startswith("  invoice gave up"))
+    assert lines[start + 2] == "    attempt 1 was the last; 1 tenant had been listed before"
+    assert told["is_well"] is False
+
+
+def test_a_listing_that_waits_for_a_bot_is_told(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    shop = write_project(FOR_TENANTS | {"lib/background_jobs/invoice.py": EVERY_HOUR})
+    with bot_of(shop, ago=timedelta(hours=3)) as (bot, clock):
+        clock.travel(hours=1)
+        bot.tick()
+
+    lines = pinstripe("status", at=shop).stdout.splitlines()
+
+    waiting = lines[lines.index("Waiting") + 1]
+    assert waiting.split() == [
+        "invoice",
+        "0",
+        "*",
+        "*",
+        "*",
+        "*",
+        *["its", "tenants", "wait", "for", "a", "bot", "that", "lists", "them"],
+    ]
+
+
+def test_the_pauses_of_tenants_are_told(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    shop = write_project(FOR_TENANTS | {"lib/background_jobs/invoice.py": EVERY_HOUR})
+    with bot_of(shop, ago=timedelta(hours=3)) as (bot, clock):
+        come_due(bot, clock, hours=1)
+    pinstripe("pause", "invoice", "--tenant", "beta", "--reason", "unpaid", at=shop)
+    for tenant in "abcd":
+        pinstripe("pause", "--all", "--tenant", tenant, at=shop)
+
+    lines = pinstripe("status", at=shop).stdout.splitlines()
+    told = asked(pinstripe, "status", at=shop)
+
+    everywhere, one = lines[lines.index("Paused") + 1 :][:2]
+    assert everywhere.split("  ")[1:] == [
+        "every job",
+        "for 4 tenants: d, c, b and 1 more: pinstripe resume --all --tenant ID",
+    ]
+    assert "for beta (Beta) since " in one
+    assert one.endswith("(unpaid): pinstripe resume invoice --tenant beta")
+    assert told["paused"] == []
+    assert [(each["job"], each["tenant"]) for each in told["paused_tenants"]][-1] == ("invoice", "beta")
+    assert len(told["paused_tenants"]) == 5

@@ -13,6 +13,7 @@ from pinstripe_bot import enqueue
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
+from pinstripe_bot.ledger_tenants import Terms
 from pinstripe_bot.tenant import Tenant
 
 from .conftest import BROKEN, Pinstripe
@@ -337,7 +338,7 @@ def test_a_listing_that_is_given_up_half_done_needs_attention(
         bot.tick()
         (listing,) = bot.ledger.fan_out.take(["invoice"], clock.now(), most=1)
         acme = [Tenant("acme", "Acme")]
-        bot.ledger.fan_out.write(listing, acme, clock.now(), rivals=[], delay_of=lambda _: timedelta(0))
+        bot.ledger.fan_out.write(listing, acme, Terms(), clock.now(), homes={})
         bot.ledger.fan_out.fail(listing, clock.now(), error="ConnectionError: gone", retry_at=None)
         lines = pinstripe("status", at=shop).stdout.splitlines()
         told = asked(pinstripe, "status", at=shop)

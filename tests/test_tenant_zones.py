@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from bots import PATIENCE_S, job, names_in, rows, write_tenants
+import pytest
+from bots import PATIENCE_S, job, names_in, rows, write_jobs, write_tenants
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.project import Project
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
+
+IS_SOAKING = os.environ.get("PINSTRIPE_TEST_SOAK") == "1"
 
 AT_NINE = job("calls.append(workspace.due_at)", "'0 9 * * *', multi_tenant=True, timezone='tenant'")
 ONE_TENANT = """
@@ -132,3 +140,66 @@ def test_a_tenant_that_moves_west_after_its_run_is_given_no_second_one_there(
         ("Europe/Berlin", "listed"),
         ("America/New_York", "listed"),
     ]
+
+
+# Moves
+
+ZONES = [
+    *("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"),
+    *("Pacific/Honolulu", "Pacific/Kiritimati", "Australia/Lord_Howe"),
+]
+DAYS = 6
+TRAVELLERS = """
+from pinstripe_bot import Tenant
+
+homes = {}
+
+def tenants(workspace):
+    for name, zone in homes.items():
+        yield Tenant(name, name, zone)
+"""
+
+moves = st.lists(st.tuples(st.integers(1, DAYS * 24), st.sampled_from(ZONES)), max_size=5).map(sorted)
+travels = st.lists(st.tuples(st.sampled_from(ZONES), moves), min_size=3, max_size=3)
+
+
+def nines_of(root: Path, start: datetime, journeys: list[tuple[str, list[tuple[int, str]]]]) -> dict[str, list[date]]:
+    """{tenant: the days of which it was given nine o'clock}, where a real bot looks and ticks once an hour."""
+    write_jobs(root, report=AT_NINE)
+    write_tenants(root, TRAVELLERS)
+    clock = TravelClock(start)
+    bot = Bot(Project.load(root, environ={}, overrides={"workers": 2}), clock=clock)
+    homes = bot.open() or bot.project.tenants.list_all.__globals__["homes"]  # type: ignore[union-attr]
+    homes.update({str(number): first for number, (first, _) in enumerate(journeys)})
+    try:
+        bot.plan()
+        bot._parts.tenant_zones._look()
+        for hour in range(1, DAYS * 24 + 1):
+            for number, (_, its_moves) in enumerate(journeys):
+                homes[str(number)] = next((to for at, to in reversed(its_moves) if at <= hour), homes[str(number)])
+            bot._parts.tenant_zones._look()
+            pass_time(bot, clock, start + timedelta(hours=hour))
+        found: dict[str, list[date]] = {name: [] for name in homes}
+        query = "SELECT tenant, key, runs.due_at FROM runs JOIN occurrences ON occurrences.id = occurrence_id"
+        for tenant, zone, due_at in rows(bot.ledger, f"{query} WHERE state = 'succeeded' ORDER BY runs.id"):
+            found[tenant].append(datetime.fromtimestamp(due_at // 1_000_000, ZoneInfo(zone)).date())
+        return found
+    finally:
+        bot.stop()
+
+
+@settings(max_examples=200 if IS_SOAKING else 8, deadline=None)
+@given(journeys=travels, day=st.integers(24, 27))
+def test_whoever_moves_is_given_each_days_nine_o_clock_once(
+    tmp_path_factory: pytest.TempPathFactory, journeys: list[tuple[str, list[tuple[int, str]]]], day: int
+) -> None:
+    start = datetime(
+        2026, 3, day, tzinfo=UTC
+    )  # the clocks of Berlin change on the 29th, those of Lord Howe a week later
+    days = [(start + timedelta(days=number)).date() for number in range(2, DAYS - 2)]  # whole in every zone
+
+    found = nines_of(tmp_path_factory.mktemp("shop"), start, journeys)
+
+    for tenant, nines in found.items():
+        assert len(nines) == len(set(nines)), f"tenant {tenant} was given a day twice: {nines}"
+        assert set(days) <= set(nines), f"tenant {tenant} was left out: {nines}"

@@ -136,8 +136,9 @@ class ByHand:
                     runs = runs.plus(failure.run)
         if not runs.is_success:
             bad = runs.count - sum(runs.states.get(one, 0) for one in (RunState.SUCCEEDED, RunState.SKIPPED))
+            first = runs.unsuccessful[0]
             told = f"the job {job.name!r} did not succeed for {bad} of {runs.count} tenants"
-            raise RunFailed(f"{told}, first for {runs.unsuccessful[0].tenant!r}", runs.unsuccessful[0])
+            raise RunFailed(f"{told}, first for {first.tenant!r}{_why(first)}", first)
         return runs
 
     def _run_inside(self, workspace: Workspace, asked: Run) -> Run:
@@ -158,8 +159,7 @@ class ByHand:
             self._dispatcher.came_back(control)
         workspace.checkpoint()
         if ended.state is not RunState.SUCCEEDED:
-            told = f": {ended.error.type}: {ended.error.message}" if ended.error else ""
-            raise RunFailed(f"the job {ended.job!r} {ended.state}{told}", ended) from error
+            raise RunFailed(f"the job {ended.job!r} {ended.state}{_why(ended)}", ended) from error
         return ended
 
     def enqueue(
@@ -215,3 +215,7 @@ def _named(asked: Run, workspace: Workspace) -> Run:
     """The run, for the tenant of the run that asks for it."""
     run = workspace.run
     return asked if run is None else replace(asked, tenant=run.tenant, tenant_name=run.tenant_name)
+
+
+def _why(ended: Run) -> str:
+    return f": {ended.error.type}: {ended.error.message}" if ended.error else ""

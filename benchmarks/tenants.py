@@ -1,8 +1,9 @@
 """One job for 10,000 tenants: how many runs a second of one core's work gives, and how much memory they take.
 
-Ours is the product as it ships: the runs wait in a SQLite ledger on disk and nobody has them; a bot takes them over,
-starts, performs and finishes each in a workspace of its own, with one JSON log line, `tenant_concurrency` at a time.
-The floor is SQLite alone: the same rows are inserted, marked as started and as ended, in transactions of 500.
+Ours is the product as it ships: a bot with a SQLite ledger on disk lists the tenants, rows of a SQLite table, writes a
+run for each, takes them over, starts, performs and finishes each in a workspace of its own, with one JSON log line,
+`tenant_concurrency` at a time. The floor is SQLite alone: the same rows are inserted, marked as started and as ended,
+in transactions of 500.
 
 A core's work is what the process took of the processor, in all its threads, divided by the runs: a machine that is
 busy with something else changes it little. Every round runs in a new process: the peak of its memory is its own.
@@ -21,11 +22,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
-from pinstripe_bot import Bot, Project
+from pinstripe_bot import Bot, Project, enqueue
 from pinstripe_bot.logs import configure_logs
 
 TENANTS = 10_000
@@ -36,6 +36,13 @@ GROUP = 500
 LEAST_RUNS_PER_CORE_S = 5_000
 MOST_MORE_MB = 24  # that a hundred times as many tenants may take
 
+SETTINGS = """
+[database]
+url = "sqlite:///shop.db"
+[tenants]
+table = "tenants"
+"""
+
 JOB_FILE = """
 from pinstripe_bot import background_job
 
@@ -44,16 +51,6 @@ ended = []
 @background_job("0 0 1 1 *", multi_tenant=True)
 def noop(workspace):
     ended.append(None)
-"""
-
-OCCURRENCE = """
-INSERT INTO occurrences (id, job, schedule, due_at, decision, claimed_at, bot)
-VALUES (1, 'noop', 'manual', ?, 'run', ?, 'benchmark')
-"""
-
-RUNS = """
-INSERT INTO runs (occurrence_id, tenant, job, schedule, due_at, state, params, params_key, available_at, claimed_at)
-VALUES (1, ?, 'noop', 'manual', ?, 'queued', '{}', '', ?, ?)
 """
 
 
@@ -108,18 +105,13 @@ def main() -> int:
 
 
 def our_round(tenants: int) -> Round:
-    """A crowd that waits in the ledger, worked off by a whole bot."""
+    """A crowd, from the listing of its tenants to its last outcome, worked off by a whole bot."""
     with tempfile.TemporaryDirectory() as folder, open(Path(folder, "log.json"), "w") as log:
         configure_logs("json", stream=log)
-        jobs = Path(folder, "lib/background_jobs")
-        jobs.mkdir(parents=True)
-        jobs.joinpath("noop.py").write_text(JOB_FILE)
+        _write_project(Path(folder), tenants)
         project = Project.load(folder, overrides={"workers": WORKERS})
         bot = Bot(project)
-        bot.open()
-        path = bot.ledger.store.path
-        assert path is not None
-        _seed(path, tenants)
+        enqueue(project, "noop")  # for all tenants: from here on as where it comes due
         ended: list[None] = project.jobs["noop"].author.__globals__["ended"]
         begun = _now()
         bot.start()
@@ -127,18 +119,22 @@ def our_round(tenants: int) -> Round:
             time.sleep(0.02)
         bot.dispatcher.wait_until_idle()
         measured = _since(begun, tenants)
+        path = bot.ledger.store.path
         bot.stop()
+        assert path is not None
         with sqlite3.connect(path) as ledger:
             (succeeded,) = ledger.execute("SELECT count(*) FROM runs WHERE state = 'succeeded'").fetchone()
         return dataclasses.replace(measured, not_succeeded=tenants - succeeded)
 
 
-def _seed(path: Path, tenants: int) -> None:
-    """An occurrence with a run for each tenant, which waits for whichever bot comes."""
-    now = int(datetime.now(UTC).timestamp()) * 1_000_000
-    with sqlite3.connect(path) as ledger:
-        ledger.execute(OCCURRENCE, (now, now))
-        ledger.executemany(RUNS, ((f"t{number}", now, now, now) for number in range(tenants)))
+def _write_project(root: Path, tenants: int) -> None:
+    jobs = root / "lib/background_jobs"
+    jobs.mkdir(parents=True)
+    jobs.joinpath("noop.py").write_text(JOB_FILE)
+    root.joinpath("pinstripe.toml").write_text(SETTINGS)
+    with sqlite3.connect(root / "shop.db") as database:
+        database.execute("CREATE TABLE tenants (id INTEGER PRIMARY KEY, name TEXT)")
+        database.executemany("INSERT INTO tenants (name) VALUES (?)", ((f"Shop {one}",) for one in range(tenants)))
 
 
 def floor_round(tenants: int) -> Round:

@@ -49,7 +49,6 @@ class Parts:
         if self.dispatcher.is_closing:
             return
         with self.ledger.trouble.noted("look"):
-            self.dispatcher.look()
             self.intake.look()
             self.lister.look()
             self.tenant_zones.look()

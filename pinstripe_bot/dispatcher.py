@@ -58,7 +58,7 @@ class Dispatcher:
         self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded, self.stats, hooks)
         self._recorder.on_presumed_dead = self._drop_lost
         self._handoff = Handoff(workers)
-        self.lanes = Lanes(limit_of, clock)
+        self.lanes = Lanes(limit_of)
         self._starter = Starter(ledger, clock, self.lanes, self._handoff, self._settle)
         self._changed = threading.Condition()
         self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
@@ -212,14 +212,13 @@ class Dispatcher:
     def _work(self) -> None:
         """A worker's loop."""
         self._runner.keep_loop()
-        is_replaced, run = False, None  # an idle worker keeps nothing of the run before
-        while not is_replaced and (run := run or self._handoff.take()) is not None:
+        is_replaced = False
+        while not is_replaced and (run := self._handoff.take()) is not None:
             if self.is_closing:
                 self._starter.release([run])
-                run = None
-            else:
-                is_replaced = self._perform(run)
-                run = None if is_replaced else self.lanes.following(run)
+            elif not (is_replaced := self._perform(run)):
+                self.lanes.leave([run])
+            del run  # an idle worker keeps nothing of the run before
         self._runner.close_loop()
 
     def _perform(self, run: Run) -> bool:
@@ -275,10 +274,6 @@ class Dispatcher:
                     self._watched[run.id] = run
         self._settle(ended)
         self.on_recorded()
-
-    def look(self) -> None:
-        """See to it that only what runs is marked as running; called every second."""
-        self._starter.put_back_standing()
 
     def _settle(self, runs: Sequence[Run]) -> None:
         """These runs are no longer open."""

@@ -5,46 +5,30 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
 
-from pinstripe_bot.clock import Clock
 from pinstripe_bot.occurrence import Run
-
-QUICK = timedelta(milliseconds=50)
-"""A run is quick that has ended so soon after its start: then a commit for each is what costs."""
-
-MOST_AHEAD = 12
-"""How many runs of one job are marked as started at most while others of it still go on the same workers."""
-
-STANDING = timedelta(seconds=1)
-"""A run that has been marked as started for so long and has not begun is queued again."""
 
 
 class _Lane:
-    """The runs of one job that wait: `started` ones are to follow on its workers, `waiting` ones are not started."""
+    """The runs of one job that wait."""
 
-    __slots__ = ("going", "has_turn", "job", "limit", "quick", "started", "waiting")
+    __slots__ = ("going", "has_turn", "job", "limit", "waiting")
 
     def __init__(self, job: str, limit: int | None) -> None:
         self.job = job
         self.limit = limit
         self.waiting: deque[Run] = deque()
-        self.started: deque[Run] = deque()
         self.going = 0  # taken, and not left; counted only where there is a limit
-        self.quick = 0  # how many in a row have been quick
         self.has_turn = False
-
-    def __len__(self) -> int:
-        return len(self.waiting) + len(self.started)
 
     @property
     def may_go_on(self) -> bool:
         """Whether one more of it may start now."""
-        return bool(self.waiting or self.started) and (self.limit is None or self.going < self.limit)
+        return bool(self.waiting) and (self.limit is None or self.going < self.limit)
 
     def pop(self) -> Run:
         self.going += 1
-        return (self.started or self.waiting).popleft()
+        return self.waiting.popleft()
 
 
 class Lanes:
@@ -54,9 +38,8 @@ class Lanes:
     from when it is taken until its worker is free for another one.
     """
 
-    def __init__(self, limit_of: Callable[[str], int | None], clock: Clock) -> None:
+    def __init__(self, limit_of: Callable[[str], int | None]) -> None:
         self._limit_of = limit_of
-        self._clock = clock
         self._lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
         self._turns: deque[_Lane] = deque()  # those that get one in this round, the next one first
@@ -70,7 +53,7 @@ class Lanes:
     def waiting(self, job: str) -> int:
         """How many runs of a job wait here."""
         lane = self._lanes.get(job)
-        return 0 if lane is None else len(lane)
+        return 0 if lane is None else len(lane.waiting)
 
     def put(self, runs: Iterable[Run]) -> None:
         """Let claimed runs wait, behind those of their job that wait already."""
@@ -94,7 +77,7 @@ class Lanes:
             self._bell.acquire()
 
     def take(self, most: int) -> list[Run]:
-        """Up to so many runs that may go now; one that is marked as started already is among the first of its job."""
+        """Up to so many runs that may go now."""
         taken: list[Run] = []
         with self._lock:
             while len(taken) < most and (lane := self._next_lane()) is not None:
@@ -109,55 +92,14 @@ class Lanes:
 
     def _next_lane(self) -> _Lane | None:
         """The lane whose turn it is; a new round begins where all have had theirs."""
-        while self._turns or self._next_turns:
-            if not self._turns:
-                self._turns, self._next_turns = self._next_turns, self._turns
-                self._served.clear()
-            lane = self._turns.popleft()
-            if lane.may_go_on:
-                self._served.add(lane.job)
-                return lane
-            lane.has_turn = False  # its last ones were started ahead, or follow already
-        self._served.clear()
-        return None
-
-    def take_ahead(self, taken: Iterable[Run]) -> list[Run]:
-        """Further runs of the limited jobs of those `taken` that are worth starting in the same commit.
-
-        No more than quick ones have just ended one after another. What starts of them goes to `follow_with`.
-        """
-        jobs = {run.job for run in taken if self._limit_of(run.job) is not None}
-        ahead: list[Run] = []
-        with self._lock:
-            for lane in map(self._lanes.__getitem__, jobs):
-                most = min(lane.quick, MOST_AHEAD, len(lane.waiting)) - len(lane.started)
-                ahead += [lane.waiting.popleft() for _ in range(most)]
-        return ahead
-
-    def follow_with(self, started: Iterable[Run]) -> None:
-        """Let started runs follow on the workers of their jobs."""
-        with self._lock:
-            for run in started:
-                lane = self._lanes[run.job]
-                lane.started.append(run)
-                self._offer(lane)
-
-    def following(self, run: Run) -> Run | None:
-        """A run has ended: the started one of its job that its worker may perform at once, else none, and it leaves.
-
-        None where another job waits for its turn.
-        """
-        if self._limit_of(run.job) is None:
+        if not self._turns:
+            self._turns, self._next_turns = self._next_turns, self._turns
+            self._served.clear()
+        if not self._turns:
             return None
-        now = self._clock.now()
-        with self._lock:
-            lane = self._lanes[run.job]
-            is_quick = now - _started_at(run) < QUICK
-            lane.quick = lane.quick + 1 if is_quick else 0
-            if lane.started and self._is_alone(lane) and not self._is_closed:
-                return lane.started.popleft()
-            self._leave(lane)
-        return None
+        lane = self._turns.popleft()
+        self._served.add(lane.job)
+        return lane
 
     def leave(self, runs: Iterable[Run]) -> None:
         """These runs, once taken, do not go any more."""
@@ -180,36 +122,12 @@ class Lanes:
         (self._next_turns if lane.job in self._served else self._turns).append(lane)
         self._wake_the_starter()
 
-    def _is_alone(self, lane: _Lane) -> bool:
-        """Whether no other lane waits for a turn."""
-        return len(self._turns) + len(self._next_turns) == lane.has_turn
-
-    def take_standing(self) -> list[Run]:
-        """The runs that were to follow soon and did not, because what goes before them takes long. They leave here."""
-        latest = self._clock.now() - STANDING
-        standing: list[Run] = []
-        with self._lock:
-            for lane in self._lanes.values():
-                if lane.started and _started_at(lane.started[0]) <= latest:
-                    standing += lane.started
-                    lane.started.clear()
-        return standing
-
-    def put_back(self, runs: Iterable[Run]) -> None:
-        """Let runs wait before all others of their jobs."""
-        with self._lock:
-            for run in reversed([*runs]):
-                lane = self._lanes[run.job]
-                lane.waiting.appendleft(run)
-                self._offer(lane)
-
     def clear(self) -> list[Run]:
         """All runs that wait: they leave."""
         with self._lock:
-            left = [run for lane in self._lanes.values() for run in (*lane.started, *lane.waiting)]
+            left = [run for lane in self._lanes.values() for run in lane.waiting]
             self._lanes = {job: lane for job, lane in self._lanes.items() if lane.limit is not None}
             for lane in self._lanes.values():
-                lane.started.clear()
                 lane.waiting.clear()
                 lane.has_turn = False
             self._turns.clear()
@@ -226,8 +144,3 @@ class Lanes:
         if self._is_starter_waiting:
             self._is_starter_waiting = False
             self._bell.release()
-
-
-def _started_at(run: Run) -> datetime:
-    assert run.started_at is not None
-    return run.started_at

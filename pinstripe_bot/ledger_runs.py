@@ -99,11 +99,6 @@ RELEASE = both(
     ids=IDS,
 )
 
-PUT_BACK = both(
-    "UPDATE runs SET state = 'queued', started_at = NULL WHERE id IN {ids} AND state = 'running' AND owner = :bot",
-    ids=IDS,
-)
-
 SAY = both(
     """
     UPDATE runs SET progress_done = said.done, progress_total = said.total, output = coalesce(said.output, runs.output)
@@ -219,11 +214,6 @@ def linger(connection: Connection, run_ids: Collection[int], *, lingers: bool) -
 def release(connection: Connection, unstarted: Sequence[Run], *, bot: str) -> None:
     """Queue runs of `bot` for whoever comes next."""
     execute(connection, RELEASE, ids=to_json([run.id for run in unstarted]), bot=bot)
-
-
-def put_back(connection: Connection, unstarted: Sequence[Run], *, bot: str) -> None:
-    """Queue runs of `bot` again that have not begun; they stay its own."""
-    execute(connection, PUT_BACK, ids=to_json([run.id for run in unstarted]), bot=bot)
 
 
 def note_said(connection: Connection, said: Sequence[tuple[int, int, int | None, int | None, str | None]]) -> None:

@@ -117,13 +117,13 @@ def fan_out(
     if not named:
         return Fanned(len(tenants), 0, {})
     fates = _Fates(connection, listing, named, terms)
-    now_at = to_column(now)
+    due_at, now_at = listing.due_at, to_column(now)
     rows: list[tuple[object, ...]] = []
     skipped: dict[str, Reason] = {}
     for tenant, name in named.items():
         reason = fates.reason(tenant)
         if reason is None:
-            available_at = to_column(listing.due_at + terms.delay_of(tenant))
+            available_at = to_column(due_at + terms.delay_of(tenant))
             rows.append((tenant, name, RunState.QUEUED, None, available_at, int(fates.is_in_turn(tenant))))
         else:
             rows.append((tenant, name, RunState.SKIPPED, reason, now_at, 0))

@@ -6,15 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
-from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.lanes import Lanes
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_runs import put_back
-from pinstripe_bot.occurrence import Run, RunState
+from pinstripe_bot.occurrence import Run
 
 RETRY_S = 1.0
 
@@ -55,26 +52,17 @@ class Starter:
         self._release_all()
 
     def _start_next(self, places: int) -> None:
-        """Start runs for these places, each lane in its turn, and with them those that may follow at once."""
+        """Start runs for these places, each lane in its turn; of what is no longer ours somebody else takes care."""
         group = self._lanes.take(places)
-        ahead = self._lanes.take_ahead(group)
-        started = self._start([*group, *ahead])
-        to_go = [started[run.id] for run in group if run.id in started]
-        self._lanes.leave(run for run in group if run.id not in started)
-        self._lanes.follow_with(started[run.id] for run in ahead if run.id in started)
-        self._handoff.give_back(places - len(to_go))
-        if not self._handoff.put(to_go):
-            self.release(to_go)
-
-    def _start(self, group: list[Run]) -> dict[int, Run]:
-        """The runs of `group` that are marked as started, by their ids; of the others somebody else takes care."""
-        started = {run.id: run for run in group if run.state is RunState.RUNNING}
-        waiting = [run for run in group if run.id not in started]
-        if waiting:
-            started |= {run.id: run for run in self._mark_started(waiting)}
+        started = self._mark_started(group)
         if len(started) < len(group):
-            self._on_gone([run for run in group if run.id not in started])
-        return started
+            ids = {run.id for run in started}
+            gone = [run for run in group if run.id not in ids]
+            self._lanes.leave(gone)
+            self._on_gone(gone)
+        self._handoff.give_back(places - len(started))
+        if not self._handoff.put(started):
+            self.release(started)
 
     def _mark_started(self, group: list[Run]) -> list[Run]:
         """The runs of `group` that may start; asks again every second while the ledger does not answer."""
@@ -103,20 +91,6 @@ class Starter:
         else:
             log.info("runs_released", runs=len(unstarted))
         self._on_gone(unstarted)
-
-    def put_back_standing(self) -> None:
-        """Queue the runs again, here, that were to follow soon on workers which are busy for long."""
-        standing = self._lanes.take_standing()
-        if not standing:
-            return
-        try:
-            with self._ledger.store.writing(durable=False) as connection:
-                put_back(connection, standing, bot=self._ledger.bot)
-        except LedgerUnavailable:
-            self._lanes.follow_with(standing)  # as they were
-        else:
-            log.debug("runs_put_back", runs=len(standing))
-            self._lanes.put_back([replace(run, state=RunState.QUEUED, started_at=None) for run in standing])
 
     def _release_all(self) -> None:
         """Give back all that waits."""

@@ -346,23 +346,3 @@ def test_a_run_that_lingers_leaves_its_place_among_its_jobs_runs_to_the_next(
     enter(bot, 1)["go"].release(2)
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     assert states(bot) == [("timed_out", "timeout"), ("succeeded", None)]
-
-
-def test_what_was_to_follow_quick_runs_is_not_running_for_long_when_it_does_not(
-    make_bot: MakeBot, clock: TravelClock
-) -> None:
-    bot = make_bot(crowd=CROWD)
-    crowd = names_in(bot, "crowd")
-    crowd["go"].release(8)  # so many are quick
-    leave_crowd(bot.ledger, "crowd", 40)
-    bot._intake.look()
-    enter(bot, 10)
-    clock.travel(seconds=2)
-
-    bot.dispatcher.look()
-
-    not_running = rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'queued' AND started_at IS NULL")
-    crowd["go"].release(32)
-    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
-    assert not_running == [(30,)]
-    assert states(bot) == [("succeeded", None)] * 40

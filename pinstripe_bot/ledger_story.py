@@ -108,7 +108,7 @@ class Stories:
             act=None if pause is None else _act_of(pause),
             gap=self._gap(due_at),
             mark=mark,
-            skips=self._skips(job, name),
+            skips=self._skips(job, name, key),
             has_bot=self._has_bot,
             retention=self._retention,
             zone=tenants_zone(name, key),
@@ -250,8 +250,8 @@ class Stories:
         removed_at = from_column(row.removed_at)
         return MarkRecord(row.fingerprint, _instant(row.effective_from), _instant(row.planned_to), removed_at)
 
-    def _skips(self, job: str, schedule: str) -> int:
-        is_its = (skips.c.job == job) & skips.c.schedule.in_([schedule, ""])
+    def _skips(self, job: str, schedule: str, key: str) -> int:
+        is_its = (skips.c.job == job) & skips.c.schedule.in_([schedule, ""]) & (skips.c.key == key)
         return sum(self._connection.scalars(select(skips.c.remaining).where(is_its)))
 
 

@@ -27,6 +27,7 @@ from pinstripe_bot.ledger_marks import Marks, Registration, TakenBack, in_stored
 from pinstripe_bot.ledger_place import FOLDER, LedgerPlace, ledger_place
 from pinstripe_bot.ledger_recovery import check_whole_file, move_damaged_aside
 from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_skips import forget_zones
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, Opened
 from pinstripe_bot.ledger_sweep import RetryAt
 from pinstripe_bot.ledger_trouble import LedgerTrouble
@@ -149,6 +150,7 @@ class Ledger:
         """
         with self.store.writing() as connection:
             self._marks.drop(connection, gone, int(now.timestamp()))
+            forget_zones(connection, gone)
             return self._marks.add(connection, new, int(now.timestamp()), bot=self.bot)
 
     def take_back(self, aside: Sequence[Schedule], now: datetime) -> TakenBack:

@@ -154,23 +154,34 @@ class Acts:
     def skip(self, job: str, count: int, now: datetime, *, schedule: str = "", why: str = "") -> Instants:
         """Let the next `count` due instants of a job, or of one schedule of it, not run; 0 takes the wish back.
 
-        What was asked before for the same is replaced. The instants of this job that will be skipped come back,
-        also those of other wishes; a job that is paused without an end has none.
+        In the zones of tenants, so many of each zone. What was asked before for the same is replaced. The instants of
+        this job that will be skipped come back, also those of other wishes; a job that is paused without an end has
+        none. Raises ActRefused where no zone of tenants is known yet, so that nothing comes due.
         """
         definition = self._project.job(job)
-        schedules_of(definition, schedule)
+        declared, named = schedules_of(definition), schedules_of(definition, schedule)
         with self._store.writing() as connection:
-            connection.execute(delete(skips).where(skips.c.job == job, skips.c.schedule == schedule))
-            if count:
-                asked = {"job": job, "schedule": schedule, "remaining": count, "who": self._person.who, "why": why}
-                connection.execute(insert(skips), asked | {"asked_at": to_column(now)})
+            coming = in_stored_zones(declared, read_stored(connection))
+            names = {one.name for one in named}
+            meant = [one for one in coming if one.name in names]
+            if count and not meant:
+                raise ActRefused(f"no zone of a tenant is known yet, so nothing of {job} comes due: start a bot first")
+            self._write_skips(connection, job, schedule, {one.key for one in meant}, count, now, why)
             write_audit(connection, self._person, now, "skip", job=job, schedule=schedule, count=count, why=why)
             rows = connection.execute(select(skips).where(skips.c.job == job)).all()
-            declared = schedules_of(definition)
-            known = {"", *(one.name for one in declared)}
-            remaining = {(row.job, row.schedule): row.remaining for row in rows if row.schedule in known}
-            coming = in_stored_zones(declared, read_stored(connection))
-            return foresee(connection, coming, read_planned(connection, declared), remaining, now)
+            known = {*((one.name, one.key) for one in coming), *(("", one.key) for one in coming)}
+            wishes = {(job, row.schedule, row.key): row.remaining for row in rows if (row.schedule, row.key) in known}
+            return foresee(connection, coming, read_planned(connection, coming), wishes, now)
+
+    def _write_skips(
+        self, connection: Connection, job: str, schedule: str, keys: set[str], count: int, now: datetime, why: str
+    ) -> None:
+        """Replace a wish: a row for each zone, or the one of a schedule in a zone of its own."""
+        connection.execute(delete(skips).where(skips.c.job == job, skips.c.schedule == schedule))
+        asked = {"job": job, "schedule": schedule, "remaining": count, "who": self._person.who, "why": why}
+        rows = [asked | {"key": key, "asked_at": to_column(now)} for key in sorted(keys)]
+        if count:
+            connection.execute(insert(skips), rows)
 
     def backfill(self, span: Span, gaps: Sequence[Gap], now: datetime, *, spacing: timedelta = timedelta(0)) -> int:
         """Queue a run for each of these gaps of the span, oldest first; how many there were.

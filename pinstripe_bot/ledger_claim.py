@@ -223,7 +223,7 @@ class _Comparison:
         work = candidate.work
         if (work, verdict.due_ts) in self._instants:
             return candidate.skipped(Reason.SAME_INSTANT)
-        if self._skips.take(schedule.job, schedule.name, verdict.due_ts):
+        if self._skips.take(schedule, verdict.due_ts):
             return candidate.skipped(Reason.SKIP_ASKED)
         is_in_turn = verdict.is_in_turn
         if work in self._batches:

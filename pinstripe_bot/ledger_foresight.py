@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_resume import Planned
 from pinstripe_bot.ledger_rows import from_ts
-from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses
+from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, Wish, read_pauses
 from pinstripe_bot.occurrence import Decision
 from pinstripe_bot.schedule import Schedule
 
-Instants = list[tuple[datetime, str]]
-"""Due instants, oldest first, each with the name of its schedule."""
+Instants = list[tuple[datetime, Schedule]]
+"""Due instants, oldest first, each with its schedule; in tenants' zones that in its zone."""
 
 MOST_TRIED = 200_000
 """Instants that are looked at: a skip of a yearly schedule beside one of every second is not foreseen."""
@@ -26,7 +26,7 @@ def foresee(
     connection: Connection,
     declared: Sequence[Schedule],
     planned: Sequence[Planned],
-    remaining: Mapping[tuple[str, str], int],
+    remaining: Mapping[Wish, int],
     now: datetime,
 ) -> Instants:
     """The instants of one job that will be skipped, as far as can be known now; `remaining` as `Skips` has it.
@@ -45,13 +45,13 @@ def foresee(
     coming = heapq.merge(
         *(_coming(schedule, order, marks.get(schedule, start_ts), start_ts) for order, schedule in enumerate(declared))
     )
-    skips, wanted = Skips(remaining), sum(remaining.values())
+    skips = Skips(remaining)
     taken: Instants = []
     for instant_ts, order in islice(coming, MOST_TRIED):
-        if len({at for at, _ in taken}) >= wanted and (not taken or taken[-1][0] != from_ts(instant_ts)):
+        if skips.are_used_up and (not taken or taken[-1][0] != from_ts(instant_ts)):
             break
-        if skips.take(declared[order].job, declared[order].name, instant_ts):
-            taken.append((from_ts(instant_ts), declared[order].name))
+        if skips.take(declared[order], instant_ts):
+            taken.append((from_ts(instant_ts), declared[order]))
     return taken
 
 

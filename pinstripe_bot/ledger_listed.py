@@ -26,7 +26,7 @@ def read_listing(connection: Connection, occurrence: int, bots: Mapping[str, Bot
 
 def open_listings(connection: Connection, bots: Mapping[str, BotRecord]) -> list[ListingRecord]:
     """Those that go on, or wait, oldest first."""
-    found = _listings().where(text(f"occurrences.{LISTING}")).order_by(occurrences.c.id).limit(MOST_LISTED)
+    found = _listings().where(text(LISTING)).order_by(occurrences.c.id).limit(MOST_LISTED)
     return [_record_of(row, bots) for row in connection.execute(found).mappings()]
 
 

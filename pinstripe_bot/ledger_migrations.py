@@ -37,7 +37,18 @@ def _to_3(connection: Connection) -> None:
     metadata.create_all(connection, tables=[metadata.tables[name] for name in ("listings", "residences")])
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3}
+def _to_4(connection: Connection) -> None:
+    """In the zones of tenants skips are counted zone by zone: the zone becomes a part of their key."""
+    skips = metadata.tables["skips"]
+    kept = [column for column in skips.c if column.name != "key"]
+    rows = [dict(row) for row in connection.execute(select(*kept)).mappings()]
+    skips.drop(connection)
+    skips.create(connection)
+    if rows:
+        connection.execute(insert(skips), rows)
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3, 4: _to_4}
 """{version: what makes it from the one before}; the first version that PostgreSQL ledgers had is 2."""
 
 

@@ -50,10 +50,11 @@ class PassedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """How many of the next instants of a job, or of one schedule of it, a person asked to skip."""
+    """How many of the next instants of a job, or of one schedule of it, a person asked to skip; `key` is the zone."""
 
     job: str
     schedule: str
+    key: str
     remaining: int
     who: str
     why: str
@@ -120,7 +121,7 @@ def fates(overview: Overview, due: Sequence[tuple[datetime, Schedule]]) -> list[
 
     Where a bot has still to catch up, a wish to skip may be used up before.
     """
-    wishes = Skips({(one.job, one.schedule): one.remaining for one in overview.skips})
+    wishes = Skips({(one.job, one.schedule, one.key): one.remaining for one in overview.skips})
     return [_fate(overview.pauses, wishes, schedule, int(at.timestamp())) for at, schedule in due]
 
 
@@ -128,7 +129,7 @@ def _fate(pauses: Sequence[Pause], wishes: Skips, schedule: Schedule, due_ts: in
     own = (pause for pause in pauses if pause.job in (EVERY_JOB, schedule.job))
     if any(not pause.ends_before_ts(due_ts) for pause in own):
         return Reason.PAUSED
-    return Reason.SKIP_ASKED if wishes.take(schedule.job, schedule.name, due_ts) else None
+    return Reason.SKIP_ASKED if wishes.take(schedule, due_ts) else None
 
 
 def _passed(connection: Connection, since: datetime) -> list[PassedGroup]:
@@ -177,8 +178,8 @@ def _names(connection: Connection, tenants: Iterable[str]) -> dict[str, str]:
 
 
 def _skips(connection: Connection) -> list[Skip]:
-    rows = connection.execute(select(skips).order_by(skips.c.job, skips.c.schedule))
-    return [Skip(row.job, row.schedule, row.remaining, row.who, row.why) for row in rows]
+    rows = connection.execute(select(skips).order_by(skips.c.job, skips.c.schedule, skips.c.key))
+    return [Skip(row.job, row.schedule, row.key, row.remaining, row.who, row.why) for row in rows]
 
 
 def _open_count(connection: Connection) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 3
+VERSION = 4
 """The schema's version; an older ledger is migrated when a bot opens it, a newer one is refused."""
 
 metadata = MetaData()
@@ -213,6 +213,7 @@ skips = Table(
     metadata,
     Column("job", String, primary_key=True),
     Column("schedule", String, primary_key=True, server_default=""),  # '': whichever comes due first
+    Column("key", String, primary_key=True, server_default=""),  # the zone, where it is its tenants'
     Column("remaining", Integer, nullable=False),
     Column("who", String, nullable=False),
     Column("why", String, nullable=False, server_default=""),

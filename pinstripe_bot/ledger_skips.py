@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -134,35 +134,60 @@ def goes_on(connection: Connection, schedule: Schedule, pause: Pause, stretch: V
     )
 
 
-class Skips:
-    """How many of the next due instants people asked to skip: {(job, schedule or ''): how many}."""
+Wish = tuple[str, str, str]
+"""Whose instants people asked to skip: a job, a schedule of it or '' for whichever is due first, and its key."""
 
-    def __init__(self, remaining: Mapping[tuple[str, str], int]) -> None:
+
+class Skips:
+    """How many of the next due instants people asked to skip: {wish: how many}.
+
+    In the zones of tenants each zone counts for itself, so that no tenant's turn is taken by another one's.
+    """
+
+    def __init__(self, remaining: Mapping[Wish, int]) -> None:
         self._before = dict(remaining)
         self._remaining = dict(remaining)
-        self._skipped: set[tuple[str, int]] = set()  # instants of whole jobs: one wish is for all schedules due then
+        self._skipped: set[tuple[str, str, int]] = set()  # of whole jobs: one wish is for all schedules due then
 
     @classmethod
     def read(cls, connection: Connection) -> Skips:
-        rows = connection.execute(select(skips.c.job, skips.c.schedule, skips.c.remaining))
-        return cls({(row.job, row.schedule): row.remaining for row in rows})
+        rows = connection.execute(select(skips.c.job, skips.c.schedule, skips.c.key, skips.c.remaining))
+        return cls({(row.job, row.schedule, row.key): row.remaining for row in rows})
 
-    def take(self, job: str, schedule: str, due_ts: int) -> bool:
+    @property
+    def are_used_up(self) -> bool:
+        """Whether no instant later than the last one will be taken."""
+        return not any(self._remaining.values())
+
+    def take(self, schedule: Schedule, due_ts: int) -> bool:
         """Whether this due instant is one to skip; then there is one less to come."""
-        if self._remaining.get((job, schedule), 0) > 0:
-            self._remaining[job, schedule] -= 1
+        own, whole = (schedule.job, schedule.name, schedule.key), (schedule.job, "", schedule.key)
+        if self._remaining.get(own, 0) > 0:
+            self._remaining[own] -= 1
             return True
-        if (job, due_ts) not in self._skipped and self._remaining.get((job, ""), 0) > 0:
-            self._remaining[job, ""] -= 1
-            self._skipped.add((job, due_ts))
-        return (job, due_ts) in self._skipped
+        instant = (schedule.job, schedule.key, due_ts)
+        if instant not in self._skipped and self._remaining.get(whole, 0) > 0:
+            self._remaining[whole] -= 1
+            self._skipped.add(instant)
+        return instant in self._skipped
 
     def write(self, connection: Connection) -> None:
         """Record what has been taken."""
-        taken = [key for key, remaining in self._remaining.items() if remaining != self._before[key]]
+        taken = [wish for wish, remaining in self._remaining.items() if remaining != self._before[wish]]
         if not taken:
             return
-        is_row = (skips.c.job == bindparam("its_job")) & (skips.c.schedule == bindparam("its_schedule"))
-        rows = [{"its_job": job, "its_schedule": name, "now": self._remaining[job, name]} for job, name in taken]
+        names = ("its_job", "its_schedule", "its_key")
+        is_row = (
+            (skips.c.job == bindparam("its_job"))
+            & (skips.c.schedule == bindparam("its_schedule"))
+            & (skips.c.key == bindparam("its_key"))
+        )
+        rows = [dict(zip(names, wish, strict=True)) | {"now": self._remaining[wish]} for wish in taken]
         connection.execute(update(skips).where(is_row).values(remaining=bindparam("now")), rows)
         connection.execute(delete(skips).where(skips.c.remaining <= 0))
+
+
+def forget_zones(connection: Connection, gone: Iterable[Schedule]) -> None:
+    """Drop the wishes for zones in which these schedules are planned no more: who comes to live there later runs."""
+    for job, key in {(one.job, one.key) for one in gone}:
+        connection.execute(delete(skips).where(skips.c.job == job, skips.c.key == key, skips.c.key != ""))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +12,12 @@ from sqlalchemy import Connection, select
 
 from pinstripe_bot.ledger_history import passed_of, record_of
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_rows import from_column, run_of, to_column
+from pinstripe_bot.ledger_rows import from_column, run_of, tenants_zone, to_column
 from pinstripe_bot.ledger_schema import BACKFILL, audit, occurrences, runs, schedules, skips
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
 from pinstripe_bot.ledger_store import LedgerStore
-from pinstripe_bot.occurrence import Decision, Reason, Run
+from pinstripe_bot.ledger_tenant_story import TenantStories
+from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.records import Act, MarkRecord, PassedRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
@@ -27,44 +28,61 @@ MOST_LOOKED_AT = 500
 
 
 class Stories:
-    """Tells what became of due instants, all in one look at the ledger."""
+    """Tells what became of due instants, all in one look at the ledger; of one `tenant`, if it is given."""
 
-    def __init__(self, connection: Connection, store: LedgerStore, now: datetime, retention: timedelta) -> None:
+    def __init__(
+        self, connection: Connection, store: LedgerStore, now: datetime, retention: timedelta, *, tenant: str = ""
+    ) -> None:
         self._connection = connection
         self._now = now
         self._retention = retention
         self._bots = read_bots(connection, store, now)
         self._has_bot = any(bot.is_alive and bot.kind == "bot" for bot in self._bots.values())
         self._pauses = read_pauses(connection)
+        self._tenant = tenant
+        self._tenant_pauses = read_pauses(connection, tenant) if tenant else {}
+        self._tenants = TenantStories(connection, self._bots, tenant)
+        self._told: set[int] = set()  # the occurrences
 
     def tell(self, schedule: Schedule, due_at: datetime) -> Story:
         """The story of one due instant of a schedule of the project."""
         story = replace(self._tell(schedule.job, schedule.name, due_at, schedule), declared=schedule)
         return story if story.runs else replace(story, runs=self._backfilled(schedule, due_at))
 
+    def zones_of(self, schedule: Schedule) -> set[str]:
+        """The zones of tenants in which a schedule is or has been planned."""
+        its = (schedules.c.job == schedule.job) & (schedules.c.schedule == schedule.name) & (schedules.c.key != "")
+        return set(self._connection.scalars(select(schedules.c.key).where(its)))
+
     def _backfilled(self, schedule: Schedule, due_at: datetime) -> tuple[RunRecord, ...]:
         """The runs that a backfill has given an instant."""
         is_its = (occurrences.c.job == schedule.job) & (occurrences.c.schedule == schedule.name)
         is_its &= (occurrences.c.key == BACKFILL) & (occurrences.c.due_at == to_column(due_at))
         query = select(runs).join(occurrences, runs.c.occurrence_id == occurrences.c.id).where(is_its)
-        found = self._connection.execute(query.order_by(runs.c.id)).mappings()
+        if self._tenant:
+            query = query.where(runs.c.tenant == self._tenant)
+        found = self._connection.execute(query.order_by(runs.c.id)).mappings().all()
+        self._told.update(each["occurrence_id"] for each in found)
         return tuple(replace(record_of(each, self._bots), is_backfill=True) for each in found)
 
-    def others(self, job: str, since: datetime, until: datetime, told: set[tuple[str, datetime]]) -> list[Story]:
-        """The stories of what the ledger has in [since, until) beside what was `told`.
+    def others(self, job: str, since: datetime, until: datetime, *, but: Collection[str] = ()) -> list[Story]:
+        """The stories of what the ledger has in [since, until) beside what has been told.
 
-        Runs by hand, and what was due by another form of a schedule, or by one that is no more.
+        Runs by hand, and what was due by another form of a schedule, or by one that is no more. The schedules `but`
+        these are due in tenants' zones: other zones' instants are other times.
         """
-        query = select(occurrences.c.schedule, occurrences.c.due_at, occurrences.c.id).where(
+        query = select(occurrences).where(
             occurrences.c.job == job, occurrences.c.due_at >= to_column(since), occurrences.c.due_at < to_column(until)
         )
-        found = self._connection.execute(query.order_by(occurrences.c.due_at, occurrences.c.id)).all()
-        rows = [(row.schedule, _instant(row.due_at), row.id) for row in found]
-        return [
-            self._of_row(job, schedule, due_at, self._row(occurrences.c.id == row_id))
-            for schedule, due_at, row_id in rows
-            if (schedule, due_at) not in told
+        found = self._connection.execute(query.order_by(occurrences.c.due_at, occurrences.c.id)).mappings().all()
+        rows = [
+            row
+            for row in found
+            if row["id"] not in self._told
+            and not (row["schedule"] in but and tenants_zone(row["schedule"], row["key"]) is not None)
         ]
+        stories = [self._of_row(job, row["schedule"], _instant(row["due_at"]), row) for row in rows]
+        return [one for one in stories if not self._tenant or _concerns_tenant(one)]
 
     def _tell(self, job: str, name: str, due_at: datetime, schedule: Schedule | None) -> Story:
         key = "" if schedule is None else schedule.key
@@ -80,7 +98,8 @@ class Stories:
             now=self._now,
             retention=self._retention,
         )
-        pause = self._lasting_pause(job, due_at)
+        pauses = (self._pauses, self._tenant_pauses)
+        pause = next((one for each in pauses if (one := self._lasting_pause(each, job, due_at))), None)
         return Story(
             job,
             name,
@@ -89,13 +108,12 @@ class Stories:
             act=None if pause is None else _act_of(pause),
             gap=self._gap(due_at),
             mark=mark,
-            skips=self._skips(job, name),
+            skips=self._skips(job, name, key),
             has_bot=self._has_bot,
             retention=self._retention,
+            zone=tenants_zone(name, key),
+            tenant=self._tenant,
         )
-
-    def _row(self, *conditions: Any) -> Mapping[Any, Any]:
-        return self._connection.execute(select(occurrences).where(*conditions)).mappings().one()
 
     def _covering(self, job: str, schedule: str, key: str, due_at: datetime) -> Mapping[Any, Any] | None:
         """The row of the instant, or of the stretch that it lies in."""
@@ -108,27 +126,50 @@ class Stories:
     def _of_row(
         self, job: str, name: str, due_at: datetime, row: Mapping[Any, Any], schedule: Schedule | None = None
     ) -> Story:
+        self._told.add(row["id"])
         is_queue = schedule is not None and schedule.overlap is Overlap.QUEUE
         story = Story(
-            job, name, due_at, Standing.DECIDED, has_bot=self._has_bot, is_queue=is_queue, retention=self._retention
+            job,
+            name,
+            due_at,
+            Standing.DECIDED,
+            has_bot=self._has_bot,
+            is_queue=is_queue,
+            retention=self._retention,
+            zone=tenants_zone(name, row["key"]),
+            tenant=self._tenant,
         )
+        has_run = row["decision"] == Decision.RUN
+        if row["listing"] is not None:
+            story = story if has_run else self._passed(story, row, schedule)
+            return self._with_act(self._tenants.complete(story, row["id"], schedule))
+        found = self._runs(row)
+        return replace(story, runs=found) if has_run or found else self._passed(story, row, schedule)
+
+    def _runs(self, row: Mapping[Any, Any]) -> tuple[RunRecord, ...]:
         of_row = select(runs).where(runs.c.occurrence_id == row["id"]).order_by(runs.c.tenant)
+        if self._tenant:
+            of_row = of_row.where(runs.c.tenant == self._tenant)
         records = [record_of(each, self._bots) for each in self._connection.execute(of_row).mappings()]
-        found = tuple(replace(record, is_backfill=row["key"] == BACKFILL) for record in records)
-        if row["decision"] == Decision.RUN or found:
-            return replace(story, runs=found)
+        return tuple(replace(record, is_backfill=row["key"] == BACKFILL) for record in records)
+
+    def _passed(self, story: Story, row: Mapping[Any, Any], schedule: Schedule | None) -> Story:
         passed = passed_of(row)
-        return replace(
-            story,
-            passed=passed,
-            other=self._other(row, passed, schedule),
-            act=self._act(job, passed),
-            gap=self._gap(due_at),
-        )
+        other, act = self._other(row, passed, schedule), self._act(story.job, passed)
+        return replace(story, passed=passed, other=other, act=act, gap=self._gap(story.due_at))
+
+    def _with_act(self, story: Story) -> Story:
+        """With the pause of the tenant that is asked for, where its run was skipped for that."""
+        if not any(record.run.reason is Reason.PAUSED for record in story.runs):
+            return story
+        pause = self._lasting_pause(self._tenant_pauses, story.job, story.due_at)
+        return replace(story, act=None if pause is None else _act_of(pause))
 
     def _other(self, row: Mapping[Any, Any], passed: PassedRecord, schedule: Schedule | None) -> Run | None:
         """The run that was in the way of an instant, or took its place."""
         match passed.occurrence.reason:
+            case Reason.OVERLAP if schedule is not None and schedule.multi_tenant:
+                return None  # no run was in its way, but a listing
             case Reason.OVERLAP:
                 return self._in_the_way(row, None if schedule is None else schedule.params_key)
             case Reason.SAME_INSTANT:
@@ -186,9 +227,9 @@ class Stories:
         details = msgspec.json.decode(row.details) if row.details else {}
         return Act(action, row.who, _instant(row.at), str(details.get("why") or details.get("reason") or ""))
 
-    def _lasting_pause(self, job: str, due_at: datetime) -> Pause | None:
-        pauses = [self._pauses[name] for name in (job, EVERY_JOB) if name in self._pauses]
-        lasting = (one for one in pauses if one.until_at is None or one.until_at >= due_at)
+    def _lasting_pause(self, pauses: Mapping[str, Pause], job: str, due_at: datetime) -> Pause | None:
+        found = [pauses[name] for name in (job, EVERY_JOB) if name in pauses]
+        lasting = (one for one in found if one.until_at is None or one.until_at >= due_at)
         return next((one for one in lasting if one.paused_at <= due_at), None)
 
     def _gap(self, instant: datetime) -> Gap | None:
@@ -209,8 +250,8 @@ class Stories:
         removed_at = from_column(row.removed_at)
         return MarkRecord(row.fingerprint, _instant(row.effective_from), _instant(row.planned_to), removed_at)
 
-    def _skips(self, job: str, schedule: str) -> int:
-        is_its = (skips.c.job == job) & skips.c.schedule.in_([schedule, ""])
+    def _skips(self, job: str, schedule: str, key: str) -> int:
+        is_its = (skips.c.job == job) & skips.c.schedule.in_([schedule, ""]) & (skips.c.key == key)
         return sum(self._connection.scalars(select(skips.c.remaining).where(is_its)))
 
 
@@ -218,8 +259,13 @@ def _of_schedule(job: str, schedule: str, key: str) -> Any:
     return (occurrences.c.job == job) & (occurrences.c.schedule == schedule) & (occurrences.c.key == key)
 
 
+def _concerns_tenant(story: Story) -> bool:
+    """Whether it is one of the tenant that is asked for; a run by hand is of whoever it was asked for."""
+    return bool(story.runs or story.listing or (story.passed and story.schedule != MANUAL))
+
+
 def _act_of(pause: Pause) -> Act:
-    return Act("pause", pause.who, pause.paused_at, pause.why, pause.until_at)
+    return Act("pause", pause.who, pause.paused_at, pause.why, pause.until_at, pause.tenant)
 
 
 def _instant(column: int) -> datetime:

@@ -34,8 +34,17 @@ def at_home(connection: Connection, listing: Listing, turn: Turn, homes: Mapping
     """
     residences = ledger_residences.note(connection, homes, now)
     movers = [tenant for tenant, residence in residences.items() if residence.formers]
-    had = _given(connection, _twins(connection, listing, turn), movers) if movers else {}
+    had = given(connection, listing, turn, movers) if movers else {}
     return {tenant for tenant, residence in residences.items() if turn.is_for(residence, had.get(tenant, ()))}
+
+
+def given(connection: Connection, listing: Listing, turn: Turn, tenants: Collection[str]) -> dict[str, list[Turned]]:
+    """{tenant: the occurrences in other zones, of the same wall time, in which it has a run}."""
+    twins = _twins(connection, listing, turn)
+    found: dict[str, list[Turned]] = {}
+    for occurrence, tenant in with_runs(connection, twins, tenants):
+        found.setdefault(tenant, []).append(twins[occurrence])
+    return found
 
 
 def _twins(connection: Connection, listing: Listing, turn: Turn) -> dict[int, Turned]:
@@ -46,11 +55,3 @@ def _twins(connection: Connection, listing: Listing, turn: Turn) -> dict[int, Tu
     neighbours = {row_id: (key, due_at // SECOND) for row_id, key, due_at in rows}
     twins = set(turn.twins(neighbours.values()))
     return {row_id: each for row_id, each in neighbours.items() if each in twins}
-
-
-def _given(connection: Connection, twins: Mapping[int, Turned], tenants: Collection[str]) -> dict[str, list[Turned]]:
-    """{tenant: the twins in which it has a run}."""
-    found: dict[str, list[Turned]] = {}
-    for occurrence, tenant in with_runs(connection, twins, tenants):
-        found.setdefault(tenant, []).append(twins[occurrence])
-    return found

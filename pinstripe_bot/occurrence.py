@@ -141,6 +141,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     wanted_at: datetime | None = None  # when it was to start, where a tenant's `spread` makes that later than due
 
     @property
+    def whose(self) -> str:
+        """For which tenant it is: "7 (Acme)"; empty where for none."""
+        return f"{self.tenant} ({self.tenant_name})" if self.tenant_name else self.tenant
+
+    @property
     def duration(self) -> timedelta | None:
         """From start to finish, or None while it has not ended."""
         if self.started_at is None or self.finished_at is None:

@@ -27,6 +27,11 @@ REASON_WORDS: Final = {
 """Each finishes a sentence that ends in "because"."""
 
 
+def tenant_reason_in_words(reason: Reason | None) -> str:
+    """The same, for the run of one tenant."""
+    return "the tenant was paused" if reason is Reason.PAUSED else reason_in_words(reason)
+
+
 def reason_in_words(reason: Reason | None) -> str:
     """What finishes "because"; empty where there is no reason."""
     return "" if reason is None else REASON_WORDS[reason]

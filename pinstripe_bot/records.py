@@ -116,6 +116,16 @@ class ListingRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantTally:
+    """How many runs of one occurrence stand alike, and for which tenants some of them are: "7 (Acme)"."""
+
+    state: RunState
+    reason: Reason | None
+    count: int
+    tenants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MarkRecord:
     """What the ledger knows of a schedule: its form, from when it counts, up to when it is decided."""
 
@@ -134,3 +144,4 @@ class Act:
     at: datetime
     why: str = ""
     until_at: datetime | None = None
+    tenant: str = ""  # whom a pause is of; '' for all

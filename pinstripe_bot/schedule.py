@@ -103,7 +103,7 @@ def in_zones(declared: Iterable[Schedule], zones_of: Callable[[Schedule], Iterab
     """
     planned: list[Schedule] = []
     for one in declared:
-        if not one.in_tenant_zone:
+        if one.timezone != TENANT_ZONE:
             planned.append(one)
             continue
         for name in sorted(zones_of(one)):

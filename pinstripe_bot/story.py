@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pinstripe_bot.occurrence import Run
-from pinstripe_bot.records import Act, MarkRecord, PassedRecord, RunRecord
+from pinstripe_bot.records import Act, ListingRecord, MarkRecord, PassedRecord, RunRecord, TenantTally
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.zones import Zone
 
 
 class Standing(StrEnum):
@@ -24,6 +25,16 @@ class Standing(StrEnum):
     REMOVED = "removed"  # the ledger has the schedule as removed
     PRUNED = "pruned"  # older than what is kept
     UNKNOWN = "unknown"  # it should be there
+
+
+class Absence(StrEnum):
+    """Why a tenant has no run of an occurrence whose tenants were to be listed."""
+
+    NOT_YET = "not_yet"  # they are still being listed
+    NOT_ASKED = "not_asked"  # the listing was given up
+    ELSEWHERE = "elsewhere"  # it did not live in that zone then
+    HAD_IT = "had_it"  # it had had this wall time in another zone
+    NOT_CHOSEN = "not_chosen"  # the job's filter left it out, or it was no tenant then
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,12 @@ class Story:
     is_queue: bool = False  # of runs that would overlap, one waits
     retention: timedelta = timedelta(days=30)
     declared: Schedule | None = None  # as the project has it today
+    zone: Zone | None = None  # the zone of tenants that it came due in, where its schedule is due in theirs
+    listing: ListingRecord | None = None  # of a job with tenants; `runs` are then those that went wrong, a few of them
+    tallies: tuple[TenantTally, ...] = ()  # what all its runs come to
+    tenant: str = ""  # the one that is asked for; `runs` has its run
+    absence: Absence | None = None  # why that has no run
+    elsewhere: str = ""  # the zone where it lived instead, or had it
 
 
 def standing_of(

@@ -1,22 +1,18 @@
-"""A story in sentences, and what to type next: the ledger's half of an explanation."""
+"""A story in sentences: the ledger's half of an explanation."""
 
 from __future__ import annotations
 
-import shlex
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
-from pinstripe_bot.reason_words import reason_in_words
+from pinstripe_bot.reason_words import reason_in_words, tenant_reason_in_words
 from pinstripe_bot.records import Act, AttemptRecord, RunRecord
 from pinstripe_bot.redaction import redact_text
-from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_ago, show_duration
 from pinstripe_bot.story import Gap, Standing, Story
+from pinstripe_bot.tenant_story_words import tenant_sentences
 from pinstripe_bot.zones import Zone
-
-RETRIABLE = (RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED, RunState.CANCELLED)
-"""The ends of a run that `pinstripe retry` takes."""
 
 GONE = "its bot is gone: the next bot that starts records it as interrupted"
 """What is to be said of a run that stands as running (`RunRecord.lost_its_bot`)."""
@@ -25,63 +21,6 @@ GONE = "its bot is gone: the next bot that starts records it as interrupted"
 def story_sentences(story: Story, zone: Zone, now: datetime) -> list[str]:
     """What became of an instant and why, or why nothing is known; every time on the clock of `zone`."""
     return _Words(story, zone, now).all()
-
-
-def story_commands(story: Story, *, has_job: bool = True) -> list[str]:
-    """What to type next; `has_job` says whether the project can run the job today."""
-    if story.runs:
-        has_bot = story.has_bot
-        return [each for record in story.runs for each in _run_commands(record, has_job=has_job, has_bot=has_bot)]
-    if story.standing is Standing.TO_COME:
-        return [f"pinstripe resume {story.job}"] if story.act else [f"pinstripe next {story.job}"]
-    if story.standing in (Standing.UNPLANNED, Standing.EDITED) or (
-        story.standing is Standing.UNDECIDED and not story.has_bot
-    ):
-        return ["pinstripe start-server"]
-    if story.standing in (Standing.DISABLED, Standing.REMOVED):
-        return [f"pinstripe runs {story.job} --all"]
-    other = [] if story.other is None else [f"pinstripe show {story.other.id}"]
-    return other + (_again_commands(story) if has_job else [f"pinstripe runs {story.job} --all"])
-
-
-def _again_commands(story: Story) -> list[str]:
-    """How the job runs for an instant that had no run, and for the whole stretch."""
-    passed = story.passed
-    if passed is not None and passed.occurrence.reason is Reason.SAME_INSTANT and story.other is not None:
-        return []  # its work has run
-    again = [run_command(story.job, story.declared, story.due_at)]
-    if passed is None or passed.occurrence.count == 1 or story.declared is None:
-        return again
-    return [*again, f"{_backfill(story.declared, passed.occurrence.due_at, passed.last_due_at)} --dry-run"]
-
-
-def run_command(job: str, declared: Schedule | None, due_at: datetime) -> str:
-    """What to type so that a job runs for a due instant of a schedule, None where the project has it no more.
-
-    A run by hand takes the parameters of the job: those of a schedule come with a backfill alone.
-    """
-    if declared is not None and declared.params and declared.enabled:
-        return _backfill(declared, due_at, due_at)
-    return f"pinstripe run-background-job {job} --at {_iso(due_at)}"
-
-
-def _backfill(schedule: Schedule, first_at: datetime, last_at: datetime) -> str:
-    which = f"{schedule.job} --schedule {shlex.quote(schedule.name)}"
-    return f"pinstripe backfill {which} --from {_iso(first_at)} --to {_iso(last_at)}"
-
-
-def _iso(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _run_commands(record: RunRecord, *, has_job: bool, has_bot: bool) -> list[str]:
-    run = record.run
-    if record.lost_its_bot:
-        return [f"pinstripe show {run.id}", *([] if has_bot else ["pinstripe start-server"])]
-    if run.state.is_open:
-        return [f"pinstripe logs {run.id} --follow", f"pinstripe cancel {run.id}"]
-    retry = [f"pinstripe retry {run.id}"] if has_job and run.state in RETRIABLE else []
-    return [f"pinstripe show {run.id}", f"pinstripe logs {run.id}", *retry]
 
 
 class _Words:
@@ -94,6 +33,10 @@ class _Words:
 
     def all(self) -> list[str]:
         it = self._it
+        if it.listing is not None:
+            passed = [] if it.passed is None else self._of_passed()
+            told = tenant_sentences(it, self._now, self._at)
+            return passed + told + [sentence for record in it.runs for sentence in self._of_run(record)]
         if it.runs:
             passed = [] if it.passed is None else self._of_passed()  # and run later, by a backfill
             return passed + [sentence for record in it.runs for sentence in self._of_run(record)]
@@ -107,9 +50,11 @@ class _Words:
 
     def _of_run(self, record: RunRecord) -> list[str]:
         run = record.run
-        tenant = f" for the tenant {run.tenant}" if run.tenant else ""
+        tenant = f" for the tenant {run.whose}" if run.tenant else ""
         by_hand = " by hand" if run.schedule == MANUAL else ""
         where = f" on {record.bot.host}, pid {record.bot.pid}" if record.bot else ""
+        if run.state is RunState.SKIPPED:
+            return [f"Its run {run.id}{by_hand}{tenant} was skipped because {self._why_skipped(run)}."]
         if run.state is RunState.QUEUED:
             return [f"Its run {run.id}{by_hand}{tenant} waits{self._for_what(record)}.", *self._attempts(record)]
         if run.state is RunState.RUNNING and run.started_at is not None:
@@ -120,6 +65,12 @@ class _Words:
             return [ran, *self._attempts(record)]
         began = f" It started at {self._at(run.started_at)}, {self._late(record)}{where}." if run.started_at else ""
         return [f"It ran{by_hand}{tenant} as run {run.id}, which {self._ended(run)}.{began}", *self._attempts(record)]
+
+    def _why_skipped(self, run: Run) -> str:
+        act = self._it.act
+        if run.reason is Reason.PAUSED and run.tenant and act is not None:
+            return self._asked(act)
+        return tenant_reason_in_words(run.reason) if run.tenant else reason_in_words(run.reason)
 
     def _for_what(self, record: RunRecord) -> str:
         if record.available_at > self._now:
@@ -134,7 +85,6 @@ class _Words:
             RunState.TIMED_OUT: "timed out",
             RunState.CANCELLED: "was cancelled",
             RunState.INTERRUPTED: "was interrupted",
-            RunState.SKIPPED: "was skipped",
         }.get(run.state, str(run.state))
         if run.error is not None:
             place = f" ({run.error.place})" if run.error.place else ""
@@ -178,15 +128,19 @@ class _Words:
     def _because(self, reason: Reason | None) -> str:
         it, words = self._it, reason_in_words(reason)
         other = it.other
+        if reason is Reason.OVERLAP and it.declared is not None and it.declared.multi_tenant:
+            return "the tenants of an instant before it were still to be listed"
         if reason is Reason.OVERLAP:
             return self._in_the_way(other) if other else f"{words}; which one that was is no longer known"
         if reason is Reason.SAME_INSTANT:
-            return words + (f", {other.schedule}, as run {other.id}" if other else "")
+            return words + (f", {other.schedule}{_as_run(other, ' as run')}" if other else "")
         if reason is Reason.COALESCED:
-            return words + (f": that of {self._at(other.due_at)}, which ran as run {other.id}" if other else "")
+            return words + (f": that of {self._at(other.due_at)}{_as_run(other, ' which ran as run')}" if other else "")
         if reason in (Reason.PAUSED, Reason.SKIP_ASKED) and it.act is not None:
             return self._asked(it.act)
-        return words + (f"; the next one that ran was {self._at(other.due_at)}, run {other.id}" if other else "")
+        if other is None:
+            return words
+        return f"{words}; the next one that ran was {self._at(other.due_at)}{_as_run(other, ' run')}"
 
     def _in_the_way(self, run: Run) -> str:
         it = self._it
@@ -207,8 +161,8 @@ class _Words:
     def _asked(self, act: Act) -> str:
         why = f" ({act.why})" if act.why else ""
         until = f" until {self._at(act.until_at)}" if act.until_at else ""
-        what = "paused" if act.action == "pause" else "asked to skip"
-        return f"{act.who} {what} it at {self._at(act.at)}{until}{why}"
+        what = "asked to skip it" if act.action == "skip" else "paused the tenant" if act.tenant else "paused it"
+        return f"{act.who} {what} at {self._at(act.at)}{until}{why}"
 
     def _without_bot(self, gap: Gap) -> str:
         since = f" from {self._at(gap.since)}" if gap.since else " before"
@@ -283,6 +237,11 @@ class _Words:
         local, due = instant.astimezone(self._zone.tzinfo), self._it.due_at.astimezone(self._zone.tzinfo)
         day = "" if local.date() == due.date() else f" on {local:%a} {local.date()}"
         return f"{local:%H:%M:%S} {local:%Z}{day}"
+
+
+def _as_run(run: Run, words: str) -> str:
+    """Its number; of an instant that ran for each tenant, one run of many, none."""
+    return "" if run.tenant else f",{words} {run.id}"
 
 
 def _error(kind: str, message: str) -> str:

@@ -6,10 +6,24 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bots import EVERY_MINUTE, PATIENCE_S, WAITING, Ears, claim_only, decisions, job, names_in, rows, states
+from bots import (
+    EVERY_MINUTE,
+    PATIENCE_S,
+    TENANTS,
+    WAITING,
+    Ears,
+    claim_only,
+    decisions,
+    job,
+    names_in,
+    rows,
+    states,
+    write_tenants,
+)
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import InvalidSchedule, UnknownJob, UnknownRun
@@ -358,7 +372,7 @@ def test_the_next_instants_are_skipped_and_told(make_bot: MakeBot, clock: Travel
 
     told = acts_on(bot).skip("sweep", 2, clock.now(), why="inventory")
 
-    assert [(at.minute, name) for at, name in told] == [(1, EVERY_MINUTE), (2, EVERY_MINUTE)]
+    assert [(at.minute, one.name) for at, one in told] == [(1, EVERY_MINUTE), (2, EVERY_MINUTE)]
     for _ in range(3):
         clock.travel(minutes=1)
         claimed = claim_only(bot)
@@ -384,7 +398,7 @@ def test_one_schedule_may_be_skipped(make_bot: MakeBot, clock: TravelClock) -> N
 
     told = acts_on(bot).skip("sweep", 1, clock.now(), schedule="even")
 
-    assert [(at.minute, name) for at, name in told] == [(2, "even")]
+    assert [(at.minute, one.name) for at, one in told] == [(2, "even")]
     clock.travel(minutes=2)
     assert [run.schedule for run in claim_only(bot)] == [EVERY_MINUTE]
 
@@ -408,6 +422,56 @@ def test_a_paused_job_skips_after_its_pause(make_bot: MakeBot, clock: TravelCloc
     assert told[0].minute == 11
     acts_on(bot).pause("sweep", clock.now())
     assert acts_on(bot).skip("sweep", 1, clock.now()) == []
+
+
+IN_THREE_ZONES = TENANTS.replace('"Coro"', '"Coro", "Asia/Tokyo"')
+AT_NINE = job("return None", "'0 9 * * *', multi_tenant=True, timezone='tenant'")
+
+
+def test_in_the_zones_of_tenants_the_next_instant_of_each_is_skipped(
+    make_bot: MakeBot, clock: TravelClock, root: Path
+) -> None:
+    write_tenants(root, IN_THREE_ZONES)
+    clock.travel(hours=10)  # nine has passed in Tokyo and in Berlin, and comes in New York
+    bot = make_bot(invoice=AT_NINE)
+    bot._parts.tenant_zones._look()
+    bot.tick()
+
+    told = acts_on(bot).skip("invoice", 1, clock.now())
+
+    zones = ["America/New_York", "Asia/Tokyo", "Europe/Berlin"]
+    assert [(one.key, at.day, at.hour) for at, one in told] == list(zip(zones, [1, 2, 2], [14, 0, 8], strict=True))
+    for _ in range(48):
+        clock.travel(hours=1)
+        bot.tick()
+    query = "SELECT key, decision, reason FROM occurrences WHERE key = ? ORDER BY due_at"
+    for zone in zones:
+        asked, *others = rows(bot.ledger, query, zone)
+        assert asked == (zone, "skipped", "skip_asked")
+        assert [decision for _, decision, _ in others] == ["run"]
+    assert rows(bot.ledger, "SELECT * FROM skips") == []
+
+
+def test_a_skip_is_not_kept_for_a_zone_that_is_planned_no_more(
+    make_bot: MakeBot, clock: TravelClock, root: Path
+) -> None:
+    write_tenants(root, IN_THREE_ZONES)
+    bot = make_bot(invoice=AT_NINE)
+    bot._parts.tenant_zones._look()
+    bot.tick()
+    acts_on(bot).skip("invoice", 9, clock.now())
+    gone = [one for one in bot.timetable.schedules if one.key == "Europe/Berlin"]
+
+    bot.ledger.replan([], gone, clock.now())
+
+    assert rows(bot.ledger, "SELECT key FROM skips ORDER BY key") == [("America/New_York",), ("Asia/Tokyo",)]
+
+
+def test_where_no_zone_of_a_tenant_is_known_yet_nothing_can_be_skipped(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(invoice=AT_NINE)
+
+    with pytest.raises(ActRefused, match="no zone of a tenant is known yet"):
+        acts_on(bot).skip("invoice", 1, clock.now())
 
 
 def test_a_schedule_that_there_is_not_is_told(make_bot: MakeBot, clock: TravelClock) -> None:

@@ -343,6 +343,7 @@ def test_what_the_explained_schedules_do_not_have_is_told_besides(make_bot: Make
 
     with bot.ledger.store.reading() as connection:
         stories = Stories(connection, bot.ledger.store, clock.now(), timedelta(days=30))
-        others = stories.others("sweep", clock.now(), clock.now() + timedelta(minutes=1), {("* * * * *", clock.now())})
+        stories.tell(bot.project.schedules[0], clock.now())
+        others = stories.others("sweep", clock.now(), clock.now() + timedelta(minutes=1))
 
     assert [(one.schedule, one.runs[0].run.id) for one in others] == [("manual", by_hand.id)]

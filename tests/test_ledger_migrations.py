@@ -105,6 +105,18 @@ def test_an_old_ledger_keeps_its_rows(old: Path) -> None:
     assert rows(old, "SELECT value FROM ledger WHERE name = 'version'") == [(str(VERSION),)]
 
 
+def test_a_skip_from_before_zones_counted_stays_on_every_database(ledger: Ledger) -> None:
+    before = "job VARCHAR, schedule VARCHAR, remaining INTEGER, who VARCHAR, why VARCHAR, asked_at BIGINT"
+    with ledger.store.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE skips")
+        connection.exec_driver_sql(f"CREATE TABLE skips ({before}, PRIMARY KEY (job, schedule))")
+        connection.exec_driver_sql("INSERT INTO skips VALUES ('sweep', '', 2, 'anna', '', 1)")
+
+        ledger_migrations.MIGRATIONS[4](connection)
+
+    assert rows(ledger, "SELECT job, schedule, key, remaining, who FROM skips") == [("sweep", "", "", 2, "anna")]
+
+
 def test_an_old_ledger_is_migrated_once(old: Path) -> None:
     assert [migrate(old), migrate(old)] == [True, False]
 

@@ -144,6 +144,7 @@ def test_in_the_zones_of_tenants_it_is_planned_once_for_each(nightly):
         ("Europe/Berlin", "Europe/Berlin"),
     ]
     assert planned[0] is nightly
+    assert in_zones(planned, lambda _: {"Asia/Tokyo"}) == planned
 
 
 def test_in_the_zones_of_tenants_it_names_none_until_it_is_in_one(nightly):

@@ -8,7 +8,8 @@ import pytest
 
 from pinstripe_bot.records import Act, MarkRecord
 from pinstripe_bot.story import Gap, Standing, Story, standing_of
-from pinstripe_bot.story_words import story_commands, story_sentences
+from pinstripe_bot.story_commands import story_commands
+from pinstripe_bot.story_words import story_sentences
 from pinstripe_bot.zones import zone
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

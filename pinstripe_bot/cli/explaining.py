@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 import click
 
-from pinstripe_bot.asked import Asked, read_asked
+from pinstripe_bot.cli.answers import Answer, Question, refuse_tenant
 from pinstripe_bot.cli.history import find_job, schedules_named
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Page
-from pinstripe_bot.cli.shown import broken_line, count_of, passed_as_json, run_as_json
+from pinstripe_bot.cli.shown import broken_line, count_of, listing_as_json, passed_as_json, run_as_json
 from pinstripe_bot.cli.tables import escape_line, print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
-from pinstripe_bot.explanation import Explanation, explain_instant
-from pinstripe_bot.explanation_words import sentences
-from pinstripe_bot.ledger_history import History, open_history
+from pinstripe_bot.ledger_history import open_history
 from pinstripe_bot.ledger_place import ledger_place
-from pinstripe_bot.ledger_rows import from_ts
-from pinstripe_bot.ledger_story import Stories
 from pinstripe_bot.occurrence import MANUAL
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.project import Project
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.story import Story
-from pinstripe_bot.story_words import story_commands, story_sentences
-from pinstripe_bot.zones import Zone, zone
-
-MOST_STORIES = 60
-"""How many due instants are told of: those of a minute."""
+from pinstripe_bot.story_commands import story_commands
+from pinstripe_bot.story_words import story_sentences
+from pinstripe_bot.zones import Zone
 
 MOST_COMMANDS = 6
 
@@ -42,32 +36,25 @@ MOST_SHOWN = 5
 """How many of them are told in full."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What can be said of one schedule at one wall time; of the ledger alone where `explanation` is None."""
-
-    heading: str
-    zone: Zone
-    explanation: Explanation | None
-    stories: Sequence[Story]
-
-
 @project_command()
 @click.argument("name")
 @click.option("--at", "at", metavar="T", required=True, help='When: "02:30", "last night 02:00", 2026-03-29T02:30.')
 @click.option("--schedule", metavar="NAME", help="Only this schedule of the job.")
+@click.option("--tenant", default="", metavar="ID", help="What it came to for this tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def explain(invocation: Invocation, name: str, at: str, schedule: str | None, as_json: bool) -> None:
+def explain(invocation: Invocation, name: str, at: str, schedule: str | None, tenant: str, as_json: bool) -> None:
     """Say what became of a job at an instant, and why.
 
     Whether it was due by each of its schedules, what the clocks had to do with it, what became of it and why, and
-    what to type next. Without an offset, T is on the clock of the schedule's zone.
+    what to type next. Without an offset, T is on the clock of the schedule's zone, or of each tenant's.
     """
     project, now = invocation.load_project(), SystemClock().now()
     with open_history(ledger_place(project.config, project.root)) as history:
         job = find_job(project, history, name)
         schedules = _schedules(project, job, schedule)
-        answers = list(_answers(project, history, job, schedules, at, now, only=schedule is not None))
+        refuse_tenant(project, job, tenant)
+        question = Question(project, job, schedules, at, now, tenant=tenant, is_of_one=schedule is not None)
+        answers = list(question.answers(history))
     broken = broken_line(project, job)
     if broken:
         click.echo(
@@ -89,60 +76,11 @@ def _schedules(project: Project, job: str, name: str | None) -> list[Schedule]:
     return found
 
 
-def _answers(
-    project: Project,
-    history: History | None,
-    job: str,
-    schedules: Sequence[Schedule],
-    at: str,
-    now: datetime,
-    *,
-    only: bool,
-) -> Iterable[Answer]:
-    explained = [explain_instant(one, read_asked(at, zone=one.zone, now=now)) for one in schedules]
-    own = zone(project.config.timezone)
-    if history is None:
-        for each in explained:
-            yield Answer(_title(each.schedule), each.schedule.zone, each, [])
-        return
-    with history.store.reading() as connection:
-        stories = Stories(connection, history.store, now, _retention(project, job))
-        told: set[tuple[str, datetime]] = set()
-        for each in explained:
-            found = [stories.tell(each.schedule, due_at) for due_at in each.due_at[:MOST_STORIES]]
-            told |= {(story.schedule, story.due_at) for story in found}
-            yield Answer(_title(each.schedule), each.schedule.zone, each, found)
-        spans = {_span(each.asked) for each in explained} or {_span(read_asked(at, zone=own, now=now))}
-        besides = [] if only else [one for span in sorted(spans) for one in stories.others(job, *span, told)]
-        if besides:
-            yield Answer(f"{job}, besides", own, None, besides[:MOST_STORIES])
-
-
-def _retention(project: Project, job: str) -> timedelta:
-    own = project.jobs[job].options["retention"] if job in project.jobs else None
-    return project.config.retention if own is None else own
-
-
-def _span(asked: Asked) -> tuple[datetime, datetime]:
-    """From the first instant that may be meant to the one after the last."""
-    shown = asked.passes()
-    if shown:
-        return from_ts(shown[0].start), from_ts(shown[-1].stop)
-    shift = asked.shift
-    at_ts = 0 if shift is None else shift.at_ts
-    return from_ts(at_ts), from_ts(at_ts + asked.until_wall - asked.first_wall)
-
-
-def _title(schedule: Schedule) -> str:
-    return f"{schedule.job}, schedule {schedule.name}"
-
-
 def _draw(page: Page, answers: Sequence[Answer], commands: Sequence[str], *, has_ledger: bool, now: datetime) -> None:
     for answer in answers:
         page.title(answer.heading)
-        if answer.explanation is not None:
-            for sentence in sentences(answer.explanation):
-                page.say(sentence, indent=2)
+        for sentence in answer.sentences:
+            page.say(escape_line(sentence), indent=2)
         _draw_stories(page, answer, now)
     if not answers:
         page.say("The ledger has nothing of this job at that time.")
@@ -205,25 +143,24 @@ def _commands(answers: Sequence[Answer], *, has_ledger: bool, has_job: bool) -> 
 def _commands_of(answer: Answer, *, has_ledger: bool, has_job: bool) -> list[str]:
     if not has_ledger:
         return ["pinstripe start-server"]
-    if answer.explanation is not None and not answer.stories:
-        return [f"pinstripe next {answer.explanation.schedule.job}"]
+    if answer.schedule is not None and not answer.stories:
+        return [f"pinstripe next {answer.job}"]
     firsts = [group[0] for group in _alike(answer.stories)[:MOST_SHOWN]]
     return [command for story in firsts for command in story_commands(story, has_job=has_job)]
 
 
 def _as_json(answer: Answer, now: datetime, *, has_job: bool) -> dict[str, Any]:
-    it = answer.explanation
-    schedule = None if it is None else it.schedule
+    it, schedule = answer.explanation, answer.schedule
     return {
-        "job": schedule.job if schedule else answer.stories[0].job,
+        "job": answer.job,
         "schedule": None if schedule is None else schedule.name,
-        "timezone": answer.zone.name,
+        "timezone": answer.zone.name if schedule is None else schedule.timezone,
         "is_due": None if it is None else bool(it.due_at),
         "exists": None if it is None else it.exists,
         "is_repeated": None if it is None else it.is_repeated,
         "rule": None if it is None else it.rule,
         "nearest": [] if it is None else it.nearest,
-        "sentences": [] if it is None else sentences(it),
+        "sentences": answer.sentences,
         "instants": [_story_as_json(story, answer.zone, now, has_job=has_job) for story in answer.stories],
     }
 
@@ -232,7 +169,11 @@ def _story_as_json(story: Story, zone: Zone, now: datetime, *, has_job: bool) ->
     return {
         "due_at": story.due_at,
         "schedule": story.schedule,
+        "timezone": None if story.zone is None else story.zone.name,
         "standing": story.standing,
+        "listing": None if story.listing is None else listing_as_json(story.listing),
+        "tenants": [asdict(one) for one in story.tallies],
+        "absence": story.absence,
         "runs": [run_as_json(record.run) for record in story.runs],
         "passed": None if story.passed is None else passed_as_json(story.passed),
         "other_run": None if story.other is None else story.other.id,

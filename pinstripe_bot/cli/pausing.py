@@ -225,10 +225,11 @@ def _still_paused(jobs: Sequence[str], but: str) -> str:
 def skip(invocation: Invocation, name: str, count: int, schedule: str, reason: str, as_json: bool) -> None:
     """Let the next due instants of a job not run.
 
-    They are recorded as skipped. What was asked before for the same job and schedule is replaced.
+    They are recorded as skipped. What was asked before for the same job and schedule is replaced. Of a schedule in
+    tenants' zones, so many of each zone.
     """
     project = invocation.load_project()
-    job, taken = project.job(name).name, list[tuple[datetime, str]]()
+    job, taken = project.job(name).name, Instants()
     meant = schedules_named(project.job(job).schedules, schedule)
     schedule = meant[0].name if len(meant) == 1 else schedule
     schedules_of(project.job(job), schedule)
@@ -236,7 +237,7 @@ def skip(invocation: Invocation, name: str, count: int, schedule: str, reason: s
         with open_desk(project) as desk:
             taken = desk.acts.skip(job, count, desk.clock.now(), schedule=schedule, why=reason)
     if as_json:
-        due = [{"due_at": instant, "schedule": name} for instant, name in taken]
+        due = [{"due_at": at, "schedule": one.name, "timezone": one.key or None} for at, one in taken]
         print_json({"job": job, "schedule": schedule or None, "count": count, "due": due})
     else:
         click.echo("\n".join(_skip_lines(job, schedule, count, taken, zone(project.config.timezone))))
@@ -247,7 +248,10 @@ def _skip_lines(job: str, schedule: str, count: int, taken: Instants, shown_zone
         those = "1 due instant is" if count == 1 else f"{count} due instants are"
         waits = f"{job} is paused: {those} skipped once it is resumed"
         return [waits if count else f"no due instant of {job} is skipped"]
-    shown = [f"  {show_at(instant, shown_zone)}  {name}" for instant, name in taken[:MOST_SHOWN]]
+    shown = [
+        f"  {show_at(at, one.zone if one.key else shown_zone)}  {one.name}{f' in {one.key}' if one.key else ''}"
+        for at, one in taken[:MOST_SHOWN]
+    ]
     more = [f"  and {len(taken) - MOST_SHOWN} more"] if len(taken) > MOST_SHOWN else []
     which = f" --schedule {shlex.quote(schedule)}" if schedule else ""
     return [f"{job} will not run at:", *shown, *more, f"`pinstripe skip {job}{which} --count 0` takes it back"]

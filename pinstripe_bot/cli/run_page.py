@@ -29,7 +29,8 @@ from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import AttemptRecord, RunRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.spans import show_ago, show_duration
-from pinstripe_bot.story_words import GONE, RETRIABLE
+from pinstripe_bot.story_commands import RETRIABLE
+from pinstripe_bot.story_words import GONE
 from pinstripe_bot.zones import Zone, zone
 
 LINES = 20

@@ -46,7 +46,7 @@ def error_line(error: RunError | None) -> str:
 
 def show_tenant(run: Run) -> str:
     """For whom a run is: "7 (Acme)"."""
-    return escape_line(f"{run.tenant} ({run.tenant_name})" if run.tenant_name else run.tenant)
+    return escape_line(run.whose)
 
 
 def for_tenant(tenant: str | None) -> str:

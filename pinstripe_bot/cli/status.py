@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import heapq
 from collections.abc import Collection
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -23,7 +22,7 @@ from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.ledger_failures import TenantTrouble, Trouble
 from pinstripe_bot.ledger_history import open_history
-from pinstripe_bot.ledger_overview import Overview, fates, read_overview
+from pinstripe_bot.ledger_overview import Overview, Skip, fates, read_overview
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_skips import Pause
 from pinstripe_bot.occurrence import Reason
@@ -131,7 +130,7 @@ def _overview_as_json(project: Project, overview: Overview) -> dict[str, Any]:
             _pause_as_json(one) | {"tenant": one.tenant, "tenant_name": overview.tenant_names.get(one.tenant, "")}
             for one in overview.tenant_pauses
         ],
-        "skips": [asdict(one) | {"schedule": one.schedule or None} for one in overview.skips],
+        "skips": [_skip_as_json(one) for one in overview.skips],
         "running": [_open_as_json(one) for one in overview.running],
         "waiting": [_open_as_json(one) for one in overview.waiting],
         "open_count": overview.open_count,
@@ -164,6 +163,11 @@ def _tenant_as_json(trouble: TenantTrouble) -> dict[str, Any]:
 def _pause_as_json(pause: Pause) -> dict[str, Any]:
     facts = {"job": pause.job or None, "since": pause.paused_at, "until": pause.until_at}
     return facts | {"who": pause.who, "why": pause.why}
+
+
+def _skip_as_json(skip: Skip) -> dict[str, Any]:
+    facts = {"job": skip.job, "schedule": skip.schedule or None, "timezone": skip.key or None}
+    return facts | {"remaining": skip.remaining, "who": skip.who, "why": skip.why}
 
 
 def _open_as_json(record: RunRecord) -> dict[str, Any]:

@@ -118,7 +118,8 @@ def _draw_paused(page: Page, overview: Overview, shown_zone: Zone) -> None:
     rows: list[list[Cell]] = [_paused_cells(pause, overview, shown_zone) for pause in overview.pauses]
     for _, several in groupby(overview.tenant_pauses, key=lambda pause: pause.job):
         rows += _tenants_paused(list(several), overview, shown_zone)
-    rows += [_skip_cells(skip) for skip in overview.skips]
+    for _, alike in groupby(overview.skips, key=lambda skip: (skip.job, skip.schedule, skip.remaining, skip.who)):
+        rows.append(_skip_cells(list(alike)))
     if rows:
         page.title("Paused")
         page.grid(rows)
@@ -151,10 +152,13 @@ def _named(pause: Pause, overview: Overview) -> str:
     return escape_line(f"{pause.tenant} ({name})" if name else pause.tenant)
 
 
-def _skip_cells(skip: Skip) -> list[Cell]:
+def _skip_cells(alike: Sequence[Skip]) -> list[Cell]:
+    """A wish; of a schedule in tenants' zones, that of several zones."""
+    skip, zones = alike[0], [one.key for one in alike if one.key]
     which = f" of {skip.schedule}" if skip.schedule else ""
+    where = f" in each of {len(zones)} zones" if len(zones) > 1 else f" in {zones[0]}" if zones else ""
     those = "instant" if skip.remaining == 1 else f"{skip.remaining} instants"
-    told = f"skips its next {those}{which}, asked by {skip.who}"
+    told = f"skips its next {those}{which}{where}, asked by {skip.who}"
     return [Text(skip.job, "bold"), told + (f" ({escape_line(skip.why)})" if skip.why else "")]
 
 

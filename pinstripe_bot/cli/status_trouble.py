@@ -18,7 +18,7 @@ from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import ListingRecord
 from pinstripe_bot.redaction import redact_text
 from pinstripe_bot.spans import show_ago, show_duration
-from pinstripe_bot.story_words import run_command
+from pinstripe_bot.story_commands import run_command
 from pinstripe_bot.zones import Zone, zone
 
 MOST_BLOCKS = 20

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from bots import PATIENCE_S, rows
+from conftest import WriteProject
 
 from pinstripe_bot import enqueue
 from pinstripe_bot.bot import Bot
@@ -22,7 +23,7 @@ from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.project import Project
 
 from .conftest import BROKEN, Pinstripe
-from .looking import running_bot
+from .looking import FOR_TENANTS, asked, bot_of, find_zones, running_bot
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -373,6 +374,29 @@ def test_a_skip_is_taken_back(shop: Path, ledger: Path, pinstripe: Pinstripe) ->
     assert len(skipped["due"]) in (1, 2)  # at half past two both schedules are due
     assert result.stdout == "no due instant of cleanup is skipped\n"
     assert rows(ledger, "SELECT count(*) FROM skips") == [(0,)]
+
+
+def test_in_tenants_zones_a_skip_is_one_of_each(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    shop = write_project(FOR_TENANTS)
+    refused = pinstripe("skip", "invoice", at=shop)
+    with bot_of(shop, ago=timedelta(hours=1)) as (bot, _):
+        find_zones(bot)
+
+    lines = pinstripe("skip", "invoice", at=shop).stdout.splitlines()
+    told = asked(pinstripe, "skip", "invoice", at=shop)
+    status = pinstripe("status", at=shop).stdout
+    coming = asked(pinstripe, "status", at=shop)["next"]
+    explained = asked(pinstripe, "explain", "invoice", "--at", told["due"][2]["due_at"], at=shop)
+    in_words = explained[0]["instants"][0]["sentences"]
+
+    zones = ["America/New_York", "Europe/Berlin", "UTC"]
+    assert refused.stderr.startswith("pinstripe: no zone of a tenant is known yet, so nothing of invoice comes due")
+    assert sorted(line.split(" in ")[-1] for line in lines[1:4]) == zones
+    assert all(" 09:00:00 " in line for line in lines[1:4])
+    assert sorted(one["timezone"] for one in told["due"]) == zones
+    assert "skips its next instant in each of 3 zones, asked by " in status
+    assert [one["skip"] for one in coming] == [True, True, True, False, False]
+    assert "The next due instant is to be skipped, as somebody asked." in in_words
 
 
 def test_a_skip_of_a_paused_job_waits(shop: Path, pinstripe: Pinstripe) -> None:

@@ -15,7 +15,7 @@ from pinstripe_bot.database_connections import database_url
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.enqueueing import Delay, wish_of
-from pinstripe_bot.errors import InvalidParams, RunFailed, UnknownTenant
+from pinstripe_bot.errors import RunFailed
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_queue import is_same_database, join
 from pinstripe_bot.lister import Lister
@@ -26,7 +26,7 @@ from pinstripe_bot.project import Project
 from pinstripe_bot.runner import Runner
 from pinstripe_bot.tenant import Tenant
 from pinstripe_bot.tenant_homes import TenantHomes
-from pinstripe_bot.tenants import GROUP, groups_of
+from pinstripe_bot.tenants import GROUP, chosen, groups_of
 from pinstripe_bot.workspace import Workspace
 
 
@@ -102,20 +102,8 @@ class ByHand:
 
     def _tenants(self, job: JobDefinition, keys: Sequence[str] | None) -> Generator[Tenant]:
         """The tenants with these keys, or all that the job's filter chooses."""
-        tenants = self._project.tenants
-        if tenants is None or not job.options["multi_tenant"]:
-            raise InvalidParams(
-                f"the job {job.name!r} has no tenants: run it without one, or write multi_tenant = True"
-            )
         with self._homes.workspace() as workspace:
-            if keys is None:
-                yield from tenants.each(workspace, job.options["tenants_filter"])
-                return
-            found = {key: tenants.find(workspace, key) for key in keys}
-        unknown = [key for key, tenant in found.items() if tenant is None]
-        if unknown:
-            raise UnknownTenant(f"there is no tenant {unknown[0]!r}: `pinstripe tenants` lists them")
-        yield from (tenant for tenant in found.values() if tenant is not None)
+            yield from chosen(self._project.tenants, workspace, job, keys)
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
         """Run on this thread, which performs a run already. Raises RunFailed from the job's own error.

@@ -16,6 +16,7 @@ from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.errors import InvalidSchedule, PinstripeError, UnknownRun
 from pinstripe_bot.ledger_audit import Person, write_audit
 from pinstripe_bot.ledger_backfill import Gap, Span, fill, missing
+from pinstripe_bot.ledger_backfill_tenants import TenantGap, TenantGaps, fill_for_tenants
 from pinstripe_bot.ledger_foresight import Instants, foresee
 from pinstripe_bot.ledger_marks import in_stored_zones, read_stored
 from pinstripe_bot.ledger_resume import pass_paused, read_planned
@@ -201,6 +202,22 @@ class Acts:
             start_at, end_at = from_ts(part.start_ts), from_ts(part.end_ts)
             write_audit(
                 connection, self._person, now, "backfill", job=span.job, start_at=start_at, end_at=end_at, runs=count
+            )
+            return count
+
+    def backfill_for_tenants(
+        self, wanted: TenantGaps, gaps: Sequence[TenantGap], now: datetime, *, spacing: timedelta = timedelta(0)
+    ) -> int:
+        """Queue a run for each of these gaps; how many there were. One that was filled meanwhile is left out."""
+        with self._store.writing() as connection:
+            still = wanted.missing(connection, gaps)
+            if not still:
+                return 0
+            spacing_us, by, job = spacing // timedelta(microseconds=1), self._person.origin, wanted.span.job
+            count = fill_for_tenants(connection, still, bot=by, now_at=to_column(now), spacing_us=spacing_us)
+            start_at, end_at = from_ts(still[0].due_ts), from_ts(still[-1].due_ts)
+            write_audit(
+                connection, self._person, now, "backfill", job=job, start_at=start_at, end_at=end_at, runs=count
             )
             return count
 

@@ -40,6 +40,11 @@ class Span:
         return self.schedules[0].job
 
     @property
+    def bounds(self) -> tuple[int, int]:
+        """The first second and the last."""
+        return self.start_ts, self.end_ts
+
+    @property
     def count(self) -> int:
         """How many due instants lie in it."""
         return sum(one.count_ts(self.start_ts - 1, self.end_ts) for one in self.schedules)

@@ -46,6 +46,14 @@ WAITING = both(
     rows=listed("id"),
 )
 
+BACKFILLED = both(
+    """
+    SELECT {rows} FROM occurrences
+    WHERE job = :job AND schedule = :schedule AND key = 'backfill' AND due_at = :due_at
+    """,
+    rows=listed("id"),
+)
+
 RIVALS = both(
     """
     SELECT {rows} FROM occurrences JOIN listings ON listings.occurrence_id = occurrences.id
@@ -112,8 +120,10 @@ def fan_out(
     It is skipped where the tenant is paused, its work is open, or one of the rivals has given it a run.
     """
     named = {tenant.key: tenant.name for tenant in tenants}
-    for _, known in with_runs(connection, [listing.occurrence], named):
-        del named[known]
+    place = {"job": listing.job, "schedule": listing.schedule, "due_at": listing.due_ts * SECOND}
+    backfilled = rows_of(connection, BACKFILLED, **place)
+    for _, known in with_runs(connection, [listing.occurrence, *backfilled], named):
+        named.pop(known, None)
     if not named:
         return Fanned(len(tenants), 0, {})
     fates = _Fates(connection, listing, named, terms)

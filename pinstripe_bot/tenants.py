@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -16,7 +16,8 @@ from pinstripe_bot.config import TenantsConfig
 from pinstripe_bot.database import Database
 from pinstripe_bot.database_table import TableQuery, TableRow
 from pinstripe_bot.database_tenant import TenantDatabase
-from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidTenant
+from pinstripe_bot.definition import JobDefinition
+from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidParams, InvalidTenant, UnknownTenant
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
 from pinstripe_bot.tenant import Tenant
@@ -139,6 +140,25 @@ def groups_of(tenants: Iterable[Tenant], most: int = GROUP) -> Iterator[list[Ten
     iterator = iter(tenants)
     while group := list(islice(iterator, most)):
         yield group
+
+
+def chosen(
+    tenants: Tenants | None, workspace: Any, job: JobDefinition, keys: Sequence[str] | None
+) -> Generator[Tenant]:
+    """The tenants with these keys, or all that the job's filter chooses.
+
+    Raises InvalidParams for a job without tenants, and UnknownTenant, before the first one, where a key is nobody's.
+    """
+    if tenants is None or not job.options["multi_tenant"]:
+        raise InvalidParams(f"the job {job.name!r} has no tenants: run it without one, or write multi_tenant = True")
+    if keys is None:
+        yield from tenants.each(workspace, job.options["tenants_filter"])
+        return
+    found = {key: tenants.find(workspace, key) for key in keys}
+    unknown = [key for key, tenant in found.items() if tenant is None]
+    if unknown:
+        raise UnknownTenant(f"there is no tenant {unknown[0]!r}: `pinstripe tenants` lists them")
+    yield from (tenant for tenant in found.values() if tenant is not None)
 
 
 class TenantLookup:

@@ -6,10 +6,12 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
 from pinstripe_bot.cli.desk import Desk, open_desk
+from pinstripe_bot.cli.fillings import Filling, Instant, PlainFilling, TenantFilling
 from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
@@ -20,7 +22,7 @@ from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.ledger_acts import schedules_of
-from pinstripe_bot.ledger_backfill import Gap, Span, first_open, missing, states_in
+from pinstripe_bot.ledger_backfill import Span, first_open, states_in
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_rows import from_ts
 from pinstripe_bot.occurrence import RunState
@@ -34,15 +36,13 @@ ASKS_ABOVE = 1000
 MOST = 100_000
 """Due instants in one call: they are held in memory."""
 
-PART = 1000
-"""Runs that one transaction writes, so that the bots can claim in between."""
-
 
 @project_command()
 @click.argument("name", metavar="NAME")
 @click.option("--from", "start", required=True, metavar="T", help="The first instant: 2026-03-01, yesterday 02:30.")
 @click.option("--to", "end", required=True, metavar="T", help="The last instant, which belongs to it.")
 @click.option("--schedule", default="", metavar="NAME", help="Of this schedule only (default: all of the job).")
+@click.option("--tenant", multiple=True, metavar="ID", help="Only for this tenant; may be given several times.")
 @click.option("--spacing", default="0", metavar="DURATION", help="At least so long between their starts: 30s.")
 @click.option("--dry-run", is_flag=True, help="List the instants, and write nothing.")
 @click.option("--yes", is_flag=True, help=f"Do not ask, also for more than {ASKS_ABOVE} runs.")
@@ -55,6 +55,7 @@ def backfill(
     start: str,
     end: str,
     schedule: str,
+    tenant: tuple[str, ...],
     spacing: str,
     dry_run: bool,
     yes: bool,
@@ -64,22 +65,23 @@ def backfill(
 ) -> None:
     """Run a job for the due instants of a span in the past.
 
-    Each that has no run gets one, oldest first, one after another. The same command again adds only what is missing.
+    Each that has no run gets one, oldest first, one after another; of a job with tenants, each of them.
+    The same command again adds only what is missing.
     """
     project, now = invocation.load_project(), SystemClock().now()
     span = _read_span(project, name, schedule, start, end, now)
     apart = parse_duration(spacing)
+    filling = _filling(project, span, tenant)
     if dry_run:
-        _print_gaps(span, _look(project, span), as_json)
+        is_for_tenants = project.job(name).options["multi_tenant"]
+        _print_planned(span, _look(project, filling), as_json, is_for_tenants=is_for_tenants)
         return
     with open_desk(project) as desk:
-        gaps = _missing(desk, span)
-        _ask(span, len(gaps), yes)
-        added = _add(desk, span, gaps, apart)
+        _ask(span, filling.planned(desk.store).total(), yes)
+        added = filling.add(desk, apart)
         is_watched = wait or (sys.stderr.isatty() and not as_json and not no_wait)
         if not as_json:
-            those = "it" if added == 1 else "them"
-            click.echo(f"{_runs(added)} of {span.job} added: {desk.who_starts(those)}" if added else _none(span))
+            click.echo(_added(span, added, desk))
         states = _watch(desk, span) if is_watched and (wait or desk.has_bot()) else None
     if as_json:
         print_json({"job": span.job, "added": added, "states": states})
@@ -88,19 +90,9 @@ def backfill(
     sys.exit(EXIT_FAILED if states and _has_failed(states) else 0)
 
 
-def _add(desk: Desk, span: Span, gaps: Sequence[Gap], apart: timedelta) -> int:
-    parts = [gaps[first : first + PART] for first in range(0, len(gaps), PART)]
-    return sum(desk.acts.backfill(span, part, desk.clock.now(), spacing=apart) for part in parts)
-
-
 def _read_span(project: Project, name: str, schedule: str, start: str, end: str, now: datetime) -> Span:
     job, timezone = project.job(name), project.config.timezone
     start_at, end_at = (read_instant(written, timezone, now=now) for written in (start, end))
-    if job.options["multi_tenant"]:
-        raise InvalidParams(
-            f"the job {job.name!r} has tenants, for which there is no backfill:"
-            f" `pinstripe run-background-job {job.name} --at T` runs it for one instant"
-        )
     if end_at < start_at:
         raise InvalidParams(f"--to {end!r} lies before --from {start!r}: exchange them")
     if end_at > now:
@@ -113,31 +105,42 @@ def _read_span(project: Project, name: str, schedule: str, start: str, end: str,
     return span
 
 
-def _look(project: Project, span: Span) -> list[Gap]:
+def _filling(project: Project, span: Span, tenants: Sequence[str]) -> Filling:
+    if project.job(span.job).options["multi_tenant"]:
+        return TenantFilling(project, span, tenants or None)
+    if tenants:
+        raise InvalidParams(f"the job {span.job!r} has no tenants: leave --tenant out, or write multi_tenant = True")
+    return PlainFilling(project, span)
+
+
+def _look(project: Project, filling: Filling) -> Counter[Instant]:
     """What is missing, without making a ledger."""
     store = ledger_place(project.config, project.root).store()
     try:
-        if not store.open_for_reading():
-            return sorted(span.instants(), key=lambda gap: (gap.due_ts, gap.order))
-        with store.reading() as connection:
-            return missing(connection, span, project.job(span.job).schedules)
+        return filling.planned(store if store.open_for_reading() else None)
     finally:
         store.close()
 
 
-def _missing(desk: Desk, span: Span) -> list[Gap]:
-    with desk.store.reading() as connection:
-        return missing(connection, span, desk.project.job(span.job).schedules)
-
-
-def _print_gaps(span: Span, gaps: Sequence[Gap], as_json: bool) -> None:
+def _print_planned(span: Span, planned: Counter[Instant], as_json: bool, *, is_for_tenants: bool) -> None:
     if as_json:
-        due = [{"due_at": from_ts(gap.due_ts), "schedule": gap.schedule.name} for gap in gaps]
-        print_json({"job": span.job, "would_add": len(gaps), "due": due})
+        due = [_as_json(one, count if is_for_tenants else None) for one, count in planned.items()]
+        print_json({"job": span.job, "would_add": planned.total(), "due": due})
         return
-    for gap in gaps:
-        click.echo(f"{show_at(from_ts(gap.due_ts), gap.schedule.zone)}  {gap.schedule.name}")
-    click.echo(f"{_runs(len(gaps))} of {span.job} would be added" if gaps else _none(span))
+    for one, count in planned.items():
+        those = f"  {count} tenant{'s' if count != 1 else ''}" if is_for_tenants else ""
+        click.echo(f"{show_at(from_ts(one.due_ts), one.zone)}  {one.schedule}{those}")
+    click.echo(f"{_runs(planned.total())} of {span.job} would be added" if planned else _none(span))
+
+
+def _as_json(instant: Instant, tenants: int | None) -> dict[str, Any]:
+    told = {"due_at": from_ts(instant.due_ts), "schedule": instant.schedule}
+    return told if tenants is None else {**told, "timezone": instant.zone.name, "tenants": tenants}
+
+
+def _added(span: Span, added: int, desk: Desk) -> str:
+    those = "it" if added == 1 else "them"
+    return f"{_runs(added)} of {span.job} added: {desk.who_starts(those)}" if added else _none(span)
 
 
 def _none(span: Span) -> str:
@@ -149,6 +152,8 @@ def _runs(count: int) -> str:
 
 
 def _ask(span: Span, count: int, yes: bool) -> None:
+    if count > MOST:
+        raise InvalidParams(f"these are {count} runs of {span.job}: take at most {MOST} at once")
     if count <= ASKS_ABOVE or yes:
         return
     if not sys.stdin.isatty():

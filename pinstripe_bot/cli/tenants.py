@@ -14,7 +14,7 @@ from pinstripe_bot.config import wants_colors
 from pinstripe_bot.errors import InvalidProject
 from pinstripe_bot.logs import configure_logs
 from pinstripe_bot.project import Project
-from pinstripe_bot.scripting import run_in_new_workspace
+from pinstripe_bot.scripting import reading_workspace
 from pinstripe_bot.tenant import Tenant
 from pinstripe_bot.workspace import Workspace
 
@@ -28,8 +28,9 @@ def tenants(invocation: Invocation, limit: int, as_json: bool) -> None:
     Id, name, and the zone where each lives, from the table that the settings name, or from lib/tenants.py.
     """
     project = invocation.load_project()
-    configure_logs(project.config.logs.format, "error", colors=wants_colors())
-    found = run_in_new_workspace(project, lambda workspace: _read(project, workspace, limit + 1))
+    configure_logs(project.config.logs.format, project.config.logs.level, colors=wants_colors())
+    with reading_workspace(project) as workspace:
+        found = _read(project, workspace, limit + 1)
     shown = found[:limit]
     if as_json:
         print_json([_as_json(tenant) for tenant in shown])

@@ -462,7 +462,7 @@ def test_a_skip_is_not_kept_for_a_zone_that_is_planned_no_more(
     acts_on(bot).skip("invoice", 9, clock.now())
     gone = [one for one in bot.timetable.schedules if one.key == "Europe/Berlin"]
 
-    bot.ledger.replan([], gone, clock.now())
+    bot.ledger.replan({}, gone, clock.now())
 
     assert rows(bot.ledger, "SELECT key FROM skips ORDER BY key") == [("America/New_York",), ("Asia/Tokyo",)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
@@ -63,5 +64,11 @@ def home_of(tenant: Tenant, otherwise: str) -> str:
     try:
         return zone(tenant.timezone or otherwise).name
     except PinstripeError as error:
-        log.warning("tenant_zone_unknown", tenant=tenant.key, timezone=tenant.timezone, error=str(error))
+        _tell_unknown(tenant.key, tenant.timezone, str(error))
         return zone(otherwise).name
+
+
+@functools.lru_cache(maxsize=1000)
+def _tell_unknown(tenant: str, timezone: str | None, error: str) -> None:
+    """Say it, but not again at each look: what it returns is remembered."""
+    log.warning("tenant_zone_unknown", tenant=tenant, timezone=timezone, error=error)

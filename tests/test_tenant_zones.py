@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from bots import PATIENCE_S, job, names_in, rows, write_jobs, write_tenants
+from bots import PATIENCE_S, Ears, job, names_in, rows, write_jobs, write_tenants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -203,3 +203,15 @@ def test_whoever_moves_is_given_each_days_nine_o_clock_once(
     for tenant, nines in found.items():
         assert len(nines) == len(set(nines)), f"tenant {tenant} was given a day twice: {nines}"
         assert set(days) <= set(nines), f"tenant {tenant} was left out: {nines}"
+
+
+def test_a_zone_that_is_none_is_told_of_once(make_bot: MakeBot, root: Path) -> None:
+    write_tenants(root, ONE_TENANT.format(zone=f"Mars/{root.parent.name}"))
+    bot = make_bot(report=AT_NINE)
+
+    with Ears() as ears:
+        for _ in range(3):
+            bot._parts.tenant_zones._look()
+
+    (told,) = [event for event in ears.heard if event["event"] == "tenant_zone_unknown"]
+    assert (told["tenant"], told["timezone"]) == ("acme", f"Mars/{root.parent.name}")

@@ -25,6 +25,7 @@ from pinstripe_bot.options import TENANT_ZONE
 from pinstripe_bot.project import Project, find_problems, jobs_without_timeout
 from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.spans import show_duration
+from pinstripe_bot.tenants import TenantsFile
 from pinstripe_bot.unscoped import unscoped_places
 
 EXIT_PROBLEMS = 1
@@ -129,6 +130,10 @@ def check(invocation: Invocation) -> None:
         click.echo(str(problem))
     if unlimited := jobs_without_timeout(project):
         click.echo(f"without a time-out, so that one that hangs holds a worker: {', '.join(unlimited)}")
+    if isinstance(project.tenants, TenantsFile) and project.tenants.find_one is None:
+        click.echo(
+            f"{project.tenants.place.path} has no tenant(workspace, id): each run that uses its tenant lists all"
+        )
     if project.tenants is not None and (unscoped := unscoped_places(project.root)):
         click.echo("reaches the rows of all tenants, which is worth a second look:")
         for one in unscoped:

@@ -51,3 +51,15 @@ def test_check_says_nothing_of_it_in_a_project_without_tenants(pinstripe, root: 
     write_jobs(root, sweep=job("workspace.database.unscoped", "timeout=60"))
 
     assert "unscoped" not in pinstripe("--project", str(root), "check").stdout
+
+
+def test_check_says_where_each_run_would_list_all_tenants(pinstripe, root: Path) -> None:
+    write_jobs(root, invoice=job("return 1", "multi_tenant=True, timeout=60"))
+    told = "lib/tenants.py has no tenant(workspace, id)"
+
+    write_tenants(root)
+    without = pinstripe("--project", str(root), "check")
+    write_tenants(root, "def tenants(workspace):\n    yield from ()\n\ndef tenant(workspace, id):\n    return None\n")
+    with_it = pinstripe("--project", str(root), "check")
+
+    assert (without.exit_code, told in without.stdout, told in with_it.stdout) == (0, True, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -128,18 +128,22 @@ def check(invocation: Invocation) -> None:
     problems = find_problems(project)
     for problem in problems:
         click.echo(str(problem))
-    if unlimited := jobs_without_timeout(project):
-        click.echo(f"without a time-out, so that one that hangs holds a worker: {', '.join(unlimited)}")
-    if isinstance(project.tenants, TenantsFile) and project.tenants.find_one is None:
-        click.echo(
-            f"{project.tenants.place.path} has no tenant(workspace, id): each run that uses its tenant lists all"
-        )
-    if project.tenants is not None and (unscoped := unscoped_places(project.root)):
-        click.echo("reaches the rows of all tenants, which is worth a second look:")
-        for one in unscoped:
-            click.echo(f"  {one.place.path}:{one.place.line}: {one.text}")
+    for note in _notes(project):
+        click.echo(note)
     click.echo(_verdict(project, len(problems)))
     sys.exit(EXIT_PROBLEMS if problems else 0)
+
+
+def _notes(project: Project) -> Iterator[str]:
+    """What is no problem, and worth knowing."""
+    tenants = project.tenants
+    if unlimited := jobs_without_timeout(project):
+        yield f"without a time-out, so that one that hangs holds a worker: {', '.join(unlimited)}"
+    if isinstance(tenants, TenantsFile) and tenants.find_one is None:
+        yield f"{tenants.place.path} has no tenant(workspace, id): each run that uses its tenant lists all of them"
+    if tenants is not None and (unscoped := unscoped_places(project.root)):
+        yield "reaches the rows of all tenants, which is worth a second look:"
+        yield from (f"  {one.place}: {one.text}" for one in unscoped)
 
 
 def _verdict(project: Project, problems: int) -> str:

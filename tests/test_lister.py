@@ -3,9 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 
 import pytest
-from bots import PATIENCE_S, Ears, job, names_in, rows, write_tenants
+from bots import PATIENCE_S, Ears, crash, job, names_in, rows, write_tenants
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import UnknownTenant
@@ -271,3 +272,46 @@ def test_a_tenants_part_of_the_spread_is_no_lateness(make_bot: MakeBot, clock: T
     assert min(run.started_at - run.due_at for run in ended if run.started_at) > timedelta(minutes=2)
     since, now = clock.now() - timedelta(days=2), clock.now()
     assert read_overview(bot.ledger.store, bot.project.schedules, since=since, now=now).troubles == ()
+
+
+def test_only_the_tenant_whose_run_failed_is_tried_again(make_bot: MakeBot, clock: TravelClock) -> None:
+    body = "calls.append(workspace.tenant.id)\nassert workspace.tenant.id != 'beta' or workspace.attempt > 1"
+    bot = make_bot(invoice=job(body, "'0 0 * * *', multi_tenant=True, retries=1"))
+    come_due(bot, clock, days=1)
+
+    clock.travel(hours=1)
+    work_off(bot)
+
+    assert sorted(names_in(bot, "invoice")["calls"]) == ["acme", "beta", "beta", "coro"]
+    assert rows(bot.ledger, "SELECT tenant, state, attempt FROM runs ORDER BY tenant") == [
+        ("acme", "succeeded", 1),
+        ("beta", "succeeded", 2),
+        ("coro", "succeeded", 1),
+    ]
+
+
+def test_a_tenants_run_that_a_crash_cut_off_is_recorded_for_that_tenant(make_bot: MakeBot, clock: TravelClock) -> None:
+    body = (
+        f"if workspace.tenant.id == 'beta' and workspace.attempt == 1:\n    begun.set(); assert go.wait({PATIENCE_S})"
+    )
+    bot = make_bot(invoice=job(body, "'0 0 * * *', multi_tenant=True, on_interrupt='retry'"))
+    clock.travel(days=1)
+    bot.tick()
+    bot._parts.lister.list_now()
+    bot._parts.intake.look()
+    dead = names_in(bot, "invoice")
+    assert dead["begun"].wait(PATIENCE_S)
+    while rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'succeeded'") != [(2,)]:
+        sleep(0.01)  # until the other two are recorded
+
+    crash(bot.ledger)
+    again = make_bot()
+    clock.travel(hours=1)
+    work_off(again)
+    dead["go"].set()
+
+    assert rows(again.ledger, "SELECT tenant, state, attempt FROM runs ORDER BY tenant") == [
+        ("acme", "succeeded", 1),
+        ("beta", "succeeded", 2),
+        ("coro", "succeeded", 1),
+    ]

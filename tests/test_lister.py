@@ -6,7 +6,7 @@ from pathlib import Path
 from time import sleep
 
 import pytest
-from bots import PATIENCE_S, Ears, crash, job, names_in, rows, write_tenants
+from bots import PATIENCE_S, Ears, job, names_in, rows, write_tenants
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import UnknownTenant
@@ -290,7 +290,7 @@ def test_only_the_tenant_whose_run_failed_is_tried_again(make_bot: MakeBot, cloc
     ]
 
 
-def test_a_tenants_run_that_a_crash_cut_off_is_recorded_for_that_tenant(make_bot: MakeBot, clock: TravelClock) -> None:
+def test_only_the_tenants_run_that_was_cut_off_is_tried_again(make_bot: MakeBot, clock: TravelClock) -> None:
     body = (
         f"if workspace.tenant.id == 'beta' and workspace.attempt == 1:\n    begun.set(); assert go.wait({PATIENCE_S})"
     )
@@ -304,7 +304,7 @@ def test_a_tenants_run_that_a_crash_cut_off_is_recorded_for_that_tenant(make_bot
     while rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'succeeded'") != [(2,)]:
         sleep(0.01)  # until the other two are recorded
 
-    crash(bot.ledger)
+    let_go(bot.ledger)
     again = make_bot()
     clock.travel(hours=1)
     work_off(again)

@@ -6,7 +6,7 @@ from pathlib import Path
 from time import sleep
 
 import pytest
-from bots import PATIENCE_S, Ears, job, names_in, rows, write_tenants
+from bots import PATIENCE_S, Ears, job, let_go, names_in, rows, write_tenants
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import UnknownTenant

@@ -18,12 +18,13 @@ from pinstripe_bot.cli.shown import for_tenant, show_at
 from pinstripe_bot.cli.tables import escape_line, print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
-from pinstripe_bot.errors import InvalidParams, InvalidSchedule
+from pinstripe_bot.errors import InvalidParams, InvalidSchedule, UnknownTenant
 from pinstripe_bot.job import dasherize
 from pinstripe_bot.ledger_acts import Resume, schedules_of
 from pinstripe_bot.ledger_foresight import Instants
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
 from pinstripe_bot.project import Project
+from pinstripe_bot.scripting import reading_workspace
 from pinstripe_bot.zones import Zone, zone
 
 MOST_SHOWN = 10
@@ -53,6 +54,8 @@ def pause(
     project, now = invocation.load_project(), SystemClock().now()
     job = _job(project, name, is_all)
     until_at = None if until is None else read_until(until, project.config.timezone, now)
+    if tenant:
+        _check_tenant(project, job, tenant)
     with open_desk(project) as desk:
         begun = desk.acts.pause(job, desk.clock.now(), until_at=until_at, why=reason, tenant=tenant)
     if as_json:
@@ -70,6 +73,22 @@ def _job(project: Project, name: str | None, is_all: bool) -> str:
     if (name is None) is not is_all:
         raise click.UsageError("name one job, or say --all")
     return EVERY_JOB if name is None else _known(project, name)
+
+
+def _check_tenant(project: Project, job: str, tenant: str) -> None:
+    """Raises InvalidParams for a job without tenants, and UnknownTenant.
+
+    Where the tenants cannot be read, whoever wants to pause one is believed: it may be because of that.
+    """
+    if project.tenants is None or (job in project.jobs and not project.jobs[job].options["multi_tenant"]):
+        raise InvalidParams(f"{f'the job {job!r}' if job else 'the project'} has no tenants: leave --tenant out")
+    try:
+        with reading_workspace(project) as workspace:
+            found = project.tenants.find(workspace, tenant)
+    except Exception:  # noqa: BLE001 - their lib/tenants.py, their database
+        return
+    if found is None:
+        raise UnknownTenant(f"there is no tenant {tenant!r}: `pinstripe tenants` lists them")
 
 
 def _known(project: Project, name: str) -> str:

@@ -369,7 +369,8 @@ def test_a_listing_that_waits_for_a_bot_is_told(write_project: WriteProject, pin
 
 
 def test_the_pauses_of_tenants_are_told(write_project: WriteProject, pinstripe: Pinstripe) -> None:
-    shop = write_project(FOR_TENANTS | {"lib/background_jobs/invoice.py": EVERY_HOUR})
+    more = FOR_TENANTS["lib/tenants.py"] + "    yield from map(Tenant, 'abcd')\n"
+    shop = write_project({"lib/background_jobs/invoice.py": EVERY_HOUR, "lib/tenants.py": more})
     with bot_of(shop, ago=timedelta(hours=3)) as (bot, clock):
         come_due(bot, clock, hours=1)
     pinstripe("pause", "invoice", "--tenant", "beta", "--reason", "unpaid", at=shop)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from bots import job, write_jobs, write_tenants
 
 
@@ -63,3 +64,32 @@ def test_check_says_where_each_run_would_list_all_tenants(pinstripe, root: Path)
     with_it = pinstripe("--project", str(root), "check")
 
     assert (without.exit_code, told in without.stdout, told in with_it.stdout) == (0, True, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["invoice", "--tenant", "acne"], "there is no tenant 'acne': `pinstripe tenants` lists them"),
+        (["--all", "--tenant", "acne"], "there is no tenant 'acne'"),
+        (["sweep", "--tenant", "acme"], "the job 'sweep' has no tenants: leave --tenant out"),
+    ],
+)
+def test_nobody_is_paused_that_is_no_tenant(pinstripe, root: Path, arguments: list[str], told: str) -> None:
+    write_tenants(root)
+    write_jobs(root, invoice=job("return 1", "'0 9 * * *', multi_tenant=True"), sweep=job())
+
+    refused = pinstripe("--project", str(root), "pause", *arguments)
+
+    assert refused.exit_code != 0
+    assert told in refused.stderr
+    assert not (root / ".pinstripe/ledger.db").exists()
+
+
+def test_one_is_paused_also_where_the_tenants_cannot_be_read(pinstripe, root: Path) -> None:
+    write_tenants(root, "def tenants(workspace):\n    raise ConnectionError('no answer')\n")
+    write_jobs(root, invoice=job("return 1", "'0 9 * * *', multi_tenant=True"))
+
+    paused = pinstripe("--project", str(root), "pause", "invoice", "--tenant", "acme")
+
+    assert paused.exit_code == 0, paused.stderr
+    assert "invoice is paused for the tenant acme" in paused.stdout

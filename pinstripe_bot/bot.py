@@ -285,11 +285,12 @@ class Bot:
             self.ticks.stop()
             self._watchdog.close()
             self._poller.close()
-            self._parts.lister.close()
+            self._parts.lister.stop()
             try:
                 timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
                 return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_planned)
             finally:
+                self._parts.lister.close()
                 self.hooks.close()
                 self._parts.processes.close()
                 sign_out(self._parts.shared, self.ledger, self.clock.now())

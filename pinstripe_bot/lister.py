@@ -85,9 +85,13 @@ class Lister:
             self._listing(listing).work()
         return [listing.occurrence for listing in listings]
 
-    def close(self) -> None:
-        """Stop between two groups, and give back what is not done; a thread that does not come back is left alone."""
+    def stop(self) -> None:
+        """Let each listing stop after the group that it is at, and be given back; returns at once."""
         self._closed.set()
+
+    def close(self) -> None:
+        """Wait for the listings to stop; a thread that does not come back is left alone."""
+        self.stop()
         with self._changing:
             working = list(self._working)
         until_s = self._clock.monotonic() + CLOSE_S

@@ -4,35 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pinstripe_bot import cron
+from plans import make_schedule
+
 from pinstripe_bot.asked import read_asked
 from pinstripe_bot.explanation import Explanation, explain_instant
-from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
-from pinstripe_bot.schedule import Place, Schedule
-from pinstripe_bot.zones import zone
+from pinstripe_bot.schedule import Schedule
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-def make_schedule(
-    expression: str, timezone: str, *, dst: str = "once", offset_s: int = 0, name: str | None = None
-) -> Schedule:
-    parsed = cron.parse(expression)
-    return Schedule(
-        job="report",
-        name=name or parsed.normalized,
-        cron=parsed,
-        zone=zone(timezone),
-        dst=dst,
-        offset_s=offset_s,
-        policy=CatchUpPolicy(CatchUp.LATEST, 60, None),
-        overlap=Overlap.SKIP,
-        params={},
-        params_json="{}",
-        params_key="",
-        enabled=True,
-        place=Place("report.py", 3),
-    )
 
 
 def berlin(expression: str, *, dst: str = "once", offset_s: int = 0, name: str | None = None) -> Schedule:

@@ -1,10 +1,16 @@
-"""Small plans for tests of the timetable and the policies: due instants that one sees at a glance."""
+"""Plans for tests: due instants that one sees at a glance, and schedules of which only the clock matters."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from pinstripe_bot import cron
+from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
+from pinstripe_bot.schedule import Place, Schedule
+from pinstripe_bot.zones import zone
 
 FAR_TS = 10**12
 """A due instant of every plan, so that there is always a next one."""
@@ -53,3 +59,21 @@ class Broken(Every):
         if after_ts >= self.breaks_after_ts:
             raise ArithmeticError("the year is too long")
         return super().next_after_ts(after_ts)
+
+
+def make_schedule(expression: str, timezone: str, *, name: str | None = None, **facts: Any) -> Schedule:
+    """A schedule of a job that is called report, with no parameters."""
+    parsed = cron.parse(expression)
+    own: dict[str, Any] = {"dst": "once", "offset_s": 0, "enabled": True, "place": Place("report.py", 3)}
+    return Schedule(
+        job="report",
+        name=name or parsed.normalized,
+        cron=parsed,
+        zone=zone(timezone),
+        policy=CatchUpPolicy(CatchUp.LATEST, 60, None),
+        overlap=Overlap.SKIP,
+        params={},
+        params_json="{}",
+        params_key="",
+        **(own | facts),
+    )

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import pytest
-from explained import NOW, berlin, explain, make_schedule
+from explained import NOW, berlin, explain
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from plans import make_schedule
 
 from pinstripe_bot.asked import read_asked
 from pinstripe_bot.explanation import Explanation, ShiftRule, explain_instant

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from explained import berlin, explain, make_schedule
+from explained import berlin, explain
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import make_schedule
 
 from pinstripe_bot.explanation_words import sentences
 from pinstripe_bot.schedule import Schedule

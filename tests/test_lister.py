@@ -315,3 +315,23 @@ def test_only_the_tenants_run_that_was_cut_off_is_tried_again(make_bot: MakeBot,
         ("beta", "succeeded", 2),
         ("coro", "succeeded", 1),
     ]
+
+
+def test_after_a_downtime_each_tenant_catches_up_oldest_first(make_bot: MakeBot, clock: TravelClock) -> None:
+    body = "calls.append((workspace.tenant.id, workspace.due_at.hour))"
+    options = "multi_tenant=True, catch_up='all', catch_up_max=3, catch_up_spacing='10m'"
+    bot = make_bot(invoice=job(body, f"'0 * * * *', {options}"))
+    clock.travel(hours=5)
+    bot.tick()
+
+    for _ in range(4):
+        work_off(bot)
+        work_off(bot)  # of a tenant, the next one has its turn when the one before is recorded
+        clock.travel(minutes=10)
+
+    calls = names_in(bot, "invoice")["calls"]
+    for tenant in ("acme", "beta", "coro"):
+        assert [hour for whose, hour in calls if whose == tenant] == [3, 4, 5]
+    assert rows(bot.ledger, "SELECT reason, sum(count) FROM occurrences WHERE decision = 'missed' GROUP BY 1") == [
+        ("bot_down", 2)
+    ]

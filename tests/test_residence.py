@@ -11,9 +11,8 @@ import pytest
 from debian_cron import offset_at, packaged_zone, shifts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import make_schedule
 
-from pinstripe_bot import cron
-from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
 from pinstripe_bot.residence import (
     KEPT_S,
     MOST_FORMERS,
@@ -24,7 +23,7 @@ from pinstripe_bot.residence import (
     residence_of,
     turn_of,
 )
-from pinstripe_bot.schedule import Place, Schedule
+from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.zones import zone
 
 DAY_S = 86400
@@ -33,23 +32,7 @@ BERLIN, NEW_YORK, TOKYO, HONOLULU = "Europe/Berlin", "America/New_York", "Asia/T
 
 
 def in_tenant_zone(expression: str, dst: str = "once") -> Schedule:
-    return Schedule(
-        job="report",
-        name=expression,
-        cron=cron.parse(expression),
-        zone=zone("UTC"),
-        dst=dst,
-        offset_s=0,
-        policy=CatchUpPolicy(CatchUp.LATEST, 60, None),
-        overlap=Overlap.SKIP,
-        params={},
-        params_json="{}",
-        params_key="",
-        enabled=True,
-        place=Place("report.py", 3),
-        multi_tenant=True,
-        in_tenant_zone=True,
-    )
+    return make_schedule(expression, "UTC", name=expression, dst=dst, multi_tenant=True, in_tenant_zone=True)
 
 
 def ts(written: str, zone_name: str = "UTC") -> int:

@@ -7,6 +7,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import make_schedule
 
 from pinstripe_bot import cron
 from pinstripe_bot.policies import CatchUp, CatchUpPolicy, Overlap
@@ -21,21 +22,7 @@ def ts(*when: int) -> int:
 @pytest.fixture
 def nightly() -> Schedule:
     """Due at three in the morning in Berlin."""
-    return Schedule(
-        job="cleanup",
-        name="nightly",
-        cron=cron.parse("0 3 * * *"),
-        zone=zone("Europe/Berlin"),
-        dst="once",
-        offset_s=0,
-        policy=CatchUpPolicy(CatchUp.LATEST, 60, None),
-        overlap=Overlap.SKIP,
-        params={},
-        params_json="{}",
-        params_key="",
-        enabled=True,
-        place=Place("cleanup.py", 3),
-    )
+    return make_schedule("0 3 * * *", "Europe/Berlin", name="nightly")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,11 @@ class Shop:
         earlier = f"SELECT {columns.format('attempts', 'run_id')} ORDER BY attempt"
         return self.ledger(earlier, run_id) + self.ledger(f"SELECT {columns.format('runs', 'runs.id')}", run_id)
 
+    def is_being_written(self) -> bool:
+        """Whether a bot holds the writer's lock, a moment after what it has sent has come to the server."""
+        self.ledger("SELECT pg_sleep(0.1)")
+        return self.ledger("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") != [(0,)]
+
     def make_foreign(self, bot: BotProcess) -> None:
         """Let a bot look like one of another machine: its lock file is not to be seen."""
         ((lock,),) = self.ledger("SELECT lock FROM bots WHERE pid = %s", bot.process.pid)
@@ -106,6 +112,10 @@ def stop_in_the_middle(shop: Shop, bot: BotProcess) -> dict[str, int]:
     """Let a bot stand still in the middle of both jobs; {job: its run}."""
     said = {job: bot.wait_for_one("job_in_the_middle", job=job) for job in ("guarded", "plain")}
     bot.process.send_signal(signal.SIGSTOP)
+    while shop.is_being_written():  # a bot that stands still while it writes holds all others up for ten seconds
+        bot.process.send_signal(signal.SIGCONT)
+        time.sleep(0.02)
+        bot.process.send_signal(signal.SIGSTOP)
     shop.make_foreign(bot)
     return {job: one["run_id"] for job, one in said.items()}
 

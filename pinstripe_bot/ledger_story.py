@@ -265,7 +265,7 @@ def _concerns_tenant(story: Story) -> bool:
 
 
 def _act_of(pause: Pause) -> Act:
-    return Act("pause", pause.who, pause.paused_at, pause.why, pause.until_at, pause.tenant)
+    return Act("pause", pause.who, pause.paused_at, pause.why, pause.until_at, pause.tenant, pause.job)
 
 
 def _instant(column: int) -> datetime:

@@ -169,7 +169,7 @@ class Recorder:
         try:
             self._ledger.let_go(came_back)
         except Exception as error:  # noqa: BLE001 - a wall, as above
-            log.debug("heartbeat_missed", error=str(error))
+            log.debug("return_unrecorded", error=str(error))
         else:
             self._came_back -= came_back
 

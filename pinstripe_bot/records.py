@@ -145,3 +145,4 @@ class Act:
     why: str = ""
     until_at: datetime | None = None
     tenant: str = ""  # whom a pause is of; '' for all
+    job: str = ""  # of which job it is; '' for every one

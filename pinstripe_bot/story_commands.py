@@ -23,8 +23,9 @@ def story_commands(story: Story, *, has_job: bool = True) -> list[str]:
         start = [] if story.has_bot or not story.listing.is_open else ["pinstripe start-server"]
         return [*start, f"pinstripe runs {story.job}{_of_tenant(story.tenant)}"]
     if story.standing is Standing.TO_COME:
-        act = story.act
-        return [f"pinstripe resume {story.job}{_of_tenant(act.tenant)}" if act else f"pinstripe next {story.job}"]
+        if story.act is None:
+            return [f"pinstripe next {story.job}"]
+        return [f"pinstripe resume {story.act.job or '--all'}{_of_tenant(story.act.tenant)}"]
     if story.standing in (Standing.UNPLANNED, Standing.EDITED) or (
         story.standing is Standing.UNDECIDED and not story.has_bot
     ):

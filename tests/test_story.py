@@ -78,7 +78,7 @@ def test_what_was_due_shortly_before_its_schedule_was_removed_says_so() -> None:
 
 
 def test_what_comes_due_in_a_pause_will_be_skipped() -> None:
-    act = Act("pause", "kim", NOW - HOUR, "stocktaking", NOW + 2 * HOUR)
+    act = Act("pause", "kim", NOW - HOUR, "stocktaking", NOW + 2 * HOUR, job="sweep")
     story = Story("sweep", "* * * * *", NOW + HOUR, Standing.TO_COME, act=act, has_bot=True)
 
     told = story_sentences(story, zone("UTC"), NOW)
@@ -88,6 +88,21 @@ def test_what_comes_due_in_a_pause_will_be_skipped() -> None:
         "It will be skipped: kim paused it at 11:00:00 UTC until 14:00:00 UTC (stocktaking).",
     ]
     assert story_commands(story) == ["pinstripe resume sweep"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "command"),
+    [
+        ({}, "pinstripe resume --all"),
+        ({"tenant": "a b"}, "pinstripe resume --all --tenant 'a b'"),
+        ({"job": "sweep", "tenant": "7"}, "pinstripe resume sweep --tenant 7"),
+    ],
+)
+def test_what_ends_the_pause_that_keeps_it_is_told(facts: dict[str, str], command: str) -> None:
+    act = Act("pause", "kim", NOW - HOUR, **facts)
+    story = Story("sweep", "* * * * *", NOW + HOUR, Standing.TO_COME, act=act, has_bot=True)
+
+    assert story_commands(story) == [command]
 
 
 def test_without_a_bot_what_comes_says_since_when() -> None:

@@ -32,6 +32,11 @@ def tenant_reason_in_words(reason: Reason | None) -> str:
     return "the tenant was paused" if reason is Reason.PAUSED else reason_in_words(reason)
 
 
-def reason_in_words(reason: Reason | None) -> str:
-    """What finishes "because"; empty where there is no reason."""
+def reason_in_words(reason: Reason | None, *, is_for_tenants: bool = False) -> str:
+    """What finishes "because"; empty where there is no reason.
+
+    An instant that is for tenants, and not the run of one of them, is compared by its listing.
+    """
+    if is_for_tenants and reason is Reason.OVERLAP:
+        return "the tenants of an instant before it were still to be listed"
     return "" if reason is None else REASON_WORDS[reason]

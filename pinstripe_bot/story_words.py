@@ -126,11 +126,10 @@ class _Words:
         return told
 
     def _because(self, reason: Reason | None) -> str:
-        it, words = self._it, reason_in_words(reason)
-        other = it.other
-        if reason is Reason.OVERLAP and it.declared is not None and it.declared.multi_tenant:
-            return "the tenants of an instant before it were still to be listed"
-        if reason is Reason.OVERLAP:
+        it, other = self._it, self._it.other
+        is_for_tenants = it.declared is not None and it.declared.multi_tenant
+        words = reason_in_words(reason, is_for_tenants=is_for_tenants)
+        if reason is Reason.OVERLAP and not is_for_tenants:
             return self._in_the_way(other) if other else f"{words}; which one that was is no longer known"
         if reason is Reason.SAME_INSTANT:
             return words + (f", {other.schedule}{_as_run(other, ' as run')}" if other else "")

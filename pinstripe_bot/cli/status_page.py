@@ -58,7 +58,7 @@ def draw_overview(
         page.say("There is no ledger yet, so nothing has run: `pinstripe start-server` starts the bot.", "yellow")
     else:
         draw_trouble(page, project, overview, now)
-        _draw_skipped(page, overview, now)
+        _draw_skipped(page, project, overview, now)
         _draw_paused(page, overview, shown_zone)
         _draw_open(page, overview, now)
     if due:
@@ -99,18 +99,20 @@ def _draw_rest(page: Page, count: int, command: str) -> None:
         page.say(f"and {count - MOST_LINES} more: {command}", "dim", indent=2)
 
 
-def _draw_skipped(page: Page, overview: Overview, now: datetime) -> None:
+def _draw_skipped(page: Page, project: Project, overview: Overview, now: datetime) -> None:
     groups = [group for group in overview.passed if group.newest.occurrence.decision is Decision.SKIPPED]
     if groups:
         page.title("Skipped in the last 24 hours")
-        page.grid([_skipped_cells(group, now) for group in groups[:MOST_LINES]])
+        page.grid([_skipped_cells(group, project, now) for group in groups[:MOST_LINES]])
         _draw_rest(page, len(groups), "pinstripe runs --all --since 24h --state skipped")
 
 
-def _skipped_cells(group: PassedGroup, now: datetime) -> list[Cell]:
+def _skipped_cells(group: PassedGroup, project: Project, now: datetime) -> list[Cell]:
     occurrence = group.newest.occurrence
+    job = project.jobs.get(occurrence.job)
+    why = reason_in_words(occurrence.reason, is_for_tenants=job is not None and job.options["multi_tenant"])
     often = "once," if group.count == 1 else f"{group.count} times, last"
-    told = f"{often} {show_ago(group.newest.last_due_at, now)}: {reason_in_words(occurrence.reason)}"
+    told = f"{often} {show_ago(group.newest.last_due_at, now)}: {why}"
     return [Text(occurrence.job, "bold"), occurrence.schedule, told]
 
 

@@ -390,3 +390,15 @@ def test_the_pauses_of_tenants_are_told(write_project: WriteProject, pinstripe: 
     assert told["paused"] == []
     assert [(each["job"], each["tenant"]) for each in told["paused_tenants"]][-1] == ("invoice", "beta")
     assert len(told["paused_tenants"]) == 5
+
+
+def test_an_instant_that_met_a_listing_is_told_so(write_project: WriteProject, pinstripe: Pinstripe) -> None:
+    shop = write_project(FOR_TENANTS | {"lib/background_jobs/invoice.py": EVERY_HOUR})
+    with bot_of(shop, ago=timedelta(hours=3)) as (bot, clock):
+        for _ in range(2):
+            clock.travel(hours=1)
+            bot.tick()  # and nobody lists
+        lines = pinstripe("status", at=shop).stdout.splitlines()
+
+    skipped = next(line for line in lines if line.startswith("  invoice  0 * * * *  once, "))
+    assert skipped.endswith(": the tenants of an instant before it were still to be listed")

@@ -141,9 +141,9 @@ def _notes(project: Project) -> Iterator[str]:
         yield f"without a time-out, so that one that hangs holds a worker: {', '.join(unlimited)}"
     if isinstance(tenants, TenantsFile) and tenants.find_one is None:
         yield f"{tenants.place.path} has no tenant(workspace, id): each run that uses its tenant lists all of them"
-    if tenants is not None and (unscoped := unscoped_places(project.root)):
+    if unscoped := unscoped_places(project):
         yield "reaches the rows of all tenants, which is worth a second look:"
-        yield from (f"  {one.place}: {one.text}" for one in unscoped)
+        yield from (f"  {one}" for one in unscoped)
 
 
 def _verdict(project: Project, problems: int) -> str:

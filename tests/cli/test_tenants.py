@@ -40,12 +40,34 @@ def test_a_job_with_tenants_runs_by_hand_for_all_and_says_who_failed(pinstripe, 
 
 def test_check_lists_where_the_rows_of_all_tenants_are_reached(pinstripe, root: Path) -> None:
     write_jobs(root, invoice=job("workspace.database.unscoped", "multi_tenant=True, timeout=60"))
-    write_tenants(root)
+    write_tenants(root, "def tenants(workspace):\n    return workspace.database.unscoped.shops.all()\n")
+    (root / "lib/services").mkdir()
+    (root / "lib/services/figures.py").write_text("def create(workspace):\n    return getattr(workspace, 'unscoped')\n")
 
     checked = pinstripe("--project", str(root), "check")
 
     assert checked.exit_code == 0
-    assert "  lib/background_jobs/invoice.py:7: workspace.database.unscoped\n" in checked.stdout
+    told = checked.stdout.splitlines()
+    start = told.index("reaches the rows of all tenants, which is worth a second look:")
+    assert told[start + 1 : -1] == [
+        "  lib/tenants.py:2: return workspace.database.unscoped.shops.all()",
+        "  lib/background_jobs/invoice.py:7 (job invoice): workspace.database.unscoped",
+        "  lib/services/figures.py:2 (service figures): return getattr(workspace, 'unscoped')",
+    ]
+
+
+def test_a_broken_file_hides_no_place_from_check(pinstripe, root: Path) -> None:
+    write_jobs(root, invoice=job("workspace.database.unscoped"), broken="def run(:\n    database.unscoped\n")
+    write_tenants(root, "def tenants(:\n")
+
+    checked = pinstripe("--project", str(root), "check")
+
+    assert checked.exit_code == 1
+    assert [line.strip().partition(" ")[0] for line in checked.stdout.splitlines() if ".py:" in line] == [
+        "lib/background_jobs/broken.py:1:",
+        "lib/tenants.py:1:",
+        "lib/background_jobs/invoice.py:7",
+    ]
 
 
 def test_check_says_nothing_of_it_in_a_project_without_tenants(pinstripe, root: Path) -> None:

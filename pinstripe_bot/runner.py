@@ -27,7 +27,9 @@ from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
 from pinstripe_bot.output import OUTPUT_LIMIT, RunOutput, capture, current_output
 from pinstripe_bot.policies import Isolation
 from pinstripe_bot.project import Project
+from pinstripe_bot.schedule import in_zones
 from pinstripe_bot.services import ProcessServices
+from pinstripe_bot.tenants import home_of
 from pinstripe_bot.workspace import Caller, Workspace
 
 ENDS: Mapping[Reason, RunState] = {
@@ -144,7 +146,7 @@ class Runner:
             bot=bot,
             run=run,
             control=control,
-            window=lambda: self._window(run),
+            window=lambda: self._window(run, workspace),
             atomic=definition.options["atomic"],
         )
         with workspace:
@@ -155,14 +157,19 @@ class Runner:
                 result = self._await(control.listening(result), control)
             return result
 
-    def _window(self, run: Run) -> tuple[datetime, datetime]:
+    def _window(self, run: Run, workspace: Workspace) -> tuple[datetime, datetime]:
         """The previous due instant and this one; of a run by hand, the newest of any of the job's schedules."""
         schedules = self._project.jobs[run.job].schedules
         own = [schedule for schedule in schedules if run.schedule in (schedule.name, MANUAL)]
         due_ts = int(run.due_at.timestamp())
-        earlier = [schedule.previous_before_ts(due_ts) for schedule in own]
+        earlier = [schedule.previous_before_ts(due_ts) for schedule in in_zones(own, lambda _: [self._home(workspace)])]
         newest_ts = max((ts for ts in earlier if ts is not None), default=due_ts)
         return (from_ts(newest_ts), run.due_at)
+
+    def _home(self, workspace: Workspace) -> str:
+        """The zone in which the tenant lives now; it may have moved since the previous instant."""
+        otherwise = self._project.config.timezone
+        return otherwise if workspace.tenant is None else home_of(workspace.tenant, otherwise)
 
     def _await(self, work: Any, control: RunControl) -> Any:
         """Run a coroutine to its end on this thread's event loop."""

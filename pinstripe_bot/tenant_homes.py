@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterable, Sequence
 
-import structlog
-
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.errors import PinstripeError
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.project import Project
 from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.tenant import Tenant
-from pinstripe_bot.tenants import groups_of
+from pinstripe_bot.tenants import groups_of, home_of
 from pinstripe_bot.workspace import Workspace
-from pinstripe_bot.zones import zone
-
-log = structlog.get_logger("pinstripe")
 
 
 class TenantHomes:
@@ -57,18 +50,3 @@ class TenantHomes:
         """These schedules as they are planned: those that are due where each tenant lives once for each zone in use."""
         in_use = self.read_zones() if any(one.in_tenant_zone for one in declared) else {}
         return in_zones(declared, lambda _: in_use)
-
-
-def home_of(tenant: Tenant, otherwise: str) -> str:
-    """The zone in which a tenant lives; `otherwise` where it has none that is known."""
-    try:
-        return zone(tenant.timezone or otherwise).name
-    except PinstripeError as error:
-        _tell_unknown(tenant.key, tenant.timezone, str(error))
-        return zone(otherwise).name
-
-
-@functools.lru_cache(maxsize=1000)
-def _tell_unknown(tenant: str, timezone: str | None, error: str) -> None:
-    """Say it, but not again at each look: what it returns is remembered."""
-    log.warning("tenant_zone_unknown", tenant=tenant, timezone=timezone, error=error)

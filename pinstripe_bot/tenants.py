@@ -17,10 +17,11 @@ from pinstripe_bot.database import Database
 from pinstripe_bot.database_table import TableQuery, TableRow
 from pinstripe_bot.database_tenant import TenantDatabase
 from pinstripe_bot.definition import JobDefinition
-from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidParams, InvalidTenant, UnknownTenant
+from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidParams, InvalidTenant, PinstripeError, UnknownTenant
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
 from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.zones import zone
 
 log = structlog.get_logger("pinstripe")
 
@@ -177,6 +178,21 @@ class TenantLookup:
         if found is None:
             log.warning("tenant_not_found", tenant=self._key)
         return found
+
+
+def home_of(tenant: Tenant, otherwise: str) -> str:
+    """The zone in which a tenant lives; `otherwise` where it has none that is known."""
+    try:
+        return zone(tenant.timezone or otherwise).name
+    except PinstripeError as error:
+        _tell_unknown(tenant.key, tenant.timezone, str(error))
+        return zone(otherwise).name
+
+
+@functools.lru_cache(maxsize=1000)
+def _tell_unknown(tenant: str, timezone: str | None, error: str) -> None:
+    """Say it, but not again at each look: what it returns is remembered."""
+    log.warning("tenant_zone_unknown", tenant=tenant, timezone=timezone, error=error)
 
 
 @contextlib.contextmanager

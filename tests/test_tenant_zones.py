@@ -71,6 +71,20 @@ def test_a_zone_is_planned_from_when_the_first_tenant_came(make_bot: MakeBot, cl
     assert names_in(bot, "report")["calls"] == [at("2026-01-01 08:00")]
 
 
+@pytest.mark.parametrize(("zone", "nine"), [("America/New_York", "14:00"), ("Asia/Kolkata", "03:30")])
+def test_a_run_covers_the_time_since_nine_of_the_day_before_where_its_tenant_lives(
+    make_bot: MakeBot, clock: TravelClock, root: Path, zone: str, nine: str
+) -> None:
+    covered = AT_NINE.replace("workspace.due_at", "workspace.window")
+    bot = make_planned(make_bot, root, zone, report=covered)
+
+    pass_time(bot, clock, at(f"2026-01-02 {nine}"))
+    bot.run_for_tenants("report")
+
+    two_nines = (at(f"2026-01-01 {nine}"), at(f"2026-01-02 {nine}"))
+    assert names_in(bot, "report")["calls"] == [two_nines, (two_nines[0], clock.now())]
+
+
 def test_a_schedule_that_is_new_fires_no_past_of_its_tenants_zones(
     make_bot: MakeBot, clock: TravelClock, root: Path
 ) -> None:

@@ -14,8 +14,7 @@ from pinstripe_bot.ledger_backfill_tenants import TenantGap, TenantGaps
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.project import Project
 from pinstripe_bot.scripting import reading_workspace
-from pinstripe_bot.tenant_homes import home_of
-from pinstripe_bot.tenants import chosen, groups_of
+from pinstripe_bot.tenants import chosen, groups_of, home_of
 from pinstripe_bot.zones import Zone
 
 PART = 1000

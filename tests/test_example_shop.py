@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
-from bots import rows
+from bots import PATIENCE_S, Ears, rows
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.occurrence import RunState
@@ -70,16 +71,24 @@ def test_the_flaky_job_fails_often_enough_to_be_seen_within_ten_seconds(shop: Bo
     assert [run.state is RunState.FAILED for run in runs] == [False, True, False, True]
 
 
-def test_the_takings_are_compared_for_each_shop_and_one_of_them_fails(shop: Bot) -> None:
-    ran = shop.run_for_tenants("takings")
+def test_within_a_minute_the_takings_of_each_shop_are_compared_and_one_of_them_fails(shop: Bot) -> None:
+    shop.project.jobs["slow"].author.run.__globals__["SECONDS"] = 0  # type: ignore[union-attr]
+    shop.plan()
+    shop.clock.travel(minutes=1)  # type: ignore[attr-defined]
 
-    assert ran.states == {RunState.SUCCEEDED: 2, RunState.FAILED: 1}
-    (failed,) = ran.unsuccessful
-    assert failed.error is not None
-    assert (failed.tenant_name, failed.error.message) == (
-        "Bengaluru",
-        "the shop in Bengaluru has no goal: fill in goal_cents",
-    )
+    shop.tick()
+    shop._parts.lister.list_now()
+    shop._parts.intake.look()
+    assert shop.dispatcher.wait_until_idle(PATIENCE_S)
+
+    runs = shop.ledger.history.runs("takings")
+    assert {run.tenant_name: str(run.state) for run in runs} == {
+        "Berlin": "succeeded",
+        "Boston": "succeeded",
+        "Bengaluru": "failed",
+    }
+    (error,) = [run.error for run in runs if run.error]
+    assert (error.type, error.message) == ("NoGoal", "the shop in Bengaluru has no goal: fill in goal_cents")
 
 
 def test_a_shop_that_is_given_a_goal_fails_no_more(shop: Bot) -> None:
@@ -89,20 +98,36 @@ def test_a_shop_that_is_given_a_goal_fails_no_more(shop: Bot) -> None:
     assert shop.run_for_tenants("takings").is_success
 
 
-def test_each_shop_hears_at_nine_where_it_is_what_was_ordered(shop: Bot) -> None:
+def test_each_shop_hears_at_nine_where_it_is_how_many_of_the_new_orders_are_its_own(shop: Bot) -> None:
     opening = next(one for one in shop.project.schedules if one.job == "opening")
+    nine = datetime.now(ZoneInfo("America/New_York")).replace(hour=9, minute=0, second=0, microsecond=0)
+    day = [_text(nine - timedelta(days=1)), _text(nine)]
+    of_that_day = "SELECT shop_id FROM orders WHERE ordered_at >= ? AND ordered_at < ?"
+    sold_in = [shop_id for (shop_id,) in rows(shop.project.root / "shop.db", of_that_day, *day)]
 
-    ran = shop.run_for_tenants("opening", tenants=["1", "3"])
+    with Ears() as ears:
+        shop.run_for_tenants("opening", tenants=["2"], at=nine)
 
-    assert opening.in_tenant_zone
-    assert ran.states == {RunState.SUCCEEDED: 2}
+    assert (opening.in_tenant_zone, opening.cron.expression) == (True, "0 9 * * *")
+    letter = ears.wait_for("letter_sent")
+    told = f"{sold_in.count(2)} of the {len(sold_in)} new orders are yours"
+    assert (letter["to"], letter["text"]) == ("boston@shop.example", told)
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def test_the_database_of_an_earlier_version_of_the_example_is_made_anew(shop: Bot) -> None:
     path = shop.project.root / "shop.db"
     with sqlite3.connect(path) as database:
-        database.executescript("DROP TABLE shops; PRAGMA user_version = 0")
+        database.executescript(
+            "DROP TABLE shops; DROP TABLE orders; PRAGMA user_version = 0;"
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER, cents INTEGER, ordered_at TIMESTAMP)"
+        )
 
-    Project.load(shop.project.root)
+    bot = Bot(Project.load(shop.project.root, environ={"TZ": "UTC"}), clock=shop.clock)
+    ran = bot.run_for_tenants("takings")
+    bot.stop()
 
-    assert rows(path, "SELECT count(*) FROM shops") == [(3,)]
+    assert ran.states == {RunState.SUCCEEDED: 2, RunState.FAILED: 1}

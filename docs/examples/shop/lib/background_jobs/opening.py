@@ -13,7 +13,8 @@ class Opening(BackgroundJob):
     async def run(self):
         since, until = self.window
         ours = self.database.orders.where(ordered_at_ge=since, ordered_at_lt=until).count()
-        everyone = self.database.unscoped.orders  # of all shops: `pinstripe check` lists such places
+        # Whoever compares needs the orders of all shops: the word says so, and `pinstripe check` lists where it stands.
+        everyone = self.database.unscoped.orders
         theirs = everyone.where(ordered_at_ge=since, ordered_at_lt=until).count()
         await self.mailer.send(
             f"{self.tenant.name.lower()}@shop.example", f"{ours} of the {theirs} new orders are yours"

@@ -30,14 +30,7 @@ class Tenant:
 
     def __init__(self, id: TenantId, name: str = "", timezone: str | None = None, **attributes: Any) -> None:
         """Raise InvalidTenant for an id that cannot be told from another one's, or that nobody could write."""
-        if isinstance(id, bool) or not isinstance(id, int | str | UUID):
-            raise InvalidTenant(f"{id!r} is not the id of a tenant: give an int, a str or a UUID")
-        key = str(id)
-        if not key or key != key.strip() or not key.isprintable() or len(key) > LONGEST_KEY:
-            raise InvalidTenant(
-                f"{key[:LONGEST_KEY]!r} is not the id of a tenant: give 1 to {LONGEST_KEY} characters that can be"
-                " printed, without blanks around them"
-            )
+        key_of(id)
         for field, value in (("id", id), ("name", name or ""), ("timezone", timezone or None)):
             object.__setattr__(self, field, value)
         object.__setattr__(self, "attributes", MappingProxyType(attributes))
@@ -58,3 +51,16 @@ class Tenant:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def key_of(id: TenantId) -> str:
+    """The id of a tenant as text. Raises InvalidTenant for what cannot be one."""
+    if isinstance(id, bool) or not isinstance(id, int | str | UUID):
+        raise InvalidTenant(f"{id!r} is not the id of a tenant: give an int, a str or a UUID")
+    key = str(id)
+    if not key or key != key.strip() or not key.isprintable() or len(key) > LONGEST_KEY:
+        raise InvalidTenant(
+            f"{key[:LONGEST_KEY]!r} is not the id of a tenant: give 1 to {LONGEST_KEY} characters that can be"
+            " printed, without blanks around them"
+        )
+    return key

@@ -20,7 +20,7 @@ from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidParams, InvalidTenant, PinstripeError, UnknownTenant
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
-from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenant import Tenant, key_of
 from pinstripe_bot.zones import zone
 
 log = structlog.get_logger("pinstripe")
@@ -146,20 +146,42 @@ def groups_of(tenants: Iterable[Tenant], most: int = GROUP) -> Iterator[list[Ten
 def chosen(
     tenants: Tenants | None, workspace: Any, job: JobDefinition, keys: Sequence[str] | None
 ) -> Generator[Tenant]:
-    """The tenants with these keys, or all that the job's filter chooses.
+    """The tenants with these keys, or all that the job's filter chooses; each once.
 
-    Raises InvalidParams for a job without tenants, and UnknownTenant, before the first one, where a key is nobody's.
+    Raises InvalidParams for a job without tenants, and InvalidTenant and UnknownTenant, before the first one, where a
+    key is nobody's.
     """
     if tenants is None or not job.options["multi_tenant"]:
         raise InvalidParams(f"the job {job.name!r} has no tenants: run it without one, or write multi_tenant = True")
     if keys is None:
-        yield from tenants.each(workspace, job.options["tenants_filter"])
+        with contextlib.closing(tenants.each(workspace, job.options["tenants_filter"])) as each:
+            yield from _once_each(each)
         return
-    found = {key: tenants.find(workspace, key) for key in keys}
+    found = {key: _find(tenants, workspace, key) for key in map(key_of, keys)}
     unknown = [key for key, tenant in found.items() if tenant is None]
     if unknown:
         raise UnknownTenant(f"there is no tenant {unknown[0]!r}: `pinstripe tenants` lists them")
     yield from (tenant for tenant in found.values() if tenant is not None)
+
+
+def _once_each(tenants: Iterable[Tenant]) -> Iterator[Tenant]:
+    """Each tenant the first time that it comes: by hand there is no occurrence in which it could have a run already."""
+    known: set[str] = set()
+    for tenant in tenants:
+        if tenant.key not in known:
+            known.add(tenant.key)
+            yield tenant
+
+
+def _find(tenants: Tenants, workspace: Any, key: str) -> Tenant | None:
+    """The tenant of this key. Raises UnknownTenant where the project cannot even read it, as in `int("acme")`."""
+    try:
+        return tenants.find(workspace, key)
+    except PinstripeError:
+        raise
+    except ValueError as error:
+        told = f"looking for it raised {type(error).__name__}: {error}"
+        raise UnknownTenant(f"there is no tenant {key!r}, {told}: `pinstripe tenants` lists them") from error
 
 
 class TenantLookup:

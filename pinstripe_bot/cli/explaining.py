@@ -13,7 +13,7 @@ import click
 
 from pinstripe_bot.cli.answers import Answer, Question, refuse_tenant
 from pinstripe_bot.cli.history import find_job, schedules_named
-from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.invocation import Invocation, project_command, tenant_option
 from pinstripe_bot.cli.pages import Page
 from pinstripe_bot.cli.shown import broken_line, count_of, listing_as_json, passed_as_json, run_as_json
 from pinstripe_bot.cli.tables import escape_line, print_json
@@ -40,7 +40,7 @@ MOST_SHOWN = 5
 @click.argument("name")
 @click.option("--at", "at", metavar="T", required=True, help='When: "02:30", "last night 02:00", 2026-03-29T02:30.')
 @click.option("--schedule", metavar="NAME", help="Only this schedule of the job.")
-@click.option("--tenant", default="", metavar="ID", help="What it came to for this tenant.")
+@tenant_option("What it came to for this tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(invocation: Invocation, name: str, at: str, schedule: str | None, tenant: str, as_json: bool) -> None:
     """Say what became of a job at an instant, and why.

@@ -80,3 +80,14 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     level_help = "debug, info, warning or error: what to log from (default: info)."
     command = click.option("--log-level", type=levels, metavar="LEVEL", help=level_help)(command)
     return click.option("--log-format", type=formats, metavar="FORMAT", help=format_help)(command)
+
+
+def tenant_option(told: str) -> Callable[..., Any]:
+    """`--tenant ID`, '' where it is not given. An empty one is refused: it must not mean everybody."""
+    return click.option("--tenant", metavar="ID", help=told, callback=_read_tenant)
+
+
+def _read_tenant(_context: click.Context, _option: click.Parameter, written: str | None) -> str:
+    from pinstripe_bot.tenant import key_of
+
+    return "" if written is None else key_of(written)

@@ -13,7 +13,7 @@ from pinstripe_bot.asked import Asked, read_asked
 from pinstripe_bot.cli.desk import Desk, has_ledger, open_desk
 from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
-from pinstripe_bot.cli.invocation import Invocation, project_command
+from pinstripe_bot.cli.invocation import Invocation, project_command, tenant_option
 from pinstripe_bot.cli.shown import for_tenant, show_at
 from pinstripe_bot.cli.tables import escape_line, print_json
 from pinstripe_bot.clock import SystemClock
@@ -34,7 +34,7 @@ MOST_SHOWN = 10
 @project_command()
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--all", "is_all", is_flag=True, help="Every job.")
-@click.option("--tenant", default="", metavar="ID", help="For this tenant only.")
+@tenant_option("For this tenant only.")
 @click.option("--until", metavar="T", help="When it ends: 2h, tomorrow 9:00, 2026-12-01 09:00 (default: at resume).")
 @click.option("--reason", default="", metavar="TEXT", help="Why; shown wherever the pause is.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -173,7 +173,7 @@ def _pause_as_json(pause: Pause) -> dict[str, Any]:
 @project_command()
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--all", "is_all", is_flag=True, help="End the pause of every job; jobs with one of their own keep it.")
-@click.option("--tenant", default="", metavar="ID", help="For this tenant only.")
+@tenant_option("For this tenant only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def resume(invocation: Invocation, name: str | None, is_all: bool, tenant: str, as_json: bool) -> None:
     """End a pause.

@@ -115,3 +115,18 @@ def test_one_is_paused_also_where_the_tenants_cannot_be_read(pinstripe, root: Pa
 
     assert paused.exit_code == 0, paused.stderr
     assert "invoice is paused for the tenant acme" in paused.stdout
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "run-background-job", "explain", "backfill"])
+def test_an_empty_id_is_nobodys_and_does_not_mean_everybody(pinstripe, root: Path, command: str) -> None:
+    write_tenants(root)
+    write_jobs(root, invoice=job("return 1", "'0 9 * * *', multi_tenant=True"))
+    spans = {"explain": ["2026-01-01 09:00"], "backfill": ["--from", "2026-01-01", "--to", "2026-01-03"]}
+    pinstripe("--project", str(root), "pause", "invoice")
+
+    refused = pinstripe("--project", str(root), command, "invoice", *spans.get(command, []), "--tenant", "")
+    resumed = pinstripe("--project", str(root), "resume", "invoice")
+
+    assert refused.exit_code == 2
+    assert "'' is not the id of a tenant: give 1 to 200 characters" in refused.stderr
+    assert "invoice is resumed" in resumed.stdout

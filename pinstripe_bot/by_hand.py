@@ -17,6 +17,7 @@ from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.enqueueing import Delay, wish_of
 from pinstripe_bot.errors import RunFailed
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_listings import Listing
 from pinstripe_bot.ledger_queue import is_same_database, join
 from pinstripe_bot.lister import Lister
 from pinstripe_bot.occurrence import MANUAL, Run, RunState, TenantRuns
@@ -58,10 +59,14 @@ class ByHand:
         planned = self._homes.in_zones([one for one in self._project.schedules if one.enabled])
         due = [one for one in planned if one.is_due_ts(instant_ts)]
         ended = self._dispatcher.perform(self._ledger.claim_second(due, instant_ts, self._clock.now()))
-        for occurrence in self._lister.list_now():
-            while runs := self._ledger.fan_out.take_runs(occurrence, self._clock.now(), most=GROUP):
+        for listing in self._lister.list_now():
+            is_asked_for = listing.due_ts == instant_ts and listing.schedule != MANUAL
+            while is_asked_for and (runs := self._take_runs(listing)):
                 ended += self._dispatcher.perform(runs)
         return ended
+
+    def _take_runs(self, listing: Listing) -> list[Run]:
+        return self._ledger.fan_out.take_runs(listing.occurrence, self._clock.now(), most=GROUP)
 
     def run(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
         """Run on a worker thread and wait; an overlap gives the run as skipped, unless forced."""

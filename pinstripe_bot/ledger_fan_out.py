@@ -99,9 +99,9 @@ class FanOut:
             return len(ids)
 
     def take_runs(self, occurrence: int, now: datetime, *, most: int) -> list[Run]:
-        """Take over runs of an occurrence that nobody has and whose time has come."""
+        """Take over runs of an occurrence that nobody has, whenever their time comes: whoever asks wants them now."""
         with self._claiming(now) as connection:
-            found = ledger_tenants.waiting(connection, occurrence, now=now, most=most)
+            found = ledger_tenants.waiting(connection, occurrence, most=most)
             return ledger_sweep.adopt(connection, found, bot=self._bot())
 
     def note_homes(self, homes: Mapping[str, str], now: datetime) -> None:

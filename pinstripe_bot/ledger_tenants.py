@@ -39,7 +39,7 @@ WAITING = both(
     """
     SELECT {rows} FROM (
         SELECT id FROM runs
-        WHERE occurrence_id = :occurrence AND state = 'queued' AND owner IS NULL AND available_at <= :now
+        WHERE occurrence_id = :occurrence AND state = 'queued' AND owner IS NULL AND in_turn = 0
         ORDER BY id LIMIT :most
     ) AS found
     """,
@@ -199,9 +199,9 @@ def _paused(connection: Connection, listing: Listing, tenants: Collection[str]) 
     return set(rows_of(connection, PAUSED, **values))
 
 
-def waiting(connection: Connection, occurrence: int, *, now: datetime, most: int) -> list[int]:
-    """The runs of an occurrence that nobody has and whose time has come."""
-    found: list[int] = rows_of(connection, WAITING, occurrence=occurrence, now=to_column(now), most=most)
+def waiting(connection: Connection, occurrence: int, *, most: int) -> list[int]:
+    """The runs of an occurrence that nobody has, whenever their time comes; not those that wait for their turn."""
+    found: list[int] = rows_of(connection, WAITING, occurrence=occurrence, most=most)
     return found
 
 

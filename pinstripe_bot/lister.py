@@ -76,14 +76,17 @@ class Lister:
         for listing in self._ledger.fan_out.take(self._jobs, self._clock.now(), most=free):
             self._start(self._listing(listing))
 
-    def list_now(self) -> list[int]:
-        """Work off on this thread what waits; the occurrences that were listed."""
-        if not self._jobs:
-            return []
-        listings = self._ledger.fan_out.take(self._jobs, self._clock.now(), most=MOST_AT_ONCE)
-        for listing in listings:
-            self._listing(listing).work()
-        return [listing.occurrence for listing in listings]
+    def list_now(self) -> list[Listing]:
+        """Work off on this thread what waits, and what may be listed after it: of one work, one after another."""
+        worked: list[Listing] = []
+        while self._jobs and not self._closed.is_set():
+            listings = self._ledger.fan_out.take(self._jobs, self._clock.now(), most=MOST_AT_ONCE)
+            if not listings:
+                break
+            for listing in listings:
+                self._listing(listing).work()
+            worked += listings
+        return worked
 
     def stop(self) -> None:
         """Let each listing stop after the group that it is at, and be given back; returns at once."""

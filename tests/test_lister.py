@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
-from bots import PATIENCE_S, Ears, job, let_go, names_in, rows, write_tenants
+from bots import CROWD, PATIENCE_S, TENANTS, Ears, job, let_go, names_in, rows, write_tenants
+from tenancy import FOR_ALL, called, come_due, tenants_file, work_off
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.errors import UnknownTenant
@@ -19,7 +22,6 @@ from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
 
-FOR_ALL = job("calls.append(workspace.tenant.name)", "'* * * * *', multi_tenant=True")
 FAILING = """
 from pinstripe_bot import Tenant
 
@@ -33,19 +35,6 @@ def tenants(workspace):
 """
 RUNS = "SELECT tenant, state, reason FROM runs ORDER BY tenant"
 LISTINGS = "SELECT decision, reason, listing FROM occurrences ORDER BY id"
-
-
-def come_due(bot: Bot, clock: TravelClock, **span: float) -> None:
-    """Let time pass, and everything happen that is due then."""
-    clock.travel(**(span or {"minutes": 1}))
-    bot.tick()
-    work_off(bot)
-
-
-def work_off(bot: Bot) -> None:
-    bot._parts.lister.list_now()
-    bot._parts.intake.look()
-    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
 
 
 def test_a_job_runs_once_for_each_tenant(make_bot: MakeBot, clock: TravelClock) -> None:
@@ -110,7 +99,7 @@ def test_a_listing_that_fails_is_tried_again_and_lists_each_tenant_once(
 ) -> None:
     write_tenants(root, FAILING)
     bot = make_bot(invoice=job("calls.append(workspace.tenant.id)", "'0 * * * *', multi_tenant=True"))
-    bot.project.tenants.list_all.__globals__["failures"].append("no answer")  # type: ignore[union-attr]
+    tenants_file(bot)["failures"].append("no answer")
 
     come_due(bot, clock, hours=1)
     failed = rows(bot.ledger, "SELECT listing, attempt, error FROM occurrences JOIN listings ON occurrence_id = id")
@@ -335,3 +324,120 @@ def test_after_a_downtime_each_tenant_catches_up_oldest_first(make_bot: MakeBot,
     assert rows(bot.ledger, "SELECT reason, sum(count) FROM occurrences WHERE decision = 'missed' GROUP BY 1") == [
         ("bot_down", 2)
     ]
+
+
+# At one second
+
+
+def test_the_jobs_of_a_second_are_listed_on_the_thread_that_asks(
+    make_bot: MakeBot, clock: TravelClock, root: Path
+) -> None:
+    write_tenants(root, f"import threading\nthreads = []\n{TENANTS}    threads.append(threading.get_ident())\n")
+    bot = make_bot(invoice=FOR_ALL, planned=False)
+
+    ran = bot.run_background_jobs(clock.now().timestamp() + 60)
+
+    assert {(run.tenant, run.state) for run in ran} == {(one, "succeeded") for one in ("acme", "beta", "coro")}
+    assert tenants_file(bot)["threads"] == [threading.get_ident()]
+
+
+def test_the_jobs_of_a_second_run_for_the_tenants_of_every_zone(make_bot: MakeBot, clock: TravelClock) -> None:
+    hourly = "'0 * * * *', multi_tenant=True, timezone='tenant'"
+    bot = make_bot(invoice=job("calls.append(workspace.tenant.name)", hourly), planned=False)
+
+    ran = bot.run_background_jobs(clock.now().timestamp() + 3600)
+
+    assert sorted(called(bot, "invoice")) == sorted(run.tenant_name for run in ran) == ["Acme", "Beta", "Coro"]
+
+
+def test_the_jobs_of_a_second_run_at_once_whatever_each_tenants_part_of_the_spread(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    spread = "'* * * * *', multi_tenant=True, spread='10h', retries=1"
+    bot = make_bot(invoice=job("assert workspace.tenant.id != 'beta'", spread), planned=False)
+
+    ran = bot.run_background_jobs(clock.now().timestamp() + 60)
+
+    assert {run.tenant: str(run.state) for run in ran} == {"acme": "succeeded", "beta": "failed", "coro": "succeeded"}
+
+
+def test_the_jobs_of_a_second_let_a_tenants_run_wait_for_its_turn(
+    make_bot: MakeBot, clock: TravelClock, root: Path
+) -> None:
+    write_tenants(
+        root, "from pinstripe_bot import Tenant\nids = [1]\ndef tenants(workspace): return map(Tenant, ids)\n"
+    )
+    waits = f"if workspace.tenant.id == 1:\n    begun.set(); assert go.wait({PATIENCE_S})"
+    bot = make_bot(invoice=job(waits, "'* * * * *', multi_tenant=True, overlap='queue'"))
+    clock.travel(minutes=1)
+    bot.tick()
+    bot._parts.lister.list_now()
+    bot._intake.look()
+    assert names_in(bot, "invoice")["begun"].wait(PATIENCE_S)
+    tenants_file(bot)["ids"].append(2)
+
+    ran = bot.run_background_jobs(clock.now().timestamp() + 60)
+
+    assert [run.tenant for run in ran] == ["2"]
+    names_in(bot, "invoice")["go"].set()
+
+
+def test_the_jobs_of_a_second_leave_alone_what_else_waits(make_bot: MakeBot, clock: TravelClock) -> None:
+    caller = job("workspace.enqueue_background_job('other')", "'0 0 1 1 *'")
+    bot = make_bot(caller=caller, invoice=FOR_ALL, other=FOR_ALL.replace("'* * * * *'", "'0 0 1 1 *'"))
+    bot.run_background_job("caller")
+
+    ran = bot.run_background_jobs(clock.now().timestamp() + 60)
+
+    assert {run.job for run in ran} == {"invoice"}
+
+
+# Fairness
+
+THOUSANDS = """
+from pinstripe_bot import Tenant
+import threading
+
+waiting, go_on = threading.Event(), threading.Event()
+
+def tenants(workspace):
+    for number in range(2000):
+        if number == 1700:
+            waiting.set()
+            assert go_on.wait(10)
+        yield Tenant(number)
+"""
+
+
+def test_while_thousands_of_tenants_are_listed_and_run_another_job_is_the_next_one_to_start(
+    make_bot: MakeBot, clock: TravelClock, root: Path
+) -> None:
+    write_tenants(root, THOUSANDS)
+    bot = make_bot(crowd=CROWD.replace("'0 0 1 1 *'", "'1 0 1 1 *'"), other=job("begun.set()", "'2 0 1 1 *'"))
+    tenants, crowd, other = tenants_file(bot), names_in(bot, "crowd"), names_in(bot, "other")
+    clock.travel(minutes=1)
+    bot.tick()
+    bot._parts.lister.look()
+    assert tenants["waiting"].wait(PATIENCE_S)
+    bot._intake.look()
+    crowd["go"].release(100)
+    wait_for_entries(crowd, 102)  # all of them quick, and two more that wait
+    clock.travel(minutes=1)
+
+    with Ears() as ears:
+        bot.tick()
+        crowd["go"].release()  # one run of the crowd ends, and no other
+
+        assert other["begun"].wait(PATIENCE_S)
+        tenants["go_on"].set()
+        crowd["go"].release(2000)
+        assert ears.wait_for("tenants_listed")["tenants"] == 2000
+    while rows(bot.ledger, "SELECT id FROM runs WHERE state = 'queued' LIMIT 1"):
+        work_off(bot)
+    assert rows(bot.ledger, "SELECT state, count(DISTINCT tenant) FROM runs GROUP BY state") == [("succeeded", 2001)]
+
+
+def wait_for_entries(crowd: dict[str, Any], runs: int) -> None:
+    """Wait until so many runs of the crowd have begun."""
+    for _ in range(runs):
+        assert crowd["entered"].acquire(timeout=PATIENCE_S)

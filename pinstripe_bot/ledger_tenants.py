@@ -166,7 +166,9 @@ class _Fates:
         self._work = None
         if listing.overlap is not Overlap.ALLOW:
             work = (listing.job, listing.params_key)
-            self._work = open_work_of_tenants(connection, *work, tenants, batch=listing.batch)
+            is_owed = terms.turn is not None and terms.turn.schedule.cron.is_fixed
+            place = (listing.schedule, listing.key) if is_owed else ("", "")
+            self._work = open_work_of_tenants(connection, *work, tenants, batch=listing.batch, place=place)
 
     def reason(self, tenant: str) -> Reason | None:
         if tenant in self._rivals:
@@ -180,7 +182,10 @@ class _Fates:
         return Reason.OVERLAP if self._key(tenant) in met else None
 
     def is_in_turn(self, tenant: str) -> bool:
-        return self._listing.batch != 0 or (self._work is not None and self._key(tenant) in self._work.busy)
+        if self._work is None:
+            return self._listing.batch != 0
+        work = self._key(tenant)
+        return self._listing.batch != 0 or work in self._work.busy or work in self._work.beside
 
     def _key(self, tenant: str) -> tuple[str, str, str]:
         return (self._listing.job, self._listing.params_key, tenant)

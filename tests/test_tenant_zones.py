@@ -10,12 +10,16 @@ import pytest
 from bots import PATIENCE_S, Ears, job, names_in, rows, write_jobs, write_tenants
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tenancy import tenants_file, work_off
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.project import Project
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
+Journey = tuple[str, list[tuple[int, str]]]
+Trouble = tuple[int, int, str]
+Moves = list[tuple[str, str]]
 
 IS_SOAKING = os.environ.get("PINSTRIPE_TEST_SOAK") == "1"
 
@@ -35,15 +39,13 @@ def at(written: str) -> datetime:
 
 
 def move(bot: Bot, zone: str) -> None:
-    bot.project.tenants.list_all.__globals__["home"][0] = zone  # type: ignore[union-attr]
+    tenants_file(bot)["home"][0] = zone
 
 
 def pass_time(bot: Bot, clock: TravelClock, until: datetime) -> None:
     clock.travel(until - clock.now())
     bot.tick()
-    bot._parts.lister.list_now()
-    bot._parts.intake.look()
-    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    work_off(bot)
 
 
 def make_planned(make_bot: MakeBot, root: Path, zone: str, **files: str) -> Bot:
@@ -108,8 +110,7 @@ def test_a_zone_is_dropped_when_its_last_tenant_has_gone_for_good(
 ) -> None:
     bot = make_planned(make_bot, root, "Asia/Tokyo")
     assert zones_of(bot) == ["Asia/Tokyo"]
-    write_nobody = bot.project.tenants.list_all.__globals__["home"]  # type: ignore[union-attr]
-    write_nobody[0] = "UTC"
+    move(bot, "UTC")
     bot._parts.tenant_zones._look()
     bot.tick()
     assert zones_of(bot) == ["Asia/Tokyo", "UTC"]
@@ -129,7 +130,7 @@ def test_the_zone_of_a_tenant_that_is_deleted_is_dropped(make_bot: MakeBot, cloc
     bot._parts.tenant_zones._look()
     bot.tick()
 
-    bot.project.tenants.list_all.__globals__["there"].pop()  # type: ignore[union-attr]
+    tenants_file(bot)["there"].pop()
     bot._parts.tenant_zones._look()
     clock.travel(seconds=1)
     bot.tick()
@@ -158,6 +159,112 @@ def test_a_tenant_that_moves_west_after_its_run_is_given_no_second_one_there(
 
 # Moves
 
+BERLIN, NEW_YORK, LONDON, TOKYO = "Europe/Berlin", "America/New_York", "Europe/London", "Asia/Tokyo"
+HONOLULU, PAGO_PAGO, APIA = "Pacific/Honolulu", "Pacific/Pago_Pago", "Pacific/Apia"
+
+
+@pytest.mark.parametrize(
+    ("expression", "moves", "expected"),
+    [
+        (  # west, after its run
+            "0 9 * * *",
+            [("2026-01-05 00:00", BERLIN), ("2026-01-05 11:00", NEW_YORK)],
+            ["Berlin 05 09:00", "New_York 06 09:00"],
+        ),
+        (  # west, before it
+            "0 9 * * *",
+            [("2026-01-05 00:00", BERLIN), ("2026-01-05 07:00", NEW_YORK)],
+            ["New_York 05 09:00", "New_York 06 09:00"],
+        ),
+        (  # east, over nine o'clock
+            "0 9 * * *",
+            [("2026-01-05 05:30", NEW_YORK), ("2026-01-05 11:00", BERLIN)],
+            ["New_York 05 09:00", "Berlin 06 09:00"],
+        ),
+        (  # to and fro, after its run
+            "0 9 * * *",
+            [("2026-01-05 00:00", BERLIN), ("2026-01-05 11:00", NEW_YORK), ("2026-01-05 15:00", BERLIN)],
+            ["Berlin 05 09:00", "Berlin 06 09:00"],
+        ),
+        (  # to and fro, before it, and back when it is past
+            "0 9 * * *",
+            [("2026-01-05 00:00", BERLIN), ("2026-01-05 07:00", NEW_YORK), ("2026-01-05 10:00", BERLIN)],
+            ["New_York 05 09:00", "Berlin 06 09:00"],
+        ),
+        (  # over the date line, a day back
+            "0 9 * * *",
+            [("2026-01-05 12:00", TOKYO), ("2026-01-06 03:00", HONOLULU)],
+            ["Tokyo 06 09:00", "Honolulu 07 09:00"],
+        ),
+        (  # over the date line, a day ahead
+            "0 9 * * *",
+            [("2026-01-05 12:00", HONOLULU), ("2026-01-06 01:00", TOKYO)],
+            ["Honolulu 05 09:00", "Honolulu 06 09:00", "Tokyo 07 09:00"],
+        ),
+        (  # over the date line between two places whose clocks show the same time: two days at one instant
+            "0 9 * * *",
+            [("2026-01-05 12:00", PAGO_PAGO), ("2026-01-05 22:00", APIA)],
+            ["Pago_Pago 05 09:00", "Pago_Pago 06 09:00", "Apia 07 09:00"],
+        ),
+        (  # after a night in which half past two was skipped
+            "30 2 * * *",
+            [("2026-03-28 12:00", BERLIN), ("2026-03-29 02:00", NEW_YORK)],
+            ["Berlin 29 03:00", "New_York 30 02:30"],
+        ),
+        (  # between the two times at which a clock shows half past two
+            "30 2 * * *",
+            [("2026-10-24 12:00", BERLIN), ("2026-10-25 01:00", LONDON)],
+            ["Berlin 25 02:30", "London 26 02:30"],
+        ),
+    ],
+)
+def test_a_wall_time_is_given_once_wherever_a_tenant_moves(
+    make_bot: MakeBot, clock: TravelClock, root: Path, expression: str, moves: Moves, expected: list[str]
+) -> None:
+    first, *later = [(at(when), zone) for when, zone in moves]
+    clock.travel(first[0] - clock.now())
+    bot = make_planned(make_bot, root, first[1], report=AT_NINE.replace("0 9 * * *", expression))
+
+    while clock.now() < first[0] + timedelta(days=2.5):
+        for when, zone in later:
+            if when == clock.now():
+                move(bot, zone)
+        bot._parts.tenant_zones._look()
+        pass_time(bot, clock, clock.now() + timedelta(minutes=30))
+
+    query = "SELECT key, runs.due_at FROM runs JOIN occurrences ON occurrences.id = occurrence_id"
+    given = [shown(*run) for run in rows(bot.ledger, f"{query} WHERE state = 'succeeded' ORDER BY runs.id")]
+    assert given[: len(expected)] == expected
+    assert len({day for _, day, _ in map(str.split, given)}) == len(given)
+
+
+def test_two_days_at_one_instant_run_one_after_the_other(make_bot: MakeBot, clock: TravelClock, root: Path) -> None:
+    waits = f"calls.append(workspace.due_at); begun.set(); assert go.wait({PATIENCE_S})"
+    bot = make_planned(make_bot, root, PAGO_PAGO, report=AT_NINE.replace("calls.append(workspace.due_at)", waits))
+    clock.travel(hours=22)  # its day has begun in Apia, where nine is past
+    move(bot, APIA)
+    bot._parts.tenant_zones._look()
+    clock.travel(hours=22)
+    bot.tick()
+    bot._parts.lister.list_now()
+    bot._parts.intake.look()
+    assert names_in(bot, "report")["begun"].wait(PATIENCE_S)
+
+    bot._parts.intake.look()
+    states = rows(bot.ledger, "SELECT state FROM runs ORDER BY id")
+    names_in(bot, "report")["go"].set()
+    assert bot.dispatcher.wait_until_idle(PATIENCE_S)
+    work_off(bot)
+
+    assert states == [("running",), ("queued",)]
+    assert names_in(bot, "report")["calls"] == [at("2026-01-02 20:00")] * 2
+
+
+def shown(zone: str, due_at: int) -> str:
+    local = datetime.fromtimestamp(due_at // 1_000_000, ZoneInfo(zone))
+    return f"{zone.split('/')[1]} {local:%d %H:%M}"
+
+
 ZONES = [
     *("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"),
     *("Pacific/Honolulu", "Pacific/Kiritimati", "Australia/Lord_Howe"),
@@ -175,15 +282,18 @@ def tenants(workspace):
 
 moves = st.lists(st.tuples(st.integers(1, DAYS * 24), st.sampled_from(ZONES)), max_size=5).map(sorted)
 travels = st.lists(st.tuples(st.sampled_from(ZONES), moves), min_size=3, max_size=3)
+kinds = st.sampled_from(["asleep", "unlisted"])
+troubles = st.lists(st.tuples(st.integers(1, DAYS * 24), st.integers(1, 7), kinds), max_size=3)
+"""(From which hour, for how many, what): the machine sleeps, or tenants are neither asked nor listed."""
 
 
-def nines_of(root: Path, start: datetime, journeys: list[tuple[str, list[tuple[int, str]]]]) -> dict[str, list[date]]:
+def nines_of(root: Path, start: datetime, journeys: list[Journey], troubles: list[Trouble]) -> dict[str, list[date]]:
     """{tenant: the days of which it was given nine o'clock}, where a real bot looks and ticks once an hour."""
     write_jobs(root, report=AT_NINE)
     write_tenants(root, TRAVELLERS)
     clock = TravelClock(start)
     bot = Bot(Project.load(root, environ={}, overrides={"workers": 2}), clock=clock)
-    homes = bot.open() or bot.project.tenants.list_all.__globals__["homes"]  # type: ignore[union-attr]
+    homes = tenants_file(bot)["homes"]
     homes.update({str(number): first for number, (first, _) in enumerate(journeys)})
     try:
         bot.plan()
@@ -191,8 +301,14 @@ def nines_of(root: Path, start: datetime, journeys: list[tuple[str, list[tuple[i
         for hour in range(1, DAYS * 24 + 1):
             for number, (_, its_moves) in enumerate(journeys):
                 homes[str(number)] = next((to for at, to in reversed(its_moves) if at <= hour), homes[str(number)])
-            bot._parts.tenant_zones._look()
-            pass_time(bot, clock, start + timedelta(hours=hour))
+            clock.travel(start + timedelta(hours=hour) - clock.now())
+            trouble = next((what for since, length, what in troubles if 0 <= hour - since < length), None)
+            if trouble is None:
+                bot._parts.tenant_zones._look()
+            if trouble != "asleep":
+                bot.tick()
+            if trouble is None:
+                work_off(bot)
         found: dict[str, list[date]] = {name: [] for name in homes}
         query = "SELECT tenant, key, runs.due_at FROM runs JOIN occurrences ON occurrences.id = occurrence_id"
         for tenant, zone, due_at in rows(bot.ledger, f"{query} WHERE state = 'succeeded' ORDER BY runs.id"):
@@ -203,16 +319,14 @@ def nines_of(root: Path, start: datetime, journeys: list[tuple[str, list[tuple[i
 
 
 @settings(max_examples=200 if IS_SOAKING else 8, deadline=None)
-@given(journeys=travels, day=st.integers(24, 27))
+@given(journeys=travels, troubles=troubles, day=st.integers(24, 27))
 def test_whoever_moves_is_given_each_days_nine_o_clock_once(
-    tmp_path_factory: pytest.TempPathFactory, journeys: list[tuple[str, list[tuple[int, str]]]], day: int
+    tmp_path_factory: pytest.TempPathFactory, journeys: list[Journey], troubles: list[Trouble], day: int
 ) -> None:
-    start = datetime(
-        2026, 3, day, tzinfo=UTC
-    )  # the clocks of Berlin change on the 29th, those of Lord Howe a week later
+    start = datetime(2026, 3, day, tzinfo=UTC)  # Berlin's clocks change on the 29th, Lord Howe's a week later
     days = [(start + timedelta(days=number)).date() for number in range(2, DAYS - 2)]  # whole in every zone
 
-    found = nines_of(tmp_path_factory.mktemp("shop"), start, journeys)
+    found = nines_of(tmp_path_factory.mktemp("shop"), start, journeys, troubles)
 
     for tenant, nines in found.items():
         assert len(nines) == len(set(nines)), f"tenant {tenant} was given a day twice: {nines}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
@@ -122,7 +123,7 @@ class _LineWriter:
         self._stream = stream
         self._render = render
         # Bytes where possible: a text stream is neither safe in threads nor able to show every character.
-        self._buffer = getattr(stream, "buffer", None)
+        self._buffer = _buffered(getattr(stream, "buffer", None))
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> NoReturn:
@@ -145,9 +146,15 @@ class _LineWriter:
                 self._stream.write(lines)
             else:
                 self._buffer.write(lines.encode(self._encoding, "backslashreplace"))
+                self._buffer.flush()
             self._stream.flush()
         except (OSError, ValueError):
             return  # nobody reads the log any more, or it was closed: no reason to fail a job
+
+
+def _buffered(stream: Any) -> Any:
+    """A buffer, whose calls are whole and one after another, where PYTHONUNBUFFERED leaves the bare file descriptor."""
+    return open(stream.fileno(), "wb", closefd=False) if isinstance(stream, io.FileIO) else stream
 
 
 class _RecordHandler(logging.Handler):

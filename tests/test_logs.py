@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 from structlog.testing import capture_logs
 
-from pinstripe_bot.logs import configure_logs
+from pinstripe_bot.logs import configure_logs, in_one_write
 from pinstripe_bot.output import RunOutput, capture, print_capture
 
 
@@ -284,6 +285,30 @@ def test_lines_of_threads_never_mix(tmp_path: Path) -> None:
 
     written = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
     assert sorted(json.loads(line)["number"] for line in written) == sorted([*range(200)] * 4)
+
+
+def test_lines_of_threads_never_mix_in_a_pipe_of_an_unbuffered_process() -> None:
+    reader, writer = os.pipe()
+    unbuffered = io.TextIOWrapper(io.FileIO(writer, "w"), "utf-8", write_through=True)  # as PYTHONUNBUFFERED has it
+    configure_logs(stream=unbuffered)
+    log, filler = structlog.get_logger(), "x" * 3000
+
+    def write_blocks() -> None:
+        for _ in range(10):
+            with in_one_write():
+                for number in range(40):
+                    log.info("mail_sent", number=number, filler=filler)
+
+    threads = [threading.Thread(target=write_blocks) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    with open(reader, encoding="utf-8") as written:
+        numbers = Counter(json.loads(written.readline())["number"] for _ in range(4 * 10 * 40))
+        for thread in threads:
+            thread.join()
+
+    unbuffered.close()
+    assert numbers == dict.fromkeys(range(40), 40)
 
 
 # Inside a run

@@ -76,6 +76,17 @@ class Shop:
         finally:
             connection.close()
 
+    def hurry(self) -> None:
+        """Let a listing that has failed be tried again now."""
+        change = "UPDATE listings SET available_at = 0"
+        if self._url:
+            with psycopg.connect(self._url, options="-c search_path=pinstripe") as server:
+                server.execute(change)
+            return
+        connection = sqlite3.connect(self.root / ".pinstripe/ledger.db", timeout=PATIENCE_S, isolation_level=None)
+        connection.execute(change)
+        connection.close()
+
     def wait_until(self, query: str, holds: Callable[[Any], bool]) -> Any:
         """Ask until the first value of the first row is as it should be; that value."""
         deadline_s, value = time.monotonic() + PATIENCE_S, None
@@ -169,6 +180,111 @@ def test_when_the_bot_that_lists_is_killed_another_one_beside_it_goes_on(shop: S
     shop.work_off()
     assert again.stop() == 0
     shop.check_that_each_tenant_has_its_run()
+
+
+HANGING = """
+import time
+from pinstripe_bot import Tenant
+
+def tenants(workspace):
+    for number in range(2000):
+        while number == 600 and not (workspace.project.root / "go").exists():
+            time.sleep(0.01)
+        yield Tenant(number)
+
+def tenant(workspace, id):
+    return Tenant(int(id))
+"""
+
+
+@pytest.mark.parametrize("shop", ["sqlite"], indirect=True)
+def test_a_listing_that_hangs_keeps_no_bot_from_stopping_and_the_next_one_goes_on_with_it(shop: Shop) -> None:
+    shop.write("lib/tenants.py", HANGING)
+    bot = shop.start()
+    shop.wait_until_half_is_listed()
+
+    code = bot.stop(signal.SIGTERM)
+
+    assert code == 0
+    let_nothing_more_come_due(shop)
+    shop.write("go", "")
+    again = shop.start()
+    shop.work_off()
+    assert again.stop() == 0
+    shop.check_that_each_tenant_has_its_run()
+
+
+FAILING = """
+from pinstripe_bot import Tenant
+
+def tenants(workspace):
+    yield Tenant("a")
+    if not (workspace.project.root / "mended").exists():
+        raise ConnectionError("no answer")
+    yield Tenant("b")
+"""
+
+OTHER = """
+from pinstripe_bot import background_job
+
+
+@background_job("* * * * * *", overlap="allow")
+def other(workspace): ...
+"""
+
+
+def test_a_listing_that_fails_is_recorded_and_tried_again_and_other_jobs_run(shop: Shop) -> None:
+    shop.write("lib/tenants.py", FAILING)
+    shop.write("lib/background_jobs/other.py", OTHER)
+    bot = shop.start()
+    failed = bot.wait_for("listing_failed")
+    told = shop.wait_until("SELECT error FROM listings WHERE attempt = 2", bool)
+    bot.wait_for("run_succeeded", times=bot.heard["run_succeeded"] + 2)
+    begun = shop.rows("SELECT DISTINCT job FROM runs WHERE state <> 'queued'")
+
+    shop.write("mended", "")
+    shop.hurry()
+    listed = bot.wait_for("tenants_listed")
+
+    assert (failed["attempt"], failed["error"], told) == (1, "ConnectionError: no answer", "ConnectionError: no answer")
+    assert begun == [("other",)]
+    assert (listed["due_at"], listed["tenants"]) == (failed["due_at"], 2)
+    let_nothing_more_come_due(shop)
+    assert bot.stop() == 0
+
+
+HELD = """
+import time
+from pinstripe_bot import background_job
+
+
+@background_job("{expression}", name="all", multi_tenant=True, on_interrupt="retry")
+def note(workspace):
+    mark = workspace.project.root / "held"
+    if workspace.tenant.id == "b" and not mark.exists():
+        mark.touch()
+        workspace.logger.info("held")
+        time.sleep(60)
+"""
+
+
+def test_of_a_killed_bot_the_run_of_one_tenant_is_tried_again_and_those_that_had_ended_are_not(shop: Shop) -> None:
+    three = "from pinstripe_bot import Tenant\n\ndef tenants(workspace):\n    yield from map(Tenant, ['a', 'b', 'c'])\n"
+    shop.write("lib/tenants.py", three)
+    shop.write("lib/background_jobs/note.py", HELD.format(expression=EVERY_SECOND))
+    bot = shop.start()
+    run_id = bot.wait_for("held")["run_id"]
+    beside = f"occurrence_id = (SELECT occurrence_id FROM runs WHERE id = {run_id})"
+    shop.wait_until(f"SELECT count(*) FROM runs WHERE {beside} AND state = 'succeeded'", lambda ended: ended == 2)
+
+    bot.kill()
+    shop.write("lib/background_jobs/note.py", HELD.format(expression=ONCE_A_YEAR))
+    again = shop.start()
+
+    shop.wait_until(f"SELECT state FROM runs WHERE id = {run_id}", lambda state: state == "succeeded")
+    found = shop.rows(f"SELECT tenant, attempt, state FROM runs WHERE {beside} ORDER BY tenant")
+    assert found == [("a", 1, "succeeded"), ("b", 2, "succeeded"), ("c", 1, "succeeded")]
+    assert again.stop() == 0
 
 
 # From the command line

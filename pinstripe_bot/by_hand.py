@@ -66,7 +66,10 @@ class ByHand:
     def run(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
         """Run on a worker thread and wait; an overlap gives the run as skipped, unless forced."""
         self._dispatcher.check_may_wait()
-        return self._performed([self._run(self._project.job(name), params, at)], force=force)[0]
+        job = self._project.job(name)
+        if job.options["multi_tenant"]:
+            raise InvalidParams(f"the job {job.name!r} runs once per tenant: use bot.run_for_tenants({job.name!r})")
+        return self._performed([self._run(job, params, at)], force=force)[0]
 
     def run_for_tenants(
         self,

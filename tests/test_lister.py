@@ -8,7 +8,7 @@ import pytest
 from bots import PATIENCE_S, Ears, job, names_in, rows, write_tenants
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.errors import UnknownTenant
+from pinstripe_bot.errors import InvalidParams, UnknownTenant
 from pinstripe_bot.ledger_overview import read_overview
 from pinstripe_bot.ledger_rows import SECOND, from_ts
 from pinstripe_bot.ledger_tenants import Terms
@@ -217,6 +217,27 @@ def test_what_is_enqueued_for_all_tenants_is_listed_by_a_bot(make_bot: MakeBot) 
     work_off(bot)
 
     assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
+
+
+def test_a_job_with_tenants_is_not_run_for_none(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    with pytest.raises(InvalidParams, match=r"runs once per tenant: use bot\.run_for_tenants\('invoice'\)"):
+        bot.run_background_job("invoice")
+
+    assert rows(bot.ledger, RUNS) == []
+
+
+def test_a_run_that_was_asked_for_before_its_job_had_tenants_fails(make_bot: MakeBot) -> None:
+    with make_bot(invoice=job("return 1")).workspace() as workspace:
+        workspace.enqueue_background_job("invoice")
+    bot = make_bot(invoice=FOR_ALL)
+
+    work_off(bot)
+
+    ((tenant, state, error),) = rows(bot.ledger, "SELECT tenant, state, error FROM runs")
+    assert (tenant, state, names_in(bot, "invoice")["calls"]) == ("", "failed", [])
+    assert "the job 'invoice' runs once per tenant, and this run is for none" in error
 
 
 def test_hooks_hear_of_a_tenant_that_is_skipped(make_bot: MakeBot, clock: TravelClock, root: Path) -> None:

@@ -14,11 +14,13 @@ from sqlalchemy import URL, Connection, Engine, RowMapping, Select, Table, creat
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
+from pinstripe_bot.database_sessions import outlives_transaction
 from pinstripe_bot.database_types import SQLITE_TYPE_NAMES, reflect
 from pinstripe_bot.errors import DatabaseError
 
 _LONG_LOCK_S = 5.0
 _BATCH = 1000  # rows
+_MARK = "outlives_transaction"
 _SETTINGS: dict[str, Any] = {
     "max_overflow": -1,  # never wait for a connection: the bot's workers are the limit
     "hide_parameters": True,  # an error's text ends in logs, and people's rows should not
@@ -39,6 +41,7 @@ class Connections:
         self.writer: Transaction | None = None  # who holds SQLite's one write lock, for whoever waits in vain
         self._busy_timeout = busy_timeout
         self._engine = _sqlite_engine(self.url, busy_timeout) if self.is_sqlite else _postgres_engine(self.url)
+        event.listen(self._engine, "before_cursor_execute", _mark)
         self._tables: dict[str, Table] = {}
 
     def connect(self) -> Connection:
@@ -59,14 +62,21 @@ class Connections:
     def table(self, name: str, connection: Connection | None) -> Table:
         """The table or view `name`, looked up on first use; on `connection`, which may just have made it."""
         # No lock is held while the database answers: two threads may look up one table, and the first wins.
-        found = self._tables.get(name)
-        if found is not None:
-            return found
         with self.plain_errors():
+            if connection is not None and _MARK in connection.info:
+                return reflect(connection, name)  # it may be a temporary one, or be rolled back
+            found = self._tables.get(name)
+            if found is not None:
+                return found
             if connection is not None:
                 return self._tables.setdefault(name, reflect(connection, name))
             with self._engine.connect() as own:
                 return self._tables.setdefault(name, reflect(own, name))
+
+    def forget(self, connection: Connection) -> None:
+        """Let nobody else get a connection on which a statement left something, nor trust a table seen before it."""
+        connection.detach()
+        self._tables.clear()
 
     def dispose(self) -> None:
         """Close every connection that is not in use."""
@@ -195,6 +205,8 @@ class Transaction:
         with self._turn:
             try:
                 self._connection.rollback()
+                if not self._connection.invalidated and _MARK in self._connection.info:
+                    self._connections.forget(self._connection)
             except SQLAlchemyError:
                 self._connection.invalidate()  # the database rolls back when it sees the connection gone
             self._connection.close()
@@ -268,6 +280,11 @@ def _postgres_engine(url: URL) -> Engine:
 def _prepare_postgres(connection: Any, _record: object) -> None:
     connection.execute("SET TIME ZONE 'UTC'")  # a timestamp without a zone is compared with UTC, as on SQLite
     connection.commit()
+
+
+def _mark(connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+    if outlives_transaction(statement):
+        connection.info[_MARK] = True
 
 
 def _said(error: BaseException) -> str:

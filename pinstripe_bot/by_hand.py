@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import Database
-from pinstripe_bot.database_connections import database_url
+from pinstripe_bot.database_engine import database_url
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.enqueueing import Delay, wish_of

@@ -18,9 +18,10 @@ _ORDER = """
     search.py cron_gate.py cron.py tenant.py occurrence.py records.py spans.py reason_words.py policies.py
     options.py params.py child_messages.py schedule.py residence.py job.py definition.py timetable.py upcoming.py
     asked.py explanation.py explanation_words.py day_figures.py redaction.py story.py story_words.py settings.py
-    sources.py config.py log_lines.py output.py logs.py database_types.py database_sessions.py database_connections.py
-    database_scope.py database_table.py database.py database_tenant.py loader.py tenants.py services.py hooks.py
-    control.py workspace.py project.py bot_lock.py ledger_sql.py ledger_schema.py ledger_rows.py ledger_migrations.py
+    sources.py config.py log_lines.py output.py logs.py database_types.py database_sessions.py database_engine.py
+    database_connections.py database_scope.py database_table.py database.py database_tenant.py loader.py tenants.py
+    services.py hooks.py control.py
+    workspace.py project.py bot_lock.py ledger_sql.py ledger_schema.py ledger_rows.py ledger_migrations.py
     ledger_trouble.py ledger_ownership.py ledger_store.py ledger_sqlite.py ledger_postgres.py ledger_place.py
     ledger_bots.py ledger_roll.py ledger_marks.py ledger_skips.py ledger_work.py ledger_listings.py
     ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py ledger_manual.py

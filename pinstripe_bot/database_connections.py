@@ -84,6 +84,7 @@ class Connections:
             original = getattr(error, "orig", None)
             if isinstance(original, DatabaseError):  # one of our column types refused a value
                 raise original from None
+            _hide_rows(error, original)
             self._tables.clear()  # a column may be gone: let the next use look again
             raise DatabaseError(self._sentence(error, original)) from error
         except (TypeError, ValueError, ArithmeticError) as error:
@@ -217,6 +218,15 @@ class Transaction:
         if isinstance(driver, sqlite3.Connection):
             return not driver.in_transaction
         return bool(driver.info.transaction_status.name == "INERROR")
+
+
+def _hide_rows(error: SQLAlchemyError, original: BaseException | None) -> None:
+    """PostgreSQL's detail shows rows, also those that were in the way; a run's traceback ends in logs."""
+    detail = getattr(getattr(original, "diag", None), "message_detail", None)
+    if original is None or not detail:
+        return
+    for each in (error, original):
+        each.args = tuple(arg.replace(detail, "not shown") if isinstance(arg, str) else arg for arg in each.args)
 
 
 def _said(error: BaseException) -> str:

@@ -66,10 +66,14 @@ class Connections:
             with self._engine.connect() as own:
                 return self._tables.setdefault(name, reflect(own, name))
 
-    def forget(self, connection: Connection) -> None:
+    def forget_connection(self, connection: Connection) -> None:
         """Let nobody else get a connection on which a statement left something, nor trust a table seen before it."""
         connection.detach()
         self._tables.clear()
+
+    def forget_table(self, name: str) -> None:
+        """Let the next use of this table look it up."""
+        self._tables.pop(name, None)
 
     def dispose(self) -> None:
         """Close every connection that is not in use."""
@@ -200,7 +204,7 @@ class Transaction:
             try:
                 self._connection.rollback()
                 if is_left_changed(self._connection):
-                    self._connections.forget(self._connection)
+                    self._connections.forget_connection(self._connection)
             except SQLAlchemyError:
                 self._connection.invalidate()  # the database rolls back when it sees the connection gone
             self._connection.close()

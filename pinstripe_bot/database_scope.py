@@ -74,6 +74,10 @@ class TenantRows:
     tenant_column: str
     tenants_table: tuple[str, str] | None  # its name, and its id column
 
+    def is_limit(self, table: sa.Table) -> bool:
+        """Whether the table says whose a row is; if not, all of it is everybody's."""
+        return self._column(table) is not None
+
     def conditions(self, table: sa.Table) -> tuple[Condition, ...]:
         column = self._column(table)
         return () if column is None else (self._is_mine(column),)

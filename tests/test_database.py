@@ -533,6 +533,15 @@ def test_a_stream_is_read_while_it_is_used(pool: DatabasePool, database: Databas
     assert not is_read(pool, database)
 
 
+def test_a_stream_that_is_kept_ends_with_the_run(pool: DatabasePool, numbers: TableQuery):
+    with pool.open("run") as run:
+        stream = run.stream(run.numbers)
+        next(stream)
+
+    with pytest.raises(DatabaseError, match="workspace is closed"):
+        next(stream)
+
+
 def test_whoever_uses_a_stream_may_write(pool: DatabasePool, database: Database, numbers: TableQuery):
     with pool.open("other") as other:
         for row in database.stream(numbers.order_by("id")):

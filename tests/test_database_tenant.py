@@ -308,6 +308,13 @@ def test_a_query_cannot_perform_anything_else(mine: TenantDatabase):
     }
 
 
+def test_a_stream_has_the_tenants_own_rows_whatever_it_is_given(mine: TenantDatabase, database: Database):
+    for query in (mine.orders, database.orders, workspace_of(2, database).orders):
+        assert ids(mine.stream(query)) == [1, 2]
+    assert ids(mine.stream(mine.orders.where(state="new"))) == [1]
+    assert ids(mine.stream(mine.orders.where(id=3))) == []
+
+
 # Statements of one's own
 
 
@@ -373,6 +380,26 @@ def test_a_table_without_the_tenant_column_is_everybodys(mine: TenantDatabase):
 
     assert mine.states.count() == 3
     assert mine.states.where(state="paid").delete() == 1
+
+
+def test_a_table_that_is_given_the_tenant_column_meanwhile_is_limited_in_the_next_run(
+    pool: DatabasePool, database: Database, database_url: str
+):
+    assert workspace_of(1, database).states.count() == 2
+    migration = DatabasePool(database_url, monotonic=SystemClock().monotonic)
+    migration.open("migration").execute(text("ALTER TABLE states ADD COLUMN tenant_id integer"))
+    migration.open("migration").execute(text("UPDATE states SET tenant_id = 2 WHERE state = 'new'"))
+    migration.close()
+
+    mine = workspace_of(1, database)
+
+    assert (mine.states.all(), mine.states.update(label="?"), mine.states.insert(state="old")) == ([], 0, 1)
+    assert [row.tenant_id for row in database.states.where(state="old")] == [1]
+
+
+def test_a_table_of_everybodys_is_looked_up_once_in_a_run(mine: TenantDatabase):
+    assert mine.states.table is mine.states.table
+    assert mine.orders.table is mine.orders.table
 
 
 def test_the_table_of_tenants_has_the_tenants_own_row(mine: TenantDatabase, database: Database):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -19,11 +20,13 @@ from pinstripe_bot.database_tenant import TenantDatabase
 from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidTenant
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
-from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenant import Tenant, TenantId, without_scale
 
 log = structlog.get_logger("pinstripe")
 
 Filter = Callable[[Any], Any]
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 
 
 class Tenants(Protocol):
@@ -89,7 +92,7 @@ class TenantsTable:
                 f"tenants_filter returned a {type(row).__name__}: return `tenants` or what tenants.where(...) gives"
             )
         facts = dict(vars(row))
-        tenant_id = facts.pop(self.names.id_column)
+        tenant_id = without_scale(facts.pop(self.names.id_column))
         name, timezone = facts.pop(self.names.name_column, None), facts.pop(self.names.timezone_column, None)
         facts = {key: value for key, value in facts.items() if key not in ("id", "name", "timezone")}
         return Tenant(tenant_id, str(name or ""), timezone, **facts)
@@ -97,14 +100,24 @@ class TenantsTable:
     def find(self, workspace: Any, key: str) -> Tenant | None:
         self._table(workspace.database)
         names = self.names
-        own = TenantDatabase(
-            workspace.database, tenant_id=key, tenant_column=names.tenant_column, tenants_table=self.own_table()
-        )
-        row = own[str(names.table)].first()
-        return None if row is None else self._tenant(row)
+        for tenant_id in _spellings(key):
+            own = TenantDatabase(
+                workspace.database,
+                tenant_id=tenant_id,
+                tenant_column=names.tenant_column,
+                tenants_table=self.own_table(),
+            )
+            if (row := own[str(names.table)].first()) is not None:
+                return self._tenant(row)
+        return None
 
     def own_table(self) -> tuple[str, str] | None:
         return (str(self.names.table), self.names.id_column)
+
+
+def _spellings(key: str) -> list[TenantId]:
+    """The ids that are written so: a column without a type, on SQLite, tells 7 from '7'."""
+    return [key, int(key)] if _WHOLE.fullmatch(key) else [key]
 
 
 @dataclass(frozen=True, slots=True)

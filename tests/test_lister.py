@@ -228,6 +228,24 @@ def test_a_job_with_tenants_is_not_run_for_none(make_bot: MakeBot) -> None:
     assert rows(bot.ledger, RUNS) == []
 
 
+@pytest.mark.parametrize("name", ["tenant", "tenants", "tenant_id"])
+def test_a_parameter_that_would_choose_no_tenant_is_refused(make_bot: MakeBot, name: str) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    with pytest.raises(InvalidParams, match=f"the parameter '{name}' of the job 'invoice' would choose no tenant"):
+        bot.run_for_tenants("invoice", {name: "beta"})
+
+    assert rows(bot.ledger, RUNS) == []
+
+
+def test_a_parameter_that_is_called_like_a_tenant_may_be_declared(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=job("return tenant", "'0 0 1 1 *', multi_tenant=True", takes="tenant=''"))
+
+    bot.run_for_tenants("invoice", {"tenant": "beta"}, tenants=["acme"])
+
+    assert rows(bot.ledger, "SELECT tenant, result FROM runs") == [("acme", '"beta"')]
+
+
 def test_a_run_that_was_asked_for_before_its_job_had_tenants_fails(make_bot: MakeBot) -> None:
     with make_bot(invoice=job("return 1")).workspace() as workspace:
         workspace.enqueue_background_job("invoice")

@@ -17,6 +17,7 @@ from pinstripe_bot.config import TenantsConfig
 from pinstripe_bot.database import Database
 from pinstripe_bot.database_table import TableQuery, TableRow
 from pinstripe_bot.database_tenant import TenantDatabase
+from pinstripe_bot.database_types import tables_with
 from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidTenant
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
@@ -53,6 +54,7 @@ class TenantsTable:
 
     def each(self, workspace: Any, chosen_by: Filter | None = None) -> Generator[Tenant]:
         table = self._table(workspace.database)
+        self._refuse_no_column(workspace.database, table)
         chosen = table if chosen_by is None else chosen_by(table)
         if isinstance(chosen, TableQuery):
             chosen = self._stream(workspace.database, table, chosen)
@@ -73,6 +75,16 @@ class TenantsTable:
                     f" its columns are {', '.join(table.table.columns.keys())}"
                 )
         return table
+
+    def _refuse_no_column(self, database: Database, table: TableQuery) -> None:
+        """A misspelt tenant column would be found in no table, so that every row of them were everybody's."""
+        column = self.names.tenant_column
+        is_usual = column == TenantsConfig().tenant_column  # without it all tables may well be everybody's
+        if is_usual or database.execute(tables_with(column, is_sqlite=table.table.info["is_sqlite"])).scalar():
+            return
+        raise DatabaseError(
+            f"no table has the column {column!r}, so that all rows would be everybody's: correct tenants.tenant_column"
+        )
 
     def _written(self, setting: str, usual: str) -> list[tuple[str, str]]:
         """A column that is named in the settings; one with its usual name may be missing."""

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.database import Database
+from pinstripe_bot.errors import DatabaseError
 from pinstripe_bot.project import Project
 
 Shop = Callable[..., Bot]
@@ -75,6 +76,41 @@ def test_a_tenant_is_found_by_its_id_whatever_keeps_it(
     found = results(bot, tenants=["2"])
 
     assert found == [("2", "succeeded", '["2",[3,4]]', None)]
+
+
+def test_the_tenant_column_is_the_one_of_the_settings(shop: Shop, database: Database) -> None:
+    orders_of(database)
+    database.execute(text("ALTER TABLE orders RENAME COLUMN tenant_id TO Shop"))
+    bot = shop({"tenants.tenant_column": "shop"}, work=job(f"return {IDS_OF_ORDERS}", TENANTS))
+
+    found = results(bot)
+
+    assert found == [("1", "succeeded", "[1,2]", None), ("2", "succeeded", "[3,4]", None)]
+
+
+def test_the_table_of_tenants_may_name_its_columns_as_it_likes(shop: Shop, database: Database) -> None:
+    database.execute(text("CREATE TABLE shops (shop text, title text, zone text)"))
+    database.execute(text("CREATE TABLE orders (id integer, shop text)"))
+    database.shops.insert([{"shop": "acme", "title": "Acme", "zone": "Asia/Tokyo"}, {"shop": "bolt", "title": "Bolt"}])
+    database.orders.insert([{"id": 1, "shop": "acme"}, {"id": 2, "shop": "bolt"}])
+    columns = {"id_column": "shop", "name_column": "title", "timezone_column": "zone", "tenant_column": "shop"}
+    own = "[workspace.tenant.name, workspace.tenant.timezone, workspace.database.shops.count()"
+    settings = {"tenants.table": "shops", **{f"tenants.{setting}": column for setting, column in columns.items()}}
+    bot = shop(settings, work=job(f"return {own}, *{IDS_OF_ORDERS}]", TENANTS))
+
+    found = results(bot)
+
+    assert [result for _, _, result, _ in found] == ['["Acme","Asia/Tokyo",1,1]', '["Bolt",null,1,2]']
+
+
+def test_a_tenant_column_that_no_table_has_is_refused_before_anything_runs(shop: Shop, database: Database) -> None:
+    orders_of(database)
+    bot = shop({"tenants.tenant_column": "tenantid"}, work=job(f"return {IDS_OF_ORDERS}", TENANTS))
+
+    with pytest.raises(DatabaseError, match=r"no table has the column 'tenantid', .* correct tenants\.tenant_column"):
+        bot.run_for_tenants("work")
+
+    assert rows(bot.ledger, "SELECT id FROM runs") == []
 
 
 NOT_MINE = "but this workspace is that of tenant 1: leave 'tenant_id' out, or use database.unscoped"

@@ -15,7 +15,7 @@ from pinstripe_bot.database_engine import database_url
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.enqueueing import Delay, wish_of
-from pinstripe_bot.errors import InvalidParams, RunFailed, UnknownTenant
+from pinstripe_bot.errors import InvalidParams, InvalidTenant, RunFailed, UnknownTenant
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_queue import is_same_database, join
 from pinstripe_bot.lister import Lister
@@ -24,7 +24,7 @@ from pinstripe_bot.params import encode_params, params_key
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.project import Project
 from pinstripe_bot.runner import Runner
-from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenant import Tenant, TenantId
 from pinstripe_bot.tenant_homes import TenantHomes
 from pinstripe_bot.tenants import GROUP, groups_of
 from pinstripe_bot.workspace import Workspace
@@ -76,7 +76,7 @@ class ByHand:
         name: str,
         params: Mapping[str, Any],
         *,
-        keys: Sequence[str] | None,
+        keys: Sequence[TenantId] | None,
         at: datetime | None,
         force: bool,
     ) -> TenantRuns:
@@ -103,7 +103,7 @@ class ByHand:
         ended = {run.id: run for run in self._dispatcher.perform(queued)}
         return [ended.get(run.id, run) for run in claimed]
 
-    def _tenants(self, job: JobDefinition, keys: Sequence[str] | None) -> Generator[Tenant]:
+    def _tenants(self, job: JobDefinition, keys: Sequence[TenantId] | None) -> Generator[Tenant]:
         """The tenants with these keys, or all that the job's filter chooses."""
         tenants = self._project.tenants
         if tenants is None or not job.options["multi_tenant"]:
@@ -114,7 +114,9 @@ class ByHand:
             if keys is None:
                 yield from tenants.each(workspace, job.options["tenants_filter"])
                 return
-            found = {key: tenants.find(workspace, key) for key in keys}
+            if isinstance(keys, str):
+                raise InvalidTenant(f"{keys!r} is one id, whose every sign would be taken for one: write [{keys!r}]")
+            found = {key: tenants.find(workspace, key) for key in [Tenant(each).key for each in keys]}
         unknown = [key for key, tenant in found.items() if tenant is None]
         if unknown:
             raise UnknownTenant(f"there is no tenant {unknown[0]!r}: `pinstripe tenants` lists them")

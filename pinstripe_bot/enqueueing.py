@@ -20,6 +20,7 @@ from pinstripe_bot.occurrence import MANUAL, Run, RunState
 from pinstripe_bot.params import encode_params, params_key
 from pinstripe_bot.project import Project
 from pinstripe_bot.retries import Retries
+from pinstripe_bot.tenant import Tenant, TenantId
 
 Delay = float | str | timedelta | None
 """Seconds, or as people write it: "10m"."""
@@ -48,7 +49,7 @@ def enqueue(
     *,
     delay: Delay = None,
     params: Mapping[str, Any] | None = None,
-    tenant: str | None = None,
+    tenant: TenantId | None = None,
 ) -> Run:
     """Put a run of the job `name` into the project's ledger and return it; a bot starts it, after `delay`.
 
@@ -56,11 +57,13 @@ def enqueue(
     `tenant` is the id of whom it is for; a job with tenants, asked without one, runs for all that it chooses, and the
     run that comes back, of number 0, stands for theirs, which are still to be written.
     The job's `overlap` decides: where the same work is open, the run may come back as skipped. Raises UnknownJob,
-    InvalidParams, and LedgerUnavailable, after which nothing was written or, where the answer was lost, all of it.
+    InvalidParams, InvalidTenant, and LedgerUnavailable, after which nothing was written or, where the answer was
+    lost, all of it.
     """
     loaded = project if isinstance(project, Project) else Project.load(project)
     clock: Clock = SystemClock()
-    wish = wish_of(loaded, name, params or {}, delay, clock.now(), tenant=(tenant or "", ""))
+    key = "" if tenant is None else Tenant(tenant).key  # an empty id, such as a form gives, does not mean all of them
+    wish = wish_of(loaded, name, params or {}, delay, clock.now(), tenant=(key, ""))
     place = ledger_place(loaded.config, loaded.root)
     store = place.store()
     if not store.open_known(loaded.name, is_own=place.is_own):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from bots import PATIENCE_S, Ears, job, names_in, rows, write_tenants
 
+from pinstripe_bot import enqueue
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.errors import InvalidParams, UnknownTenant
+from pinstripe_bot.errors import InvalidParams, InvalidTenant, UnknownTenant
 from pinstripe_bot.ledger_overview import read_overview
 from pinstripe_bot.ledger_rows import SECOND, from_ts
 from pinstripe_bot.ledger_tenants import Terms
@@ -179,6 +180,36 @@ def test_by_hand_a_job_runs_for_the_tenants_that_are_named(make_bot: MakeBot) ->
 
     assert ran.states == {RunState.SUCCEEDED: 1}
     assert names_in(bot, "invoice")["calls"] == ["Beta"]
+
+
+def test_an_empty_id_does_not_mean_all_tenants(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    for misuse in (
+        lambda: enqueue(bot.project, "invoice", tenant=""),
+        lambda: bot.run_for_tenants("invoice", tenants=[""]),
+        lambda: bot.run_for_tenants("invoice", tenants=[None]),  # type: ignore[list-item]
+    ):
+        with pytest.raises(InvalidTenant, match="is not the id of a tenant: give"):
+            misuse()
+
+    assert bot.run_for_tenants("invoice", tenants=[]).count == 0
+    assert rows(bot.ledger, RUNS) == []
+
+
+def test_one_id_is_not_taken_for_the_ids_that_its_signs_would_be(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    with pytest.raises(InvalidTenant, match=r"'acme' is one id, .*: write \['acme'\]"):
+        bot.run_for_tenants("invoice", tenants="acme")
+
+
+def test_an_id_may_be_a_number(make_bot: MakeBot, root: Path) -> None:
+    write_tenants(root, "from pinstripe_bot import Tenant\ndef tenants(workspace):\n    yield Tenant(7)\n")
+    bot = make_bot(invoice=job("calls.append(workspace.tenant.id)", "'* * * * *', multi_tenant=True"))
+
+    assert bot.run_for_tenants("invoice", tenants=[7]).count == 1
+    assert names_in(bot, "invoice")["calls"] == [7]
 
 
 def test_by_hand_for_an_unknown_tenant_nothing_runs(make_bot: MakeBot) -> None:

@@ -20,6 +20,7 @@ from pinstripe_bot.errors import DatabaseError
 
 _LONG_LOCK_S = 5.0
 _BATCH = 1000  # rows
+_ABOUT_ROWS = ("22", "23")  # PostgreSQL's classes of errors about data and constraints
 
 
 class Connections:
@@ -225,12 +226,13 @@ class Transaction:
 
 
 def _hide_rows(error: SQLAlchemyError, original: BaseException | None) -> None:
-    """PostgreSQL's detail shows rows, also those that were in the way; a run's traceback ends in logs."""
-    detail = getattr(getattr(original, "diag", None), "message_detail", None)
-    if original is None or not detail:
+    """PostgreSQL's detail shows a row that broke a rule, and the one in its way; a run's traceback ends in logs."""
+    answer = getattr(original, "diag", None)
+    if original is None or answer is None or (answer.sqlstate or "")[:2] not in _ABOUT_ROWS:
         return
-    for each in (error, original):
-        each.args = tuple(arg.replace(detail, "not shown") if isinstance(arg, str) else arg for arg in each.args)
+    for each in (error, original) if answer.message_detail else ():
+        said, *others = each.args
+        each.args = (said.replace(answer.message_detail, "not shown"), *others)
 
 
 def _said(error: BaseException) -> str:

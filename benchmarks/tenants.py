@@ -114,6 +114,7 @@ def our_round(tenants: int) -> Round:
         jobs = Path(folder, "lib/background_jobs")
         jobs.mkdir(parents=True)
         jobs.joinpath("noop.py").write_text(JOB_FILE)
+        Path(folder, "lib/tenants.py").write_text("def tenants(workspace):\n    return []\n")  # they wait already
         project = Project.load(folder, overrides={"workers": WORKERS})
         bot = Bot(project)
         bot.open()

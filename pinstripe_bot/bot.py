@@ -25,6 +25,7 @@ from pinstripe_bot.readiness import Readiness
 from pinstripe_bot.reports import report_claim, report_edited, report_opened, report_quarantine
 from pinstripe_bot.runner import is_inside_run
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.tenant import TenantId
 from pinstripe_bot.tick_clock import TickClock
 from pinstripe_bot.timetable import Timetable, in_parts
 from pinstripe_bot.watchdog import Watchdog
@@ -32,7 +33,7 @@ from pinstripe_bot.workspace import Workspace
 
 Given = Mapping[str, Any] | None
 At = datetime | None
-Ids = Sequence[str] | None
+Ids = Sequence[TenantId] | None
 
 log = structlog.get_logger("pinstripe")
 

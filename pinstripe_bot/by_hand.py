@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import Database
-from pinstripe_bot.database_connections import database_url
+from pinstripe_bot.database_engine import database_url
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.enqueueing import Delay, wish_of
-from pinstripe_bot.errors import RunFailed
+from pinstripe_bot.errors import InvalidParams, RunFailed
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_listings import Listing
 from pinstripe_bot.ledger_queue import is_same_database, join
@@ -25,7 +25,7 @@ from pinstripe_bot.params import encode_params, params_key
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.project import Project
 from pinstripe_bot.runner import Runner
-from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenant import Tenant, TenantId
 from pinstripe_bot.tenant_homes import TenantHomes
 from pinstripe_bot.tenants import GROUP, chosen, groups_of
 from pinstripe_bot.workspace import Workspace
@@ -71,14 +71,17 @@ class ByHand:
     def run(self, name: str, params: Mapping[str, Any], *, at: datetime | None, force: bool) -> Run:
         """Run on a worker thread and wait; an overlap gives the run as skipped, unless forced."""
         self._dispatcher.check_may_wait()
-        return self._performed([self._run(self._project.job(name), params, at)], force=force)[0]
+        job = self._project.job(name)
+        if job.options["multi_tenant"]:
+            raise InvalidParams(f"the job {job.name!r} runs once per tenant: use bot.run_for_tenants({job.name!r})")
+        return self._performed([self._run(job, params, at)], force=force)[0]
 
     def run_for_tenants(
         self,
         name: str,
         params: Mapping[str, Any],
         *,
-        keys: Sequence[str] | None,
+        keys: Sequence[TenantId] | None,
         at: datetime | None,
         force: bool,
     ) -> TenantRuns:
@@ -105,7 +108,7 @@ class ByHand:
         ended = {run.id: run for run in self._dispatcher.perform(queued)}
         return [ended.get(run.id, run) for run in claimed]
 
-    def _tenants(self, job: JobDefinition, keys: Sequence[str] | None) -> Generator[Tenant]:
+    def _tenants(self, job: JobDefinition, keys: Sequence[TenantId] | None) -> Generator[Tenant]:
         """The tenants with these keys, or all that the job's filter chooses."""
         with self._homes.workspace() as workspace:
             yield from chosen(self._project.tenants, workspace, job, keys)

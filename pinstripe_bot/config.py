@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Mapping
@@ -174,6 +175,11 @@ def _listed(problems: list[str]) -> str:
     if len(problems) == 1:
         return problems[0]
     return "\n  ".join([f"{len(problems)} settings cannot be used:", *problems])
+
+
+def own_copy(config: Config) -> Config:
+    """The settings, with tables of the project's own that may be changed and change nobody else's."""
+    return msgspec.structs.replace(config, app=copy.deepcopy(config.app))
 
 
 def find_project_root(start: Path, *, project: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:

@@ -116,6 +116,11 @@ class Database:
         with mine.turn(_caller()) as connection:
             return TableQuery(self._connections.table(name, connection), self._perform)
 
+    def look_up(self, table: str) -> TableQuery:
+        """A table as the database describes it now; by its name alone it may be as this process first saw it."""
+        self._connections.forget_table(table)
+        return self[table]
+
     @property
     def unscoped(self) -> Self:
         """This database; in a tenant's workspace, the one with the rows of all tenants."""
@@ -133,6 +138,7 @@ class Database:
         self._check_usable()
         with closing(self._connections.stream(query.select())) as rows:
             for row in rows:
+                self._check_usable()  # whoever keeps it reads no further than the run goes
                 yield TableRow(**row)
 
     def execute(self, statement: Executable, params: Params | None = None) -> StatementResult:

@@ -1,4 +1,4 @@
-"""The connections to a project's database: URL, settings, transactions, and errors as sentences."""
+"""The connections to a project's database: transactions, and errors as sentences."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, RowMapping, Select, Table, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, RowMapping, Select, Table
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from structlog.typing import FilteringBoundLogger
 
-from pinstripe_bot.database_types import SQLITE_TYPE_NAMES, reflect
+from pinstripe_bot.database_engine import database_url, is_left_changed, make_engine
+from pinstripe_bot.database_types import reflect
 from pinstripe_bot.errors import DatabaseError
 
 _LONG_LOCK_S = 5.0
 _BATCH = 1000  # rows
-_SETTINGS: dict[str, Any] = {
-    "max_overflow": -1,  # never wait for a connection: the bot's workers are the limit
-    "hide_parameters": True,  # an error's text ends in logs, and people's rows should not
-    "execution_options": {"preserve_rowcount": True},
-}
+_ABOUT_ROWS = ("22", "23")  # PostgreSQL's classes of errors about data and constraints
 
 
 class Connections:
@@ -38,7 +35,7 @@ class Connections:
         self.monotonic = monotonic
         self.writer: Transaction | None = None  # who holds SQLite's one write lock, for whoever waits in vain
         self._busy_timeout = busy_timeout
-        self._engine = _sqlite_engine(self.url, busy_timeout) if self.is_sqlite else _postgres_engine(self.url)
+        self._engine = make_engine(self.url, busy_timeout)
         self._tables: dict[str, Table] = {}
 
     def connect(self) -> Connection:
@@ -59,14 +56,25 @@ class Connections:
     def table(self, name: str, connection: Connection | None) -> Table:
         """The table or view `name`, looked up on first use; on `connection`, which may just have made it."""
         # No lock is held while the database answers: two threads may look up one table, and the first wins.
-        found = self._tables.get(name)
-        if found is not None:
-            return found
         with self.plain_errors():
+            if connection is not None and is_left_changed(connection):
+                return reflect(connection, name)  # it may be a temporary one, or be rolled back
+            found = self._tables.get(name)
+            if found is not None:
+                return found
             if connection is not None:
                 return self._tables.setdefault(name, reflect(connection, name))
             with self._engine.connect() as own:
                 return self._tables.setdefault(name, reflect(own, name))
+
+    def forget_connection(self, connection: Connection) -> None:
+        """Let nobody else get a connection on which a statement left something, nor trust a table seen before it."""
+        connection.detach()
+        self._tables.clear()
+
+    def forget_table(self, name: str) -> None:
+        """Let the next use of this table look it up."""
+        self._tables.pop(name, None)
 
     def dispose(self) -> None:
         """Close every connection that is not in use."""
@@ -81,6 +89,7 @@ class Connections:
             original = getattr(error, "orig", None)
             if isinstance(original, DatabaseError):  # one of our column types refused a value
                 raise original from None
+            _hide_rows(error, original)
             self._tables.clear()  # a column may be gone: let the next use look again
             raise DatabaseError(self._sentence(error, original)) from error
         except (TypeError, ValueError, ArithmeticError) as error:
@@ -195,6 +204,8 @@ class Transaction:
         with self._turn:
             try:
                 self._connection.rollback()
+                if is_left_changed(self._connection):
+                    self._connections.forget_connection(self._connection)
             except SQLAlchemyError:
                 self._connection.invalidate()  # the database rolls back when it sees the connection gone
             self._connection.close()
@@ -214,60 +225,14 @@ class Transaction:
         return bool(driver.info.transaction_status.name == "INERROR")
 
 
-def database_url(text: str, root: Path | None) -> URL:
-    """The URL with a driver that we have; an SQLite path is relative to `root`.
-
-    No error shows the text, nor keeps SQLAlchemy's as its cause: there is a password in it.
-    """
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise DatabaseError(
-            "database.url is no URL: write sqlite:///shop.db or postgresql://user:password@host/name, "
-            "and signs such as @ : / in a password as %40 %3A %2F"
-        ) from None
-    backend = url.get_backend_name()
-    if backend not in ("sqlite", "postgresql", "postgres"):
-        raise DatabaseError(f"database.url names a {backend} database: only sqlite and postgresql are supported")
-    if backend != "sqlite":
-        if "@" in (url.host or ""):
-            raise DatabaseError("database.url has an @ in its password: write it as %40")
-        return url.set(drivername="postgresql+psycopg")
-    if not url.database or url.database == ":memory:":
-        raise DatabaseError("database.url names no file, so that nothing would be kept: write sqlite:///shop.db")
-    return url.set(drivername="sqlite+pysqlite", database=str(Path(root or "", url.database)))
-
-
-def _sqlite_engine(url: URL, busy_timeout: timedelta) -> Engine:
-    # isolation_level=None: the driver begins nothing by itself, so that each BEGIN is ours.
-    settings = {"isolation_level": None, "timeout": busy_timeout.total_seconds()}
-    engine = create_engine(url, connect_args=settings, **_SETTINGS)
-    dialect: Any = engine.dialect
-    dialect.ischema_names = {**dialect.ischema_names, **SQLITE_TYPE_NAMES}
-    event.listen(engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
-    # The file may be read-only, or in use by another program just now: it works as it is, and a later
-    # connection asks again.
-    with suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode = WAL")
-
-
-def _postgres_engine(url: URL) -> Engine:
-    try:
-        engine = create_engine(url, pool_pre_ping=True, **_SETTINGS)
-    except ImportError as error:
-        raise DatabaseError("PostgreSQL needs a driver: install pinstripe-bot[postgres]") from error
-    event.listen(engine, "connect", _prepare_postgres)
-    return engine
-
-
-def _prepare_postgres(connection: Any, _record: object) -> None:
-    connection.execute("SET TIME ZONE 'UTC'")  # a timestamp without a zone is compared with UTC, as on SQLite
-    connection.commit()
+def _hide_rows(error: SQLAlchemyError, original: BaseException | None) -> None:
+    """PostgreSQL's detail shows a row that broke a rule, and the one in its way; a run's traceback ends in logs."""
+    answer = getattr(original, "diag", None)
+    if original is None or answer is None or (answer.sqlstate or "")[:2] not in _ABOUT_ROWS:
+        return
+    for each in (error, original) if answer.message_detail else ():
+        said, *others = each.args
+        each.args = (said.replace(answer.message_detail, "not shown"), *others)
 
 
 def _said(error: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from sqlalchemy.types import NullType, TypeEngine
 
 from pinstripe_bot.database_types import ExactNumber, place_of
 from pinstripe_bot.errors import DatabaseError
-from pinstripe_bot.tenant import TenantId
+from pinstripe_bot.tenant import TenantId, without_scale
 
 Condition = sa.ColumnElement[bool]
 
@@ -73,6 +72,10 @@ class TenantRows:
     tenant_id: TenantId | None  # None: it cannot be found
     tenant_column: str
     tenants_table: tuple[str, str] | None  # its name, and its id column
+
+    def is_limit(self, table: sa.Table) -> bool:
+        """Whether the table says whose a row is; if not, all of it is everybody's."""
+        return self._column(table) is not None
 
     def conditions(self, table: sa.Table) -> tuple[Condition, ...]:
         column = self._column(table)
@@ -138,14 +141,15 @@ class TenantRows:
 
     def _refuse_others(self, verb: str, column: sa.Column[Any], value: object) -> None:
         if not self._is_my_id(column, value):
+            # Not the repr of anything: that of a tenant tells all that is known of it.
+            given = repr(value) if isinstance(value, int | str | UUID | None) else f"a {type(value).__name__}"
             raise DatabaseError(
-                f"{place_of(column)}: {verb}() got {value!r}, but this workspace is that of tenant {self.tenant_id!r}: "
+                f"{place_of(column)}: {verb}() got {given}, but this workspace is that of tenant {self.tenant_id!r}: "
                 f"leave {column.name!r} out, or use database.unscoped"
             )
 
     def _is_my_id(self, column: sa.Column[Any], value: object) -> bool:
-        if isinstance(value, Decimal) and value == value.to_integral_value():
-            value = int(value)  # as a row of a DECIMAL column has it
+        value = without_scale(value)
         if isinstance(value, bool) or not isinstance(value, int | str | UUID) or self.tenant_id is None:
             return False
         if isinstance(column.type, sa.CHAR) and isinstance(value, str):

@@ -111,6 +111,8 @@ class TableQuery:
             raise self._error("insert() has no meaning after where(), order_by() or limit(): call it first")
         if rows is not None and values:
             raise self._error("insert() takes a list of rows or the values of one row: give one of the two")
+        if isinstance(rows, Mapping | str):
+            raise self._error("insert() takes a list of rows: write insert([row]), or insert(**row)")
         given = [self._changes("insert", row) for row in ([values] if rows is None else rows)]
         checked = [self.scope.inserted(self.table, row) for row in given]
         if any(row.keys() != checked[0].keys() for row in checked):
@@ -158,6 +160,8 @@ class TableQuery:
         raise self._unknown(name, "-{}")
 
     def _changes(self, verb: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(values, Mapping):
+            raise self._error(f"{verb}() takes dictionaries, not a {type(values).__name__}: give a list of them")
         if not values:
             raise self._error(f"{verb}() got no values: name at least one column")
         for name, value in values.items():

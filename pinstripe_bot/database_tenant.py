@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from sqlalchemy import Subquery
 
 from pinstripe_bot.database import Database
 from pinstripe_bot.database_scope import TenantRows
-from pinstripe_bot.database_table import TableQuery
+from pinstripe_bot.database_table import TableQuery, TableRow
 from pinstripe_bot.errors import UnscopedStatement
 from pinstripe_bot.tenant import TenantId
 
@@ -22,7 +23,7 @@ class TenantDatabase:
     it has no rows. It protects from mistakes, not from Python that reaches behind it.
     """
 
-    __slots__ = ("_database", "_scope")
+    __slots__ = ("_database", "_everybodys", "_scope")
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class TenantDatabase:
     ) -> None:
         self._database = database
         self._scope = TenantRows(tenant_id, tenant_column, tenants_table)
+        self._everybodys: set[str] = set()  # tables that have no tenant column, as far as this run has looked
 
     def __getattr__(self, name: str) -> TableQuery:
         if name.startswith("_"):  # Python asks objects for names of its own; no table answers to them
@@ -46,7 +48,11 @@ class TenantDatabase:
         return self[name]
 
     def __getitem__(self, name: str) -> TableQuery:
-        return replace(self._database[name], scope=self._scope)
+        query = self._database[name]
+        if name not in self._everybodys and not self._scope.is_limit(query.table):
+            query = self._database.look_up(name)  # a migration may have given it the tenant column meanwhile
+            self._everybodys.add(name)
+        return replace(query, scope=self._scope)
 
     @property
     def unscoped(self) -> Database:
@@ -56,6 +62,10 @@ class TenantDatabase:
     def selectable(self, table: str, *, name: str | None = None) -> Subquery:
         """The tenant's rows of a table for joins, as a SQLAlchemy subquery called `name` or like the table."""
         return self[table].select().subquery(name or table)
+
+    def stream(self, query: TableQuery) -> Generator[TableRow, None, None]:
+        """The tenant's rows of a query, wherever it comes from, read in batches while they are used."""
+        return self._database.stream(replace(query, scope=self._scope))
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit everything inside together at the end, or nothing, also what is done on `unscoped`."""

@@ -143,6 +143,17 @@ def reflect(connection: sa.Connection, name: str) -> sa.Table:
     return sa.Table(name, sa.MetaData(), *columns, info={"is_sqlite": is_sqlite})
 
 
+def tables_with(column: str, *, is_sqlite: bool) -> sa.TextClause:
+    """The statement that counts the tables with a column of this name, in any case."""
+    if is_sqlite:
+        found = (
+            "sqlite_master AS t, pragma_table_xinfo(t.name) AS c WHERE t.type = 'table' AND t.sql LIKE 'CREATE TABLE%'"
+        )
+        return sa.text(f"SELECT count(*) FROM {found} AND lower(c.name) = lower(:column)").bindparams(column=column)
+    found = "information_schema.columns WHERE lower(column_name) = lower(:column)"
+    return sa.text(f"SELECT count(*) FROM {found}").bindparams(column=column)
+
+
 def close_names(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?` with those among `known` that are close to `name`; empty if none is."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.7)

@@ -9,13 +9,15 @@ from types import FunctionType
 from typing import Any, Protocol
 
 from pinstripe_bot import cron
-from pinstripe_bot.errors import InvalidConfig, PinstripeError
+from pinstripe_bot.errors import InvalidConfig, InvalidParams, PinstripeError
 from pinstripe_bot.job import BackgroundJob, DeclaredSchedule, collect_schedules, declared_on, flaws
 from pinstripe_bot.occurrence import MANUAL
 from pinstripe_bot.options import OPTIONS, PLANNED, TENANT_ZONE, looks_like, read_options
 from pinstripe_bot.params import Params, encode_params
 from pinstripe_bot.policies import Isolation, RetryPolicy
 from pinstripe_bot.schedule import Place, Schedule, schedule_of
+
+_NAMES_OF_TENANTS = frozenset({"tenant", "tenants", "tenant_id"})
 
 Author = type[BackgroundJob] | FunctionType
 
@@ -51,6 +53,11 @@ class JobDefinition:
 
     def manual_params(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The cast parameters of a run by hand: the job's own, overridden key by key."""
+        for name in _NAMES_OF_TENANTS & given.keys() - self.params.types.keys() if self.options["multi_tenant"] else ():
+            raise InvalidParams(
+                f"the parameter {name!r} of the job {self.name!r} would choose no tenant: name one with --tenant, with"
+                " bot.run_for_tenants or with enqueue(..., tenant=...); a job that calls it passes on its own"
+            )
         return self.params.cast({**self.options["params"], **given})
 
 

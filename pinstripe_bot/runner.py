@@ -20,7 +20,8 @@ from structlog.contextvars import bind_contextvars
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.control import RunControl
 from pinstripe_bot.deadlines import Deadlines
-from pinstripe_bot.errors import RunCancelled
+from pinstripe_bot.definition import JobDefinition
+from pinstripe_bot.errors import RunCancelled, WorkspaceError
 from pinstripe_bot.failure import describe_error
 from pinstripe_bot.ledger_rows import from_ts
 from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
@@ -139,6 +140,7 @@ class Runner:
 
     def _work(self, run: Run, control: RunControl, bot: Caller) -> Any:
         definition = self._project.jobs[run.job]
+        _refuse_without_tenant(definition, run)
         workspace = Workspace(
             project=self._project,
             shared=self._shared,
@@ -199,6 +201,15 @@ class Runner:
         if loop is not None:
             self._loops.runner = None
             loop.close()
+
+
+def _refuse_without_tenant(definition: JobDefinition, run: Run) -> None:
+    """A run that was written before its job had tenants would find the rows of all of them."""
+    if definition.options["multi_tenant"] and not run.tenant:
+        raise WorkspaceError(
+            f"the job {run.job!r} runs once per tenant, and this run is for none: it was asked for before the job had"
+            " tenants; run the job again"
+        )
 
 
 def is_inside_run() -> bool:

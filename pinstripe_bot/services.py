@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import inspect
 import threading
 from collections.abc import Callable
@@ -98,7 +99,9 @@ class ProcessServices:
             if self._is_closed:
                 raise WorkspaceError(f"the bot has stopped: {definition.name!r} cannot be used any more")
             if definition.name not in self._instances:
-                self._instances[definition.name] = definition.build(self._config, self._stack)
+                # In a context of its own: that of the first run would give it, and what it starts, a tenant's name.
+                context = contextvars.Context()
+                self._instances[definition.name] = context.run(definition.build, self._config, self._stack)
             return self._instances[definition.name]
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -133,9 +133,9 @@ def _convert_value(
     known: msgspec.structs.FieldInfo, key: str, written: Any, values: dict[str, Any], problems: list[str]
 ) -> None:
     """Put the value of one field into `values`, or the reason why it cannot be into `problems`."""
-    declared, meta = get_args(known.type)
+    meta = get_args(known.type)[-1]  # behind those of the type itself, such as a shortest length
     try:
-        value = _read(declared, meta, _plain(written))
+        value = _read(known.type, meta, _plain(written))
     except msgspec.ValidationError:
         problems.append(_refusal(key, written, meta.description))
     except ValueError as error:
@@ -146,9 +146,9 @@ def _convert_value(
 
 def _read(declared: Any, meta: msgspec.Meta, value: Any) -> Any:
     # msgspec reads a timedelta only as ISO 8601
-    if declared is timedelta:
+    if get_args(declared)[0] is timedelta:
         return parse_duration(value)
-    read = msgspec.convert(value, Annotated[declared, meta], strict=False)
+    read = msgspec.convert(value, declared, strict=False)
     check = (meta.extra or {}).get("check")
     if check and read is not None:
         check(read)

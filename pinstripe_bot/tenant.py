@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,12 @@ TenantId = int | str | UUID
 
 LONGEST_KEY = 200
 """Characters of the longest id: it stands in the ledger, in logs and on the command line."""
+
+
+def without_scale(value: Any) -> Any:
+    """A whole number in a column for others, which gives it as a Decimal, as an int; anything else as it is."""
+    is_whole = isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value()
+    return int(value) if is_whole else value
 
 
 @dataclass(frozen=True, init=False, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,16 +17,19 @@ from pinstripe_bot.config import TenantsConfig
 from pinstripe_bot.database import Database
 from pinstripe_bot.database_table import TableQuery, TableRow
 from pinstripe_bot.database_tenant import TenantDatabase
+from pinstripe_bot.database_types import tables_with
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.errors import BrokenFile, DatabaseError, InvalidParams, InvalidTenant, PinstripeError, UnknownTenant
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
-from pinstripe_bot.tenant import Tenant, key_of
+from pinstripe_bot.tenant import Tenant, TenantId, key_of, without_scale
 from pinstripe_bot.zones import zone
 
 log = structlog.get_logger("pinstripe")
 
 Filter = Callable[[Any], Any]
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 
 
 class Tenants(Protocol):
@@ -52,6 +56,7 @@ class TenantsTable:
 
     def each(self, workspace: Any, chosen_by: Filter | None = None) -> Generator[Tenant]:
         table = self._table(workspace.database)
+        self._refuse_no_column(workspace.database, table)
         chosen = table if chosen_by is None else chosen_by(table)
         if isinstance(chosen, TableQuery):
             chosen = self._stream(workspace.database, table, chosen)
@@ -73,6 +78,16 @@ class TenantsTable:
                 )
         return table
 
+    def _refuse_no_column(self, database: Database, table: TableQuery) -> None:
+        """A misspelt tenant column would be found in no table, so that every row of them were everybody's."""
+        column = self.names.tenant_column
+        is_usual = column == TenantsConfig().tenant_column  # without it all tables may well be everybody's
+        if is_usual or database.execute(tables_with(column, is_sqlite=table.table.info["is_sqlite"])).scalar():
+            return
+        raise DatabaseError(
+            f"no table has the column {column!r}, so that all rows would be everybody's: correct tenants.tenant_column"
+        )
+
     def _written(self, setting: str, usual: str) -> list[tuple[str, str]]:
         """A column that is named in the settings; one with its usual name may be missing."""
         column = getattr(self.names, setting)
@@ -91,7 +106,7 @@ class TenantsTable:
                 f"tenants_filter returned a {type(row).__name__}: return `tenants` or what tenants.where(...) gives"
             )
         facts = dict(vars(row))
-        tenant_id = facts.pop(self.names.id_column)
+        tenant_id = without_scale(facts.pop(self.names.id_column))
         name, timezone = facts.pop(self.names.name_column, None), facts.pop(self.names.timezone_column, None)
         facts = {key: value for key, value in facts.items() if key not in ("id", "name", "timezone")}
         return Tenant(tenant_id, str(name or ""), timezone, **facts)
@@ -99,14 +114,24 @@ class TenantsTable:
     def find(self, workspace: Any, key: str) -> Tenant | None:
         self._table(workspace.database)
         names = self.names
-        own = TenantDatabase(
-            workspace.database, tenant_id=key, tenant_column=names.tenant_column, tenants_table=self.own_table()
-        )
-        row = own[str(names.table)].first()
-        return None if row is None else self._tenant(row)
+        for tenant_id in _spellings(key):
+            own = TenantDatabase(
+                workspace.database,
+                tenant_id=tenant_id,
+                tenant_column=names.tenant_column,
+                tenants_table=self.own_table(),
+            )
+            if (row := own[str(names.table)].first()) is not None:
+                return self._tenant(row)
+        return None
 
     def own_table(self) -> tuple[str, str] | None:
         return (str(self.names.table), self.names.id_column)
+
+
+def _spellings(key: str) -> list[TenantId]:
+    """The ids that are written so: a column without a type, on SQLite, tells 7 from '7'."""
+    return [key, int(key)] if _WHOLE.fullmatch(key) else [key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +169,7 @@ def groups_of(tenants: Iterable[Tenant], most: int = GROUP) -> Iterator[list[Ten
 
 
 def chosen(
-    tenants: Tenants | None, workspace: Any, job: JobDefinition, keys: Sequence[str] | None
+    tenants: Tenants | None, workspace: Any, job: JobDefinition, keys: Sequence[TenantId] | None
 ) -> Generator[Tenant]:
     """The tenants with these keys, or all that the job's filter chooses; each once.
 
@@ -157,6 +182,8 @@ def chosen(
         with contextlib.closing(tenants.each(workspace, job.options["tenants_filter"])) as each:
             yield from _once_each(each)
         return
+    if isinstance(keys, str):
+        raise InvalidTenant(f"{keys!r} is one id, whose every sign would be taken for one: write [{keys!r}]")
     found = {key: _find(tenants, workspace, key) for key in map(key_of, keys)}
     unknown = [key for key, tenant in found.items() if tenant is None]
     if unknown:

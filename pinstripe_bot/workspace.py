@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import structlog
 
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.config import Config
+from pinstripe_bot.config import Config, own_copy
 from pinstripe_bot.control import RunControl, read_progress
 from pinstripe_bot.database import Database
 from pinstripe_bot.database_tenant import TenantDatabase
@@ -78,6 +78,7 @@ class Workspace:
         atomic: bool = False,
     ) -> None:
         self.project = project
+        self.config = own_copy(project.config)  # `config.app` holds the project's own settings
         self.clock = clock
         self.bot = bot
         self.run = run
@@ -105,11 +106,6 @@ class Workspace:
             self._is_open = False  # not before: what closes may still want another service
 
     # Facts of the run
-
-    @property
-    def config(self) -> Config:
-        """The settings; `config.app` holds the project's own."""
-        return self.project.config
 
     @property
     def tenant(self) -> Tenant | None:
@@ -286,6 +282,7 @@ RESERVED = frozenset(
         *vars(Workspace),
         *vars(BackgroundJob),
         "project",
+        "config",
         "clock",
         "bot",
         "run",

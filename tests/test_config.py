@@ -12,6 +12,7 @@ from pinstripe_bot.config import (
     Config,
     LoadedConfig,
     Setting,
+    TenantsConfig,
     addresses_of,
     describe,
     find_project_root,
@@ -55,6 +56,37 @@ def test_a_project_without_settings_has_the_defaults(tmp_path: Path) -> None:
 
     assert settings.config == Config()
     assert set(settings.origins.values()) == {"default", "TZ"}
+
+
+EVERYTHING = """
+jobs = "jobs"
+name = "shop"
+timezone = "Europe/Berlin"
+workers = 3
+shutdown_timeout = "5s"
+retention = "5d"
+database.url = "sqlite:///shop.db"
+server = { host = "[::1]:3000", app = "shop:app" }
+ledger = { url = "sqlite:///ledger.db", lease = "5s" }
+logs = { format = "json", level = "debug" }
+job_defaults.retries = 3
+app.address = "help@example.com"
+
+[tenants]
+table = "shops"
+id_column = "shop"
+name_column = "title"
+timezone_column = "zone"
+tenant_column = "shop"
+"""
+
+
+def test_every_setting_can_be_set(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, EVERYTHING)
+
+    unset = [setting for setting in SETTINGS if settings.origins.get(setting) == "default"]
+    assert unset == []
+    assert settings.config.tenants == TenantsConfig("shops", "shop", "title", "zone", "shop")
 
 
 def test_pinstripe_toml_sets_a_value(tmp_path: Path) -> None:

@@ -446,9 +446,19 @@ def test_a_table_that_appears_later_is_found(database: Database):
     assert database.accounts.count() == 0
 
 
-def test_a_column_that_is_gone_is_noticed_after_one_error(database: Database, accounts):
+def test_a_column_that_a_job_renames_is_noticed_at_once(database: Database, accounts):
     assert database.accounts.count() == 2
+
     database.execute(text("ALTER TABLE accounts RENAME COLUMN balance TO money"))
+
+    assert database.accounts.first().money == 100
+
+
+def test_a_column_that_is_gone_is_noticed_after_one_error(database: Database, accounts, database_url: str):
+    assert database.accounts.count() == 2
+    migration = DatabasePool(database_url, monotonic=SystemClock().monotonic)
+    migration.open("migration").execute(text("ALTER TABLE accounts RENAME COLUMN balance TO money"))
+    migration.close()
     with pytest.raises(DatabaseError):
         database.accounts.all()
 
@@ -521,6 +531,15 @@ def test_a_stream_is_read_while_it_is_used(pool: DatabasePool, database: Databas
     with pytest.raises(DatabaseError, match=r"the database (refused|could not do) a statement"):
         list(stream)
     assert not is_read(pool, database)
+
+
+def test_a_stream_that_is_kept_ends_with_the_run(pool: DatabasePool, numbers: TableQuery):
+    with pool.open("run") as run:
+        stream = run.stream(run.numbers)
+        next(stream)
+
+    with pytest.raises(DatabaseError, match="workspace is closed"):
+        next(stream)
 
 
 def test_whoever_uses_a_stream_may_write(pool: DatabasePool, database: Database, numbers: TableQuery):

@@ -276,6 +276,19 @@ def test_a_connection_that_was_cut_does_not_harm_the_next_statement(open_pool: O
         assert database.execute(text("SELECT 1")).scalar() == 1
 
 
+def test_an_error_shows_no_row_that_was_in_the_way(open_pool: OpenPool, fresh_postgres_url: str):
+    with open_pool(fresh_postgres_url).open("run") as database:
+        database.execute(text("CREATE TABLE stays (days int4range, EXCLUDE USING gist (days WITH &&))"))
+        database.execute(text("INSERT INTO stays VALUES ('[4711, 4712)')"))
+
+        with pytest.raises(DatabaseError, match="violates exclusion constraint") as caught:
+            database.execute(text("INSERT INTO stays VALUES ('[1, 9999)')"))
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "4711" not in told
+    assert "DETAIL:  not shown" in told
+
+
 def test_each_table_is_looked_up_once(pool: DatabasePool):
     pool.open("setup").execute(text("CREATE TABLE orders (id integer)"))
 

@@ -17,7 +17,7 @@ from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.database import Database, DatabasePool
 from pinstripe_bot.database_tenant import TenantDatabase
 from pinstripe_bot.errors import DatabaseError
-from pinstripe_bot.tenant import TenantId
+from pinstripe_bot.tenant import Tenant, TenantId
 
 ORDERS = [
     {"id": 1, "tenant_id": 1, "state": "new", "total": 10},
@@ -164,7 +164,10 @@ def test_asking_for_another_tenants_rows_is_refused(mine: TenantDatabase):
     )
 
 
-@pytest.mark.parametrize("theirs", [None, "2", "01", "1 ", True, 1.0, Decimal("1.5"), Decimal("NaN"), b"1", [1]])
+@pytest.mark.parametrize(
+    "theirs",
+    [None, "2", "01", "1 ", True, 1.0, *map(Decimal, ["1.5", "NaN", "sNaN", "Infinity"]), b"1", [1], Tenant(1, "Acme")],
+)
 def test_what_is_not_the_tenants_id_is_refused(mine: TenantDatabase, others, theirs: object):
     for misuse in (
         lambda: mine.orders.where(tenant_id=theirs),
@@ -176,6 +179,11 @@ def test_what_is_not_the_tenants_id_is_refused(mine: TenantDatabase, others, the
             misuse()
     assert mine.orders.count() == 2
     assert others() == OF_OTHERS
+
+
+def test_a_refusal_tells_nothing_of_another_tenant_but_the_id_that_was_given(mine: TenantDatabase):
+    with pytest.raises(DatabaseError, match=r"where\(\) got a Tenant, but this workspace is that of tenant 1: leave"):
+        mine.orders.where(tenant_id=Tenant(2, "Bolt", plan="gold"))
 
 
 @pytest.mark.parametrize("own", [1, "1", Decimal(1)])
@@ -235,6 +243,15 @@ def test_a_list_with_one_row_for_another_tenant_is_refused_as_a_whole(mine: Tena
         mine.orders.insert([{"id": 6}, {"id": 7, "tenant_id": 2}])
 
     assert database.orders.where(id_gt=5).count() == 0
+
+
+def test_a_row_in_the_place_of_a_list_is_told(mine: TenantDatabase):
+    with pytest.raises(DatabaseError, match=r"'orders': insert\(\) takes a list of rows: write insert\(\[row\]\)"):
+        mine.orders.insert({"id": 9})  # type: ignore[arg-type]
+    with pytest.raises(DatabaseError, match=r"insert\(\) takes dictionaries, not a tuple: give a list of them"):
+        mine.orders.insert([(9, 1)])  # type: ignore[list-item]
+    with pytest.raises(DatabaseError, match=r"insert\(\) takes dictionaries, not a TableRow"):
+        mine.orders.insert(mine.orders.all())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("theirs", [2, None])
@@ -308,6 +325,13 @@ def test_a_query_cannot_perform_anything_else(mine: TenantDatabase):
     }
 
 
+def test_a_stream_has_the_tenants_own_rows_whatever_it_is_given(mine: TenantDatabase, database: Database):
+    for query in (mine.orders, database.orders, workspace_of(2, database).orders):
+        assert ids(mine.stream(query)) == [1, 2]
+    assert ids(mine.stream(mine.orders.where(state="new"))) == [1]
+    assert ids(mine.stream(mine.orders.where(id=3))) == []
+
+
 # Statements of one's own
 
 
@@ -373,6 +397,26 @@ def test_a_table_without_the_tenant_column_is_everybodys(mine: TenantDatabase):
 
     assert mine.states.count() == 3
     assert mine.states.where(state="paid").delete() == 1
+
+
+def test_a_table_that_is_given_the_tenant_column_meanwhile_is_limited_in_the_next_run(
+    pool: DatabasePool, database: Database, database_url: str
+):
+    assert workspace_of(1, database).states.count() == 2
+    migration = DatabasePool(database_url, monotonic=SystemClock().monotonic)
+    migration.open("migration").execute(text("ALTER TABLE states ADD COLUMN tenant_id integer"))
+    migration.open("migration").execute(text("UPDATE states SET tenant_id = 2 WHERE state = 'new'"))
+    migration.close()
+
+    mine = workspace_of(1, database)
+
+    assert (mine.states.all(), mine.states.update(label="?"), mine.states.insert(state="old")) == ([], 0, 1)
+    assert [row.tenant_id for row in database.states.where(state="old")] == [1]
+
+
+def test_a_table_of_everybodys_is_looked_up_once_in_a_run(mine: TenantDatabase):
+    assert mine.states.table is mine.states.table
+    assert mine.orders.table is mine.orders.table
 
 
 def test_the_table_of_tenants_has_the_tenants_own_row(mine: TenantDatabase, database: Database):

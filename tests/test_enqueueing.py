@@ -17,7 +17,7 @@ from pinstripe_bot import enqueue
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import Config, LedgerConfig
-from pinstripe_bot.database_connections import database_url
+from pinstripe_bot.database_engine import database_url
 from pinstripe_bot.enqueueing import pollers
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule, LedgerError, RunCancelled, UnknownJob
 from pinstripe_bot.ledger import Ledger

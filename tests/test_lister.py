@@ -11,8 +11,9 @@ import pytest
 from bots import CROWD, PATIENCE_S, TENANTS, Ears, job, let_go, names_in, rows, write_tenants
 from tenancy import FOR_ALL, called, come_due, tenants_file, work_off
 
+from pinstripe_bot import enqueue
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.errors import UnknownTenant
+from pinstripe_bot.errors import InvalidParams, InvalidTenant, UnknownTenant
 from pinstripe_bot.ledger_overview import read_overview
 from pinstripe_bot.ledger_rows import SECOND, from_ts
 from pinstripe_bot.ledger_tenants import Terms
@@ -171,6 +172,36 @@ def test_by_hand_a_job_runs_for_the_tenants_that_are_named(make_bot: MakeBot) ->
     assert names_in(bot, "invoice")["calls"] == ["Beta"]
 
 
+def test_an_empty_id_does_not_mean_all_tenants(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    for misuse in (
+        lambda: enqueue(bot.project, "invoice", tenant=""),
+        lambda: bot.run_for_tenants("invoice", tenants=[""]),
+        lambda: bot.run_for_tenants("invoice", tenants=[None]),  # type: ignore[list-item]
+    ):
+        with pytest.raises(InvalidTenant, match="is not the id of a tenant: give"):
+            misuse()
+
+    assert bot.run_for_tenants("invoice", tenants=[]).count == 0
+    assert rows(bot.ledger, RUNS) == []
+
+
+def test_one_id_is_not_taken_for_the_ids_that_its_signs_would_be(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    with pytest.raises(InvalidTenant, match=r"'acme' is one id, .*: write \['acme'\]"):
+        bot.run_for_tenants("invoice", tenants="acme")
+
+
+def test_an_id_may_be_a_number(make_bot: MakeBot, root: Path) -> None:
+    write_tenants(root, "from pinstripe_bot import Tenant\ndef tenants(workspace):\n    yield Tenant(7)\n")
+    bot = make_bot(invoice=job("calls.append(workspace.tenant.id)", "'* * * * *', multi_tenant=True"))
+
+    assert bot.run_for_tenants("invoice", tenants=[7]).count == 1
+    assert names_in(bot, "invoice")["calls"] == [7]
+
+
 def test_by_hand_for_an_unknown_tenant_nothing_runs(make_bot: MakeBot) -> None:
     bot = make_bot(invoice=FOR_ALL)
 
@@ -207,6 +238,45 @@ def test_what_is_enqueued_for_all_tenants_is_listed_by_a_bot(make_bot: MakeBot) 
     work_off(bot)
 
     assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
+
+
+def test_a_job_with_tenants_is_not_run_for_none(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    with pytest.raises(InvalidParams, match=r"runs once per tenant: use bot\.run_for_tenants\('invoice'\)"):
+        bot.run_background_job("invoice")
+
+    assert rows(bot.ledger, RUNS) == []
+
+
+@pytest.mark.parametrize("name", ["tenant", "tenants", "tenant_id"])
+def test_a_parameter_that_would_choose_no_tenant_is_refused(make_bot: MakeBot, name: str) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+
+    with pytest.raises(InvalidParams, match=f"the parameter '{name}' of the job 'invoice' would choose no tenant"):
+        bot.run_for_tenants("invoice", {name: "beta"})
+
+    assert rows(bot.ledger, RUNS) == []
+
+
+def test_a_parameter_that_is_called_like_a_tenant_may_be_declared(make_bot: MakeBot) -> None:
+    bot = make_bot(invoice=job("return tenant", "'0 0 1 1 *', multi_tenant=True", takes="tenant=''"))
+
+    bot.run_for_tenants("invoice", {"tenant": "beta"}, tenants=["acme"])
+
+    assert rows(bot.ledger, "SELECT tenant, result FROM runs") == [("acme", '"beta"')]
+
+
+def test_a_run_that_was_asked_for_before_its_job_had_tenants_fails(make_bot: MakeBot) -> None:
+    with make_bot(invoice=job("return 1")).workspace() as workspace:
+        workspace.enqueue_background_job("invoice")
+    bot = make_bot(invoice=FOR_ALL)
+
+    work_off(bot)
+
+    ((tenant, state, error),) = rows(bot.ledger, "SELECT tenant, state, error FROM runs")
+    assert (tenant, state, names_in(bot, "invoice")["calls"]) == ("", "failed", [])
+    assert "the job 'invoice' runs once per tenant, and this run is for none" in error
 
 
 def test_hooks_hear_of_a_tenant_that_is_skipped(make_bot: MakeBot, clock: TravelClock, root: Path) -> None:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import Config
@@ -226,3 +227,21 @@ def test_a_project_without_a_database_says_how_to_get_one():
 
     with pytest.raises(DatabaseError, match=r"this project has no database: set `url = .*` under \[database\]"):
         shared.database_pool()
+
+
+def test_a_shared_service_is_built_without_a_word_of_the_run_that_came_first(define, project):
+    service = define(
+        """
+        import structlog
+        scope = "process"
+
+        def create(config):
+            return structlog.contextvars.get_contextvars()
+        """
+    )
+    shared = ProcessServices(project.config, None)
+
+    with structlog.contextvars.bound_contextvars(tenant="acme"):
+        built = shared.get(service)
+
+    assert built == {}

@@ -114,6 +114,15 @@ def test_a_workspace_has_the_clock_and_the_settings_of_the_project(workspace):
     assert workspace.project.name == "project"
 
 
+def test_what_a_run_writes_into_the_settings_no_other_one_sees(load_project, open_workspace):
+    project = load_project({"pinstripe.toml": "[app.mail]\nto = 'all'"})
+
+    with open_workspace(project) as first, open_workspace(project) as second:
+        first.config.app["mail"]["to"] = "acme"
+
+        assert (second.config.app, project.config.app) == ({"mail": {"to": "all"}}, {"mail": {"to": "all"}})
+
+
 def test_a_workspace_without_tenants_has_none(workspace):
     assert workspace.tenant is None
 

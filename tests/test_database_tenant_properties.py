@@ -213,7 +213,7 @@ class Model:
     def _stream(self, database: TenantDatabase, table: str, wanted: Row) -> None:
         if database.in_transaction:  # it reads what is committed only
             return
-        rows = list(database.unscoped.stream(self.query(database, table, wanted).order_by(*ORDER)))
+        rows = list(database.stream(self.query(database, table, wanted).order_by(*ORDER)))
 
         assert [plain(row) for row in rows] == ordered(self.matching(table, wanted))
 

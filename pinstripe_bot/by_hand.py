@@ -26,7 +26,7 @@ from pinstripe_bot.policies import Overlap
 from pinstripe_bot.project import Project
 from pinstripe_bot.runner import Runner
 from pinstripe_bot.tenant import Tenant, TenantId
-from pinstripe_bot.tenant_homes import TenantHomes
+from pinstripe_bot.tenant_homes import TenantHomes, told_where_it_fails
 from pinstripe_bot.tenants import GROUP, chosen, groups_of
 from pinstripe_bot.workspace import Workspace
 
@@ -110,7 +110,7 @@ class ByHand:
 
     def _tenants(self, job: JobDefinition, keys: Sequence[TenantId] | None) -> Generator[Tenant]:
         """The tenants with these keys, or all that the job's filter chooses."""
-        with self._homes.workspace() as workspace:
+        with self._homes.workspace() as workspace, told_where_it_fails(self._project):
             yield from chosen(self._project.tenants, workspace, job, keys)
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:

@@ -56,6 +56,12 @@ class UnknownTenant(PinstripeError):
     exit_code = 5
 
 
+class CannotListTenants(PinstripeError):
+    """The project's own code failed where its tenants were asked for; the cause is its error."""
+
+    exit_code = 1
+
+
 class UnknownRun(PinstripeError):
     """The ledger has no run of this number."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pinstripe_bot.clock import Clock
+from pinstripe_bot.errors import CannotListTenants, PinstripeError
+from pinstripe_bot.failure import describe_error
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.project import Project
 from pinstripe_bot.schedule import Schedule, in_zones
@@ -50,3 +52,17 @@ class TenantHomes:
         """These schedules as they are planned: those that are due where each tenant lives once for each zone in use."""
         in_use = self.read_zones() if any(one.in_tenant_zone for one in declared) else {}
         return in_zones(declared, lambda _: in_use)
+
+
+@contextlib.contextmanager
+def told_where_it_fails(project: Project) -> Iterator[None]:
+    """Raise CannotListTenants, which says where, for whatever the project's own code raises while it gives tenants."""
+    try:
+        yield
+    except PinstripeError:
+        raise
+    except (Exception, SystemExit) as error:
+        failed = describe_error(error, project.root)
+        raise CannotListTenants(
+            f"the tenants cannot be listed: {failed.type}: {failed.message} ({failed.place})"
+        ) from error

@@ -14,6 +14,7 @@ from pinstripe_bot.ledger_backfill_tenants import TenantGap, TenantGaps
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.project import Project
 from pinstripe_bot.scripting import reading_workspace
+from pinstripe_bot.tenant_homes import told_where_it_fails
 from pinstripe_bot.tenants import chosen, groups_of, home_of
 from pinstripe_bot.zones import Zone
 
@@ -100,7 +101,7 @@ class TenantFilling:
         otherwise = self._project.config.timezone
         with reading_workspace(self._project) as workspace:
             found = chosen(self._project.tenants, workspace, self._job, self._keys)
-            with contextlib.closing(found) as each:
+            with contextlib.closing(found) as each, told_where_it_fails(self._project):
                 for group in groups_of(each):
                     homes = {tenant.key: home_of(tenant, otherwise) for tenant in group}
                     yield self._wanted.of(group, homes)

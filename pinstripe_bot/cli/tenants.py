@@ -16,6 +16,7 @@ from pinstripe_bot.logs import configure_logs
 from pinstripe_bot.project import Project
 from pinstripe_bot.scripting import reading_workspace
 from pinstripe_bot.tenant import Tenant
+from pinstripe_bot.tenant_homes import told_where_it_fails
 from pinstripe_bot.workspace import Workspace
 
 
@@ -48,7 +49,7 @@ def _read(project: Project, workspace: Workspace, most: int) -> list[Tenant]:
     listed = project.tenants
     if listed is None:
         raise InvalidProject("the project names no tenants: set [tenants] table, or write lib/tenants.py")
-    with contextlib.closing(listed.each(workspace)) as each:
+    with told_where_it_fails(project), contextlib.closing(listed.each(workspace)) as each:
         return list(islice(each, most))
 
 

@@ -130,3 +130,31 @@ def test_an_empty_id_is_nobodys_and_does_not_mean_everybody(pinstripe, root: Pat
     assert refused.exit_code == 2
     assert "'' is not the id of a tenant: give 1 to 200 characters" in refused.stderr
     assert "invoice is resumed" in resumed.stdout
+
+
+BROKEN_TENANTS = "def tenants(workspace):\n    yield from ()\n    raise {error}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tenants"],
+        ["run-background-job", "invoice"],
+        ["run-background-job", "invoice", "--tenant", "acme"],
+        ["backfill", "invoice", "--from", "2026-03-28T00:00", "--to", "2026-03-28T00:05"],
+    ],
+)
+@pytest.mark.parametrize("error", ["RuntimeError('no answer')", "SystemExit('no answer')"])
+def test_tenants_that_cannot_be_listed_are_told_in_one_sentence(
+    pinstripe, root: Path, arguments: list[str], error: str
+) -> None:
+    write_tenants(root, BROKEN_TENANTS.format(error=error))
+    write_jobs(root, invoice=job("return None", "'* * * * *', multi_tenant=True"))
+
+    refused = pinstripe("--project", str(root), *arguments)
+
+    told = f"{error.partition('(')[0]}: no answer (lib/tenants.py:3 in tenants)"
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[-1] == f"pinstripe: the tenants cannot be listed: {told}"
+    assert refused.stdout == ""
+    assert isinstance(refused.exception, SystemExit)

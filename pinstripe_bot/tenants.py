@@ -60,7 +60,7 @@ class TenantsTable:
         chosen = table if chosen_by is None else chosen_by(table)
         if isinstance(chosen, TableQuery):
             chosen = self._stream(workspace.database, table, chosen)
-        with _closing(_iterated(chosen)) as rows:
+        with _closing(_iterated(chosen, "tenants_filter")) as rows:
             for row in rows:
                 yield row if isinstance(row, Tenant) else self._tenant(row)
 
@@ -143,8 +143,9 @@ class TenantsFile:
     place: Place
 
     def each(self, workspace: Any, chosen_by: Filter | None = None) -> Generator[Tenant]:
-        with _closing(_iterated(self.list_all(workspace))) as listed:
-            yield from map(_checked, listed if chosen_by is None else _iterated(chosen_by(listed)))
+        with _closing(_iterated(self.list_all(workspace), "lib/tenants.py: tenants")) as listed:
+            found = listed if chosen_by is None else _iterated(chosen_by(listed), "tenants_filter")
+            yield from map(_checked, found)
 
     def find(self, workspace: Any, key: str) -> Tenant | None:
         if self.find_one is not None:
@@ -255,9 +256,9 @@ def _closing(iterator: Iterator[Any]) -> Iterator[Iterator[Any]]:
             close()
 
 
-def _iterated(found: Any) -> Iterator[Any]:
+def _iterated(found: Any, function: str) -> Iterator[Any]:
     if isinstance(found, str | bytes) or not isinstance(found, Iterable):
-        raise InvalidTenant(f"{found!r} are no tenants: let the function yield or return them")
+        raise InvalidTenant(f"{function} returned {found!r}, and no tenants: let it return or yield them")
     return iter(found)
 
 

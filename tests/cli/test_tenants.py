@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bots import job, write_jobs, write_tenants
+from bots import TENANTS, job, write_jobs, write_tenants
 
 
 def test_the_tenants_are_listed_with_their_zones(pinstripe, root: Path) -> None:
@@ -158,3 +158,22 @@ def test_tenants_that_cannot_be_listed_are_told_in_one_sentence(
     assert refused.stderr.splitlines()[-1] == f"pinstripe: the tenants cannot be listed: {told}"
     assert refused.stdout == ""
     assert isinstance(refused.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("tenants", "options", "told"),
+    [
+        (TENANTS, ", tenants_filter=lambda tenants: None", "tenants_filter returned None, and no tenants"),
+        ("def tenants(workspace):\n    return 5", "", "lib/tenants.py: tenants returned 5, and no tenants"),
+    ],
+)
+def test_the_function_that_returns_no_tenants_is_named(
+    pinstripe, root: Path, tenants: str, options: str, told: str
+) -> None:
+    write_tenants(root, tenants)
+    write_jobs(root, invoice=job("return None", f"multi_tenant=True{options}"))
+
+    refused = pinstripe("--project", str(root), "run-background-job", "invoice")
+
+    assert refused.exit_code == 2
+    assert refused.stderr.splitlines()[-1] == f"pinstripe: {told}: let it return or yield them"

@@ -71,10 +71,9 @@ class Bot:
         with self._changing:
             if self._is_open:
                 return
-            now = self.clock.now()
             self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self)
             self.dispatcher, self._intake = self._parts.dispatcher, self._parts.intake
-            opened = self.ledger.open(self.project.name, now, kind=kind, recover=self.recover)
+            opened = self.ledger.open(self.project.name, self.clock.now(), kind=kind, recover=self.recover)
             is_bot = kind == "bot"
             report_opened(self.ledger, opened, is_watched=is_bot)
             self._poller = Poller(self._parts.look if is_bot else self._parts.hear)
@@ -93,8 +92,7 @@ class Bot:
         """Announce this project's schedules, plan them from their marks on, and take over what dead bots left."""
         self.open()
         planned = [schedule for schedule in self.project.schedules if schedule.enabled]
-        now = self.clock.now()
-        registration = self.ledger.register(planned, now, keep=self.project.broken_jobs)
+        registration = self.ledger.register(planned, self.clock.now(), keep=self.project.broken_jobs)
         self.timetable = Timetable(registration.marks.items())
         report_edited(registration, self.hooks)
         report_quarantine(self.timetable.quarantined)

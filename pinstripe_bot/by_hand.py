@@ -98,7 +98,7 @@ class ByHand:
                 for ended in self._performed([_for(asked, tenant) for tenant in group], force=force):
                     runs = runs.plus(ended)
                 if self._dispatcher.is_closing:
-                    break
+                    return runs.cut_short() if next(tenants, None) is not None else runs
         return runs
 
     def _performed(self, asked: Sequence[Run], *, force: bool) -> list[Run]:

@@ -166,11 +166,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class TenantRuns:
-    """What a job came to that was run by hand for several tenants; `unsuccessful` are the first that failed."""
+    """What a job came to that was run by hand for several tenants; `unsuccessful` are the first that failed.
+
+    `is_cut_short`: the bot was stopped before it had come to all of them.
+    """
 
     job: str
     states: Mapping[RunState, int]
     unsuccessful: tuple[Run, ...] = ()
+    is_cut_short: bool = False
 
     @property
     def count(self) -> int:
@@ -179,14 +183,20 @@ class TenantRuns:
 
     @property
     def is_success(self) -> bool:
-        """Whether no run failed, timed out, or was cut off."""
-        return not any(count for state, count in self.states.items() if state not in _HARMLESS)
+        """Whether it came to all tenants, and no run failed, timed out, or was cut off."""
+        return not self.is_cut_short and not any(
+            count for state, count in self.states.items() if state not in _HARMLESS
+        )
 
     def plus(self, ended: Run) -> TenantRuns:
         """With one more run."""
         states = {**self.states, ended.state: self.states.get(ended.state, 0) + 1}
         is_shown = ended.state not in _HARMLESS and len(self.unsuccessful) < MOST_SHOWN
         return TenantRuns(self.job, states, (*self.unsuccessful, ended) if is_shown else self.unsuccessful)
+
+    def cut_short(self) -> TenantRuns:
+        """With no more runs, though there are more tenants."""
+        return TenantRuns(self.job, self.states, self.unsuccessful, is_cut_short=True)
 
 
 MOST_SHOWN = 20

@@ -13,6 +13,7 @@ from tenancy import FOR_ALL, called, come_due, tenants_file, work_off
 
 from pinstripe_bot import enqueue
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.cli.running import tenants_sentence
 from pinstripe_bot.errors import InvalidParams, InvalidTenant, UnknownTenant
 from pinstripe_bot.ledger_overview import read_overview
 from pinstripe_bot.ledger_rows import SECOND, from_ts
@@ -170,6 +171,19 @@ def test_by_hand_a_job_runs_for_the_tenants_that_are_named(make_bot: MakeBot) ->
 
     assert ran.states == {RunState.SUCCEEDED: 1}
     assert names_in(bot, "invoice")["calls"] == ["Beta"]
+
+
+def test_by_hand_it_says_that_it_was_stopped_before_it_had_come_to_all(make_bot: MakeBot, root: Path) -> None:
+    twenty = "from pinstripe_bot import Tenant\ndef tenants(workspace):\n    yield from map(Tenant, range(20))\n"
+    write_tenants(root, twenty)
+    bot = make_bot(invoice=job("pass", "'* * * * *', multi_tenant=True, tenant_concurrency=1"))
+    bot.dispatcher.on_recorded = bot.dispatcher.stop_starting
+
+    ran = bot.run_for_tenants("invoice")
+
+    assert (ran.is_cut_short, ran.is_success, ran.count) == (True, False, 8)
+    assert ran.states[RunState.SUCCEEDED] < 8
+    assert tenants_sentence(ran).endswith("stopped before it had come to all tenants")
 
 
 def test_an_empty_id_does_not_mean_all_tenants(make_bot: MakeBot) -> None:

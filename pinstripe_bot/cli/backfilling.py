@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pinstripe_bot.cli.answers import refuse_tenant
 from pinstripe_bot.cli.desk import Desk, open_desk
 from pinstripe_bot.cli.fillings import Filling, Instant, PlainFilling, TenantFilling
 from pinstripe_bot.cli.history import schedules_named
@@ -108,8 +109,7 @@ def _read_span(project: Project, name: str, schedule: str, start: str, end: str,
 def _filling(project: Project, span: Span, tenants: Sequence[str]) -> Filling:
     if project.job(span.job).options["multi_tenant"]:
         return TenantFilling(project, span, tenants or None)
-    if tenants:
-        raise InvalidParams(f"the job {span.job!r} has no tenants: leave --tenant out, or write multi_tenant = True")
+    refuse_tenant(project, span.job, next(iter(tenants), ""))
     return PlainFilling(project, span)
 
 

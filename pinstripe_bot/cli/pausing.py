@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pinstripe_bot.asked import Asked, read_asked
+from pinstripe_bot.cli.answers import refuse_tenant
 from pinstripe_bot.cli.desk import Desk, has_ledger, open_desk
 from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
@@ -80,8 +81,9 @@ def _check_tenant(project: Project, job: str, tenant: str) -> None:
 
     Where the tenants cannot be read, whoever wants to pause one is believed: it may be because of that.
     """
-    if project.tenants is None or (job in project.jobs and not project.jobs[job].options["multi_tenant"]):
-        raise InvalidParams(f"{f'the job {job!r}' if job else 'the project'} has no tenants: leave --tenant out")
+    refuse_tenant(project, job, tenant)
+    if project.tenants is None:
+        raise InvalidParams("the project has no tenants: leave --tenant out")
     try:
         with reading_workspace(project) as workspace:
             found = project.tenants.find(workspace, tenant)

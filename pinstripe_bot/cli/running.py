@@ -95,6 +95,8 @@ def _watch(bot: Bot, bar: ProgressBar, work: Callable[[], Run | TenantRuns]) -> 
         thread.join()
     ran = outcome.run()
     if isinstance(ran, TenantRuns):
+        if ran.is_cut_short and signals.number is not None:
+            return ran, 128 + signals.number
         states = [state for state, count in ran.states.items() if count] or [RunState.SUCCEEDED]
         return ran, max(
             exit_code_of(state, signals.number) for state in states if state is not RunState.SKIPPED or ran.is_success
@@ -151,7 +153,8 @@ def tenants_sentence(ran: TenantRuns) -> str:
         f"  {_tenant(run)}: run {run.id} {str(run.state).replace('_', ' ')}{_because(run.error)}"
         for run in ran.unsuccessful
     ]
-    return "\n".join([f"{ran.job}: {counts}", *bad])
+    cut_short = ["  stopped before it had come to all tenants"] if ran.is_cut_short else []
+    return "\n".join([f"{ran.job}: {counts}", *bad, *cut_short])
 
 
 def _tenant(run: Run) -> str:

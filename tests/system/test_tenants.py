@@ -45,6 +45,20 @@ def note(workspace):
     os.close(descriptor)
 """
 
+HANGING = """
+import time
+from pinstripe_bot import Tenant
+
+def tenants(workspace):
+    for number in range(2000):
+        while number == 600 and not (workspace.project.root / "go").exists():
+            time.sleep(0.01)
+        yield Tenant(number)
+
+def tenant(workspace, id):
+    return Tenant(int(id))
+"""
+
 EVERY_SECOND, ONCE_A_YEAR = "* * * * * *", "0 0 1 1 *"
 
 
@@ -166,6 +180,7 @@ def test_what_a_stopped_bot_was_listing_the_next_one_goes_on_with(shop: Shop) ->
 
 
 def test_when_the_bot_that_lists_is_killed_another_one_beside_it_goes_on(shop: Shop) -> None:
+    shop.write("lib/tenants.py", HANGING)
     one, other = shop.start(), shop.start()
     shop.wait_until_half_is_listed()
     pid = shop.wait_until("SELECT pid FROM bots JOIN listings ON listings.owner = bots.id", bool)
@@ -173,6 +188,7 @@ def test_when_the_bot_that_lists_is_killed_another_one_beside_it_goes_on(shop: S
 
     listing.kill()
 
+    shop.write("go", "")
     left.wait_for("tenants_listed")
     left.stop()
     let_nothing_more_come_due(shop)
@@ -180,21 +196,6 @@ def test_when_the_bot_that_lists_is_killed_another_one_beside_it_goes_on(shop: S
     shop.work_off()
     assert again.stop() == 0
     shop.check_that_each_tenant_has_its_run()
-
-
-HANGING = """
-import time
-from pinstripe_bot import Tenant
-
-def tenants(workspace):
-    for number in range(2000):
-        while number == 600 and not (workspace.project.root / "go").exists():
-            time.sleep(0.01)
-        yield Tenant(number)
-
-def tenant(workspace, id):
-    return Tenant(int(id))
-"""
 
 
 @pytest.mark.parametrize("shop", ["sqlite"], indirect=True)

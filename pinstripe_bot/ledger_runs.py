@@ -14,17 +14,26 @@ from pinstripe_bot.occurrence import Run, RunState
 
 IDS = values_of("ids", "bigint")
 
+GROUP = given("group", id="bigint", attempt="integer")
+
 # A run that is `running` already and is to be started was started by a commit whose answer was lost.
-STARTABLE = both(
+START = both(
     """
-    SELECT {rows} FROM runs JOIN {group} AS wanted ON runs.id = wanted.id AND runs.attempt = wanted.attempt
-    WHERE runs.state IN ('queued', 'running') AND runs.owner = :bot
+    UPDATE runs SET state = 'running', started_at = :now FROM {group} AS wanted
+    WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt
+      AND runs.state IN ('queued', 'running') AND runs.owner = :bot
     """,
-    rows=listed("runs.id"),
-    group=given("group", id="bigint", attempt="integer"),
+    group=GROUP,
 )
 
-START = both("UPDATE runs SET state = 'running', started_at = :now WHERE id IN {ids}", ids=IDS)
+STARTED = both(
+    """
+    SELECT {rows} FROM runs JOIN {group} AS wanted ON runs.id = wanted.id AND runs.attempt = wanted.attempt
+    WHERE runs.state = 'running' AND runs.owner = :bot
+    """,
+    rows=listed("runs.id"),
+    group=GROUP,
+)
 
 OUTCOMES = given(
     "outcomes",
@@ -38,20 +47,6 @@ OUTCOMES = given(
     output="text",
 )
 
-# One that has ended just so, in this attempt or before a retry, was written by a commit whose answer was lost.
-ENDABLE = both(
-    """
-    SELECT {rows} FROM {outcomes} AS outcome
-    JOIN runs ON runs.id = outcome.id
-    LEFT JOIN attempts ON attempts.run_id = outcome.id AND attempts.attempt = outcome.attempt
-    WHERE (runs.attempt = outcome.attempt AND runs.state = :was AND runs.owner = :bot)
-       OR (runs.attempt = outcome.attempt AND runs.state = outcome.state AND runs.finished_at = outcome.finished_at)
-       OR (attempts.state = outcome.state AND attempts.finished_at = outcome.finished_at)
-    """,
-    rows=listed("outcome.id", "outcome.attempt"),
-    outcomes=OUTCOMES,
-)
-
 END = both(
     """
     UPDATE runs
@@ -60,6 +55,19 @@ END = both(
     FROM {outcomes} AS outcome
     WHERE runs.id = outcome.id AND runs.attempt = outcome.attempt AND runs.state = :was AND runs.owner = :bot
     """,
+    outcomes=OUTCOMES,
+)
+
+# One that has ended just so, in this attempt or before a retry, was written here, or by a commit whose answer was lost.
+ENDED = both(
+    """
+    SELECT {rows} FROM {outcomes} AS outcome
+    JOIN runs ON runs.id = outcome.id
+    LEFT JOIN attempts ON attempts.run_id = outcome.id AND attempts.attempt = outcome.attempt
+    WHERE (runs.attempt = outcome.attempt AND runs.state = outcome.state AND runs.finished_at = outcome.finished_at)
+       OR (attempts.state = outcome.state AND attempts.finished_at = outcome.finished_at)
+    """,
+    rows=listed("outcome.id", "outcome.attempt"),
     outcomes=OUTCOMES,
 )
 
@@ -170,18 +178,18 @@ TAKE = both("UPDATE runs SET owner = :bot WHERE id IN {ids} AND owner IS NULL", 
 def start(connection: Connection, group: Sequence[Run], *, bot: str, now: datetime) -> set[int]:
     """Mark queued runs of `bot` as running; the ids of those that were still its own."""
     rows = to_json([(run.id, run.attempt) for run in group])
-    startable = rows_of(connection, STARTABLE, group=rows, bot=bot)
-    execute(connection, START, now=to_column(now), ids=to_json(startable))
-    return set(startable)
+    if execute(connection, START, group=rows, bot=bot, now=to_column(now)).rowcount == len(group):
+        return {run.id for run in group}
+    return set(rows_of(connection, STARTED, group=rows, bot=bot))
 
 
 def end(connection: Connection, ended: Sequence[Run], *, was: RunState, bot: str) -> list[Run]:
     """Write how runs of `bot` ended that are in state `was`; those written. Of two ends of a run the first counts."""
     first = {(run.id, run.attempt): run for run in reversed(ended)}
-    values = {"outcomes": to_json([outcome_row(run) for run in first.values()]), "was": was, "bot": bot}
-    written = rows_of(connection, ENDABLE, **values)
-    execute(connection, END, **values)
-    return [first[run_id, attempt] for run_id, attempt in written]
+    outcomes = to_json([outcome_row(run) for run in first.values()])
+    if execute(connection, END, outcomes=outcomes, was=was, bot=bot).rowcount == len(first):
+        return list(first.values())
+    return [first[run_id, attempt] for run_id, attempt in rows_of(connection, ENDED, outcomes=outcomes)]
 
 
 def retry(connection: Connection, ended: Iterable[Run]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, func, select
 
 from pinstripe_bot import ledger_residences
+from pinstripe_bot.errors import UnknownRun
 from pinstripe_bot.ledger_place import LedgerPlace
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_rows import error_of, from_column, run_of, tenants_zone, to_column
@@ -231,6 +232,18 @@ def _last_runs(connection: Connection) -> dict[str, Run]:
     newest = select(func.max(runs.c.id)).group_by(runs.c.job)
     rows = connection.execute(select(runs).where(runs.c.id.in_(newest))).mappings()
     return {row["job"]: run_of(row) for row in rows}
+
+
+def find_run(history: History | None, written: str, now: datetime) -> RunRecord:
+    """The run of this number. Raises UnknownRun."""
+    if not (written.isascii() and written.isdigit()):
+        raise UnknownRun(f"{written!r} is no number of a run: `pinstripe runs` lists them")
+    if history is None:
+        raise UnknownRun(f"there is no run {written}, and no ledger yet: `pinstripe start-server` starts the bot")
+    record = history.run(int(written), now) if len(written) < 19 else None
+    if record is None:
+        raise UnknownRun(f"there is no run {written} in the ledger: `pinstripe runs` lists the newest")
+    return record
 
 
 @contextlib.contextmanager

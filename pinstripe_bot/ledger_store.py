@@ -60,6 +60,14 @@ class LedgerStore(ABC):
         """Whether only the bots of one machine share it."""
         return self.path is not None
 
+    @property
+    def size(self) -> int | None:
+        """How many bytes its file has, with what SQLite keeps beside it; None where it is no file."""
+        if self.path is None:
+            return None
+        parts = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(part.stat().st_size for part in parts if part.exists())
+
     _begin_reading = "BEGIN"
 
     def __init__(self) -> None:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import click
 
-from pinstripe_bot.cli.desk import Desk, number_of, open_desk
 from pinstripe_bot.cli.invocation import Invocation, project_command
-from pinstripe_bot.cli.shown import run_as_json
 from pinstripe_bot.cli.tables import print_json
+from pinstripe_bot.desk import Desk, number_of, open_desk
+from pinstripe_bot.json_forms import run_as_json
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.story_words import GONE

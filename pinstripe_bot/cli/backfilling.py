@@ -10,16 +10,15 @@ from typing import Any
 
 import click
 
-from pinstripe_bot.cli.answers import refuse_tenant
-from pinstripe_bot.cli.desk import Desk, open_desk
+from pinstripe_bot.answers import refuse_tenant
 from pinstripe_bot.cli.fillings import Filling, Instant, PlainFilling, TenantFilling
 from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.progress import ProgressBar
-from pinstripe_bot.cli.shown import show_at
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.desk import Desk, open_desk
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.ledger_acts import schedules_of
@@ -28,6 +27,7 @@ from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_rows import from_ts
 from pinstripe_bot.occurrence import RunState
 from pinstripe_bot.project import Project
+from pinstripe_bot.shown import show_at
 
 EXIT_FAILED = 1
 

@@ -11,20 +11,22 @@ from typing import Any
 
 import click
 
-from pinstripe_bot.cli.answers import Answer, Question, refuse_tenant
+from pinstripe_bot.answers import Answer, Question, refuse_tenant
 from pinstripe_bot.cli.history import find_job, schedules_named
 from pinstripe_bot.cli.invocation import Invocation, project_command, tenant_option
 from pinstripe_bot.cli.pages import Page
-from pinstripe_bot.cli.shown import broken_line, count_of, listing_as_json, passed_as_json, run_as_json
-from pinstripe_bot.cli.tables import escape_line, print_json
+from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidSchedule
+from pinstripe_bot.escapes import escape_line
+from pinstripe_bot.json_forms import listing_as_json, passed_as_json, run_as_json
 from pinstripe_bot.ledger_history import open_history
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import MANUAL
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.project import Project
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.shown import broken_line, count_of
 from pinstripe_bot.story import Story
 from pinstripe_bot.story_commands import story_commands
 from pinstripe_bot.story_words import story_sentences

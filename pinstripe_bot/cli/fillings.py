@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple, Protocol, TypeVar
 
-from pinstripe_bot.cli.desk import Desk
+from pinstripe_bot.desk import Desk
 from pinstripe_bot.ledger_backfill import Gap, Span, missing
 from pinstripe_bot.ledger_backfill_tenants import TenantGap, TenantGaps
 from pinstripe_bot.ledger_store import LedgerStore

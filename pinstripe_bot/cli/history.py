@@ -13,20 +13,21 @@ from pinstripe_bot import cron
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Cell, Page, state_cell
-from pinstripe_bot.cli.run_page import draw_run, record_as_json
-from pinstripe_bot.cli.shown import for_tenant, passed_as_json, run_as_json, show_tenant, show_wall
+from pinstripe_bot.cli.run_page import draw_run
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.durations import parse_duration
-from pinstripe_bot.errors import InvalidParams, InvalidSchedule, UnknownRun
+from pinstripe_bot.errors import InvalidParams, InvalidSchedule
 from pinstripe_bot.job import dasherize
-from pinstripe_bot.ledger_history import History, open_history
+from pinstripe_bot.json_forms import passed_as_json, record_as_json, run_as_json
+from pinstripe_bot.ledger_history import History, find_run, open_history
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import Decision, Run, RunState
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.project import Project
-from pinstripe_bot.records import PassedRecord, RunRecord
+from pinstripe_bot.records import PassedRecord
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.shown import for_tenant, show_tenant, show_wall
 from pinstripe_bot.spans import show_duration
 from pinstripe_bot.zones import Zone, zone
 
@@ -223,15 +224,3 @@ def show(invocation: Invocation, run: str, as_json: bool) -> None:
         print_json(record_as_json(record))
     else:
         draw_run(Page(), record, project, now, has_bot=has_bot)
-
-
-def find_run(history: History | None, written: str, now: datetime) -> RunRecord:
-    """The run of this number. Raises UnknownRun."""
-    if not (written.isascii() and written.isdigit()):
-        raise UnknownRun(f"{written!r} is no number of a run: `pinstripe runs` lists them")
-    if history is None:
-        raise UnknownRun(f"there is no run {written}, and no ledger yet: `pinstripe start-server` starts the bot")
-    record = history.run(int(written), now) if len(written) < 19 else None
-    if record is None:
-        raise UnknownRun(f"there is no run {written} in the ledger: `pinstripe runs` lists the newest")
-    return record

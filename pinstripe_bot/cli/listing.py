@@ -12,10 +12,10 @@ import click
 
 from pinstripe_bot.cli.instants import show_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
-from pinstripe_bot.cli.shown import IN_TENANT_ZONES
-from pinstripe_bot.cli.tables import in_words, print_json, print_table
+from pinstripe_bot.cli.tables import print_json, print_table
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import describe, load_config
+from pinstripe_bot.cron_words import in_words
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.errors import InvalidConfig
 from pinstripe_bot.ledger_history import open_history
@@ -24,6 +24,7 @@ from pinstripe_bot.occurrence import Run
 from pinstripe_bot.options import TENANT_ZONE
 from pinstripe_bot.project import Project, find_problems, jobs_without_timeout
 from pinstripe_bot.schedule import Schedule, in_zones
+from pinstripe_bot.shown import IN_TENANT_ZONES
 from pinstripe_bot.spans import show_duration
 from pinstripe_bot.tenants import TenantsFile
 from pinstripe_bot.unscoped import unscoped_places

@@ -9,12 +9,13 @@ from typing import Any
 import click
 
 from pinstripe_bot.cli.following import Follower
-from pinstripe_bot.cli.history import find_job, find_run
+from pinstripe_bot.cli.history import find_job
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.run_page import traceback_of
-from pinstripe_bot.cli.tables import escape_controls, print_json
+from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
-from pinstripe_bot.ledger_history import open_history
+from pinstripe_bot.escapes import escape_controls
+from pinstripe_bot.ledger_history import find_run, open_history
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.records import RunRecord

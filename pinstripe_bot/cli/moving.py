@@ -9,12 +9,12 @@ import click
 
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.progress import ProgressBar
-from pinstripe_bot.cli.shown import count_of
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import LedgerError
 from pinstripe_bot.ledger_move import LedgerMove, Moved, give_up
 from pinstripe_bot.project import Project
+from pinstripe_bot.shown import count_of
 
 
 @project_command()

@@ -10,15 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pinstripe_bot.cli.tables import (
-    COLUMN_GAP,
-    LEAST_WRAPPED,
-    escape_controls,
-    make_table,
-    print_drawing,
-    terminal_console,
-    widest,
-)
+from pinstripe_bot.cli.tables import COLUMN_GAP, LEAST_WRAPPED, make_table, print_drawing, terminal_console, widest
+from pinstripe_bot.escapes import escape_controls
 
 Cell = str | Text
 

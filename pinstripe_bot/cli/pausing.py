@@ -9,23 +9,24 @@ from typing import Any
 
 import click
 
+from pinstripe_bot.answers import refuse_tenant
 from pinstripe_bot.asked import Asked, read_asked
-from pinstripe_bot.cli.answers import refuse_tenant
-from pinstripe_bot.cli.desk import Desk, has_ledger, open_desk
 from pinstripe_bot.cli.history import schedules_named
 from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command, tenant_option
-from pinstripe_bot.cli.shown import for_tenant, show_at
-from pinstripe_bot.cli.tables import escape_line, print_json
+from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.desk import Desk, has_ledger, open_desk
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule, UnknownTenant
+from pinstripe_bot.escapes import escape_line
 from pinstripe_bot.job import dasherize
 from pinstripe_bot.ledger_acts import Resume, schedules_of
 from pinstripe_bot.ledger_foresight import Instants
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, read_pauses
 from pinstripe_bot.project import Project
 from pinstripe_bot.scripting import reading_workspace
+from pinstripe_bot.shown import for_tenant, show_at
 from pinstripe_bot.zones import Zone, zone
 
 MOST_SHOWN = 10

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import shlex
 from datetime import datetime
-from typing import Any
 
 from rich.text import Text
 
 from pinstripe_bot.cli.pages import STYLES, Cell, Page, state_cell
-from pinstripe_bot.cli.shown import (
-    bot_as_json,
-    broken_line,
-    error_as_json,
-    error_line,
-    milliseconds,
-    run_as_json,
-    show_at,
-    show_bot,
-    show_json,
-    show_params,
-    show_tenant,
-)
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.occurrence import MANUAL, Run, RunError, RunState
 from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import AttemptRecord, RunRecord
 from pinstripe_bot.redaction import redact, redact_text
+from pinstripe_bot.shown import (
+    broken_line,
+    error_line,
+    show_at,
+    show_bot,
+    show_json,
+    show_params,
+    show_tenant,
+)
 from pinstripe_bot.spans import show_ago, show_duration
 from pinstripe_bot.story_commands import RETRIABLE
 from pinstripe_bot.story_words import GONE
@@ -194,42 +189,3 @@ def _commands(record: RunRecord, project: Project, *, has_bot: bool) -> list[tup
     again = [(f"pinstripe retry {run.id}", "run it again")] if is_retriable else []
     logs = [(f"pinstripe logs {run.id}", "all that it printed")] if run.output else []
     return [*again, *logs, *others]
-
-
-def record_as_json(record: RunRecord) -> dict[str, Any]:
-    """The run as in every command's JSON, and all the rest."""
-    run = record.run
-    return run_as_json(run) | {
-        "tenant_timezone": None if record.zone is None else record.zone.name,
-        "params": redact("", run.params),
-        "available_at": record.available_at,
-        "is_in_turn": record.is_in_turn,
-        "lingers": record.lingers,
-        "progress": None if record.progress is None else dict(zip(("done", "total"), record.progress, strict=True)),
-        "cancel_requested_at": record.cancel_requested_at,
-        "cancelled_by": record.cancelled_by,
-        "bot": bot_as_json(record.bot),
-        "result": redact("", run.result),
-        "traceback": _traceback_as_json(run.error),
-        "output": run.output,
-        "attempts": [_attempt_as_json(attempt) for attempt in record.attempts],
-    }
-
-
-def _attempt_as_json(attempt: AttemptRecord) -> dict[str, Any]:
-    return {
-        "attempt": attempt.attempt,
-        "state": attempt.state,
-        "reason": attempt.reason,
-        "started_at": attempt.started_at,
-        "finished_at": attempt.finished_at,
-        "duration_ms": milliseconds(attempt.duration),
-        "error": error_as_json(attempt.error),
-        "traceback": _traceback_as_json(attempt.error),
-        "output": attempt.output,
-        "bot": bot_as_json(attempt.bot),
-    }
-
-
-def _traceback_as_json(error: RunError | None) -> str | None:
-    return None if error is None else redact_text(error.traceback)

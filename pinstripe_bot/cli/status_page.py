@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from rich.text import Text
 
 from pinstripe_bot.cli.pages import Cell, Page
-from pinstripe_bot.cli.shown import count_of, show_at, show_bot, show_size, show_tenant
-from pinstripe_bot.cli.status_trouble import draw_trouble, is_well
-from pinstripe_bot.cli.tables import escape_line
-from pinstripe_bot.ledger_overview import Overview, PassedGroup, Skip, fates
+from pinstripe_bot.cli.status_trouble import draw_trouble
+from pinstripe_bot.escapes import escape_line
+from pinstripe_bot.ledger_overview import Overview, PassedGroup, Skip
 from pinstripe_bot.ledger_skips import Pause
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
+from pinstripe_bot.outlook import Coming, Outlook, is_well
 from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import BotRecord, ListingRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.shown import count_of, show_at, show_bot, show_size, show_tenant
 from pinstripe_bot.spans import show_ago, show_span
 from pinstripe_bot.story_words import GONE
 from pinstripe_bot.zones import Zone, zone
@@ -32,24 +32,9 @@ MOST_LINES = 10
 """How many lines a section has at most; the rest is one count."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """Where a ledger is, who may share it, and how many bytes its file has, if it is one."""
-
-    place: str
-    covers: str
-    size: int | None
-
-
-def draw_overview(
-    page: Page,
-    project: Project,
-    overview: Overview | None,
-    ground: Ground | None,
-    due: Sequence[tuple[datetime, Schedule]],
-    now: datetime,
-) -> None:
-    """The whole page; `overview` and `ground` are None where there is no ledger yet."""
+def draw_overview(page: Page, project: Project, outlook: Outlook) -> None:
+    """The whole page."""
+    overview, ground, now = outlook.overview, outlook.ground, outlook.at
     shown_zone = zone(project.config.timezone)
     if is_well(project, overview):
         page.say("All is well: in the last 24 hours nothing failed, was missed or late.", "green")
@@ -61,9 +46,9 @@ def draw_overview(
         _draw_skipped(page, project, overview, now)
         _draw_paused(page, overview, shown_zone)
         _draw_open(page, overview, now)
-    if due:
+    if outlook.coming:
         page.title("Next" if overview is not None and overview.has_bot else "Next, once a bot runs")
-        page.grid(_coming_rows(due, overview, now))
+        page.grid([_coming_cells(one, now) for one in outlook.coming])
     if overview is not None and ground is not None:
         _draw_bots(page, overview.bots, now)
         page.title("Ledger")
@@ -71,16 +56,11 @@ def draw_overview(
         page.say(f"{ground.place}, covers {ground.covers}{size}", indent=2)
 
 
-def _coming_rows(
-    due: Sequence[tuple[datetime, Schedule]], overview: Overview | None, now: datetime
-) -> list[list[Cell]]:
-    reasons = [None] * len(due) if overview is None else fates(overview, due)
+def _coming_cells(coming: Coming, now: datetime) -> list[Cell]:
+    at, schedule = coming.due_at, coming.schedule
     words = {Reason.PAUSED: "paused", Reason.SKIP_ASKED: "will be skipped"}
-    fate = [Text(words.get(reason, "") if reason else "", "yellow") for reason in reasons]
-    return [
-        [show_at(at, one.zone), Text(show_ago(at, now), "dim"), one.job, _name_of(one), what]
-        for (at, one), what in zip(due, fate, strict=True)
-    ]
+    fate = Text(words.get(coming.fate, "") if coming.fate else "", "yellow")
+    return [show_at(at, schedule.zone), Text(show_ago(at, now), "dim"), schedule.job, _name_of(schedule), fate]
 
 
 def _name_of(schedule: Schedule) -> str:

@@ -8,8 +8,7 @@ from datetime import datetime
 from rich.text import Text
 
 from pinstripe_bot.cli.pages import STYLES, Page
-from pinstripe_bot.cli.shown import count_of, error_line, show_at, show_tenant
-from pinstripe_bot.cli.tables import escape_line
+from pinstripe_bot.escapes import escape_line
 from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.occurrence import Decision, Run
@@ -17,21 +16,13 @@ from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import ListingRecord
 from pinstripe_bot.redaction import redact_text
+from pinstripe_bot.shown import count_of, error_line, show_at, show_tenant
 from pinstripe_bot.spans import show_ago, show_duration
 from pinstripe_bot.story_commands import run_command
 from pinstripe_bot.zones import Zone, zone
 
 MOST_BLOCKS = 20
 """How many jobs in trouble are told of."""
-
-
-def is_well(project: Project, overview: Overview | None) -> bool:
-    """Whether nothing failed, was missed or late, no file is broken, and a bot is there."""
-    if project.problems or overview is None or overview.troubles or not overview.has_bot:
-        return False
-    if overview.failing_listings:
-        return False
-    return not any(group.newest.occurrence.decision is Decision.MISSED for group in overview.passed)
 
 
 def draw_trouble(page: Page, project: Project, overview: Overview, now: datetime) -> None:

@@ -9,7 +9,8 @@ import pytest
 from rich.text import Text
 
 from pinstripe_bot.cli.pages import Page
-from pinstripe_bot.cli.tables import in_words, print_json, print_table
+from pinstripe_bot.cli.tables import print_json, print_table
+from pinstripe_bot.cron_words import in_words
 
 
 def test_a_table_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:

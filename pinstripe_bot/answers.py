@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 
 from pinstripe_bot.asked import Asked, read_asked
-from pinstripe_bot.cli.shown import IN_TENANT_ZONES, NO_ZONE_YET, count_of, show_at
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.explanation import Explanation, explain_instant
 from pinstripe_bot.explanation_words import sentences
@@ -18,6 +17,7 @@ from pinstripe_bot.ledger_story import Stories
 from pinstripe_bot.project import Project
 from pinstripe_bot.residence import Residence
 from pinstripe_bot.schedule import Schedule, in_zones
+from pinstripe_bot.shown import IN_TENANT_ZONES, NO_ZONE_YET, count_of, show_at
 from pinstripe_bot.story import Standing, Story
 from pinstripe_bot.zones import Zone, zone
 

@@ -6,11 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pinstripe_bot.cli.history import find_run
 from pinstripe_bot.clock import Clock, SystemClock
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
-from pinstripe_bot.ledger_history import open_history
+from pinstripe_bot.ledger_history import find_run, open_history
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_store import LedgerStore

@@ -1,15 +1,15 @@
-"""How runs, errors and instants are shown by the commands that look, and what they are in JSON."""
+"""How runs, errors, bots and instants are shown to people, by the commands and by the console."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from pinstripe_bot.cli.tables import escape_line
+from pinstripe_bot.escapes import escape_line
 from pinstripe_bot.occurrence import Run, RunError
 from pinstripe_bot.project import Project
-from pinstripe_bot.records import BotRecord, ListingRecord, PassedRecord
+from pinstripe_bot.records import BotRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.zones import Zone
 
@@ -64,94 +64,6 @@ def show_params(params: dict[str, Any]) -> str:
 def show_json(value: Any) -> str:
     """A value as JSON on one line, in the characters that it has."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def milliseconds(span: timedelta | None) -> float | None:
-    """A duration as JSON has it."""
-    return None if span is None else round(span / timedelta(milliseconds=1), 1)
-
-
-def run_as_json(run: Run) -> dict[str, Any]:
-    """A run as every command's JSON has it."""
-    return {
-        "run": run.id,
-        "job": run.job,
-        "schedule": run.schedule,
-        "tenant": run.tenant,
-        "tenant_name": run.tenant_name,
-        "due_at": run.due_at,
-        "until_at": None,
-        "count": 1,
-        "state": run.state,
-        "reason": run.reason,
-        "attempt": run.attempt,
-        "decided_at": run.claimed_at,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "lateness_ms": milliseconds(run.lateness),
-        "duration_ms": milliseconds(run.duration),
-        "error": error_as_json(run.error),
-    }
-
-
-def passed_as_json(passed: PassedRecord) -> dict[str, Any]:
-    """Instants that did not run, in the same form."""
-    occurrence = passed.occurrence
-    empty = dict.fromkeys(("attempt", "started_at", "finished_at", "lateness_ms", "duration_ms", "error"))
-    return empty | {
-        "run": None,
-        "job": occurrence.job,
-        "schedule": occurrence.schedule,
-        "tenant": "",
-        "tenant_name": "",
-        "due_at": occurrence.due_at,
-        "until_at": occurrence.until_at,
-        "count": occurrence.count,
-        "state": occurrence.decision,
-        "reason": occurrence.reason,
-        "decided_at": passed.decided_at,
-    }
-
-
-def listing_as_json(listing: ListingRecord) -> dict[str, Any]:
-    """How far it is with listing the tenants of an occurrence; `runs` is how many tenants have one."""
-    return {
-        "job": listing.job,
-        "schedule": listing.schedule,
-        "due_at": listing.due_at,
-        "timezone": None if listing.zone is None else listing.zone.name,
-        "state": listing.state,
-        "attempt": listing.attempt,
-        "available_at": listing.available_at,
-        "finished_at": listing.finished_at,
-        "error": redact_text(listing.error) or None,
-        "runs": listing.runs,
-    }
-
-
-def error_as_json(error: RunError | None) -> dict[str, str] | None:
-    """What a job raised, without its traceback and without secrets."""
-    if error is None:
-        return None
-    return {"type": error.type, "message": redact_text(error.message), "place": error.place}
-
-
-def bot_as_json(bot: BotRecord | None) -> dict[str, Any] | None:
-    """A bot; `stats` are workers, busy, waiting, lingering."""
-    if bot is None:
-        return None
-    return {
-        "bot": bot.id,
-        "kind": bot.kind,
-        "host": bot.host,
-        "pid": bot.pid,
-        "version": bot.version,
-        "is_alive": bot.is_alive,
-        "started_at": bot.started_at,
-        "heartbeat_at": bot.heartbeat_at,
-        "stopped_at": bot.stopped_at,
-        "stats": bot.stats,
-    }
 
 
 def broken_line(project: Project, job: str) -> str:

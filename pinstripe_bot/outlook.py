@@ -1,0 +1,85 @@
+"""The outlook: how a project stands, what went wrong in it lately, and what comes due next; in one look."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from pinstripe_bot.errors import InvalidSchedule
+from pinstripe_bot.ledger_history import History
+from pinstripe_bot.ledger_overview import Overview, fates, read_overview
+from pinstripe_bot.occurrence import Decision, Reason
+from pinstripe_bot.project import Project
+from pinstripe_bot.schedule import Schedule, in_zones
+
+LATELY = timedelta(hours=24)
+"""How long trouble is told of."""
+
+NEXT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a ledger is, who may share it, and how many bytes its file has, if it is one."""
+
+    place: str
+    covers: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A due instant to come, and for which wish of a person it will not run."""
+
+    due_at: datetime
+    schedule: Schedule
+    fate: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How a project stands at `at`; `overview` and `ground` are None where there is no ledger yet."""
+
+    at: datetime
+    overview: Overview | None
+    ground: Ground | None
+    coming: tuple[Coming, ...]
+
+
+def look_out(project: Project, history: History | None, now: datetime, *, count: int = NEXT) -> Outlook:
+    """Look at the ledger, and at so many of the next due instants."""
+    if history is None:
+        return Outlook(now, None, None, tuple(Coming(*one) for one in next_due(project, (), now, count)))
+    overview = read_overview(history.store, project.schedules, since=now - LATELY, now=now)
+    due = next_due(project, history.zones(), now, count)
+    coming = tuple(Coming(*one, fate) for one, fate in zip(due, fates(overview, due), strict=True))
+    return Outlook(now, overview, Ground(history.store.place, history.store.covers, history.store.size), coming)
+
+
+def is_well(project: Project, overview: Overview | None) -> bool:
+    """Whether nothing failed, was missed or late, no file is broken, and a bot is there."""
+    if project.problems or overview is None or overview.troubles or not overview.has_bot:
+        return False
+    if overview.failing_listings:
+        return False
+    return not any(group.newest.occurrence.decision is Decision.MISSED for group in overview.passed)
+
+
+def next_due(
+    project: Project, in_use: Collection[str], now: datetime, count: int = NEXT
+) -> list[tuple[datetime, Schedule]]:
+    """So many of the next due instants of all schedules, soonest first; `in_use` are the zones of tenants."""
+    planned = in_zones([one for one in project.schedules if one.enabled], lambda _: in_use)
+    each = (_upcoming(schedule, now, count) for schedule in planned)
+    return list(islice(heapq.merge(*each, key=lambda due: due[0]), count))
+
+
+def _upcoming(schedule: Schedule, now: datetime, count: int) -> list[tuple[datetime, Schedule]]:
+    found: list[tuple[datetime, Schedule]] = []
+    with contextlib.suppress(InvalidSchedule):  # nothing in the next fifty years
+        found.extend((due_at, schedule) for due_at in islice(schedule.upcoming(now), count))
+    return found

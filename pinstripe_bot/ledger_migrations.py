@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
-from pinstripe_bot.ledger_schema import ENDED_BADLY, LISTING, OPEN, VERSION, WAITING, ledger, metadata
+from pinstripe_bot.ledger_schema import ENDED_BADLY, LISTING, OPEN, PASSED, VERSION, WAITING, ledger, metadata
 
 _TO_2 = (
     "ALTER TABLE bots ADD COLUMN lease_until BIGINT NOT NULL DEFAULT '0'",
@@ -48,7 +48,12 @@ def _to_4(connection: Connection) -> None:
         connection.execute(insert(skips), rows)
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3, 4: _to_4}
+def _to_5(connection: Connection) -> None:
+    """What did not run is found job by job: between the runs of a job stand its skipped and missed instants."""
+    connection.exec_driver_sql(f"CREATE INDEX occurrences_passed ON occurrences (job, id) WHERE {PASSED}")
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
 """{version: what makes it from the one before}; the first version that PostgreSQL ledgers had is 2."""
 
 

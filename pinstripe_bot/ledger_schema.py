@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 4
+VERSION = 5
 """The schema's version; an older ledger is migrated when a bot opens it, a newer one is refused."""
 
 metadata = MetaData()
@@ -158,6 +158,17 @@ LISTING = "listing IN ('queued', 'running')"
 """Which occurrences still have tenants to list; written in a query exactly so, as above."""
 
 Index("occurrences_listing", occurrences.c.id, sqlite_where=text(LISTING), postgresql_where=text(LISTING))
+
+PASSED = "decision <> 'run'"
+"""Which occurrences did not run; written in a query exactly so, as above."""
+
+Index(
+    "occurrences_passed",
+    occurrences.c.job,
+    occurrences.c.id,
+    sqlite_where=text(PASSED),
+    postgresql_where=text(PASSED),
+)
 
 listings = Table(
     "listings",

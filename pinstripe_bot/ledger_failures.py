@@ -125,7 +125,9 @@ def _ended_badly(connection: Connection, since: datetime) -> list[_Group]:
 
 def _late(connection: Connection, planned: Iterable[Schedule], since: datetime) -> list[_Group]:
     first = first_since(connection, runs, since)
-    limits = [(one.job, one.name, round(one.policy.late_after_s * SECOND)) for one in planned]
+    # Those of the default are left out: each row is compared with all that stand here.
+    own = [one for one in planned if one.policy.late_after_s != LATE_AFTER.total_seconds()]
+    limits = [(one.job, one.name, round(one.policy.late_after_s * SECOND)) for one in own]
     otherwise = LATE_AFTER // timedelta(microseconds=1)
     rows = rows_of(connection, LATE, first=first, limits=to_json(limits), otherwise=otherwise)
     return [_Group("late", *row) for row in rows]

@@ -1,0 +1,35 @@
+"""The changes of a ledger: a mark that is another one whenever something has happened that a page shows. Only reads."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from pinstripe_bot.ledger_schema import OPEN
+from pinstripe_bot.ledger_sql import both, listed, rows_of
+
+# Every part is a look at the end of an index, or at the few runs that are open.
+MARK = both(
+    f"""
+    SELECT {{rows}} FROM (
+        SELECT (SELECT coalesce(max(id), 0) FROM runs) AS runs,
+               (SELECT coalesce(max(id), 0) FROM occurrences) AS occurrences,
+               (SELECT coalesce(max(id), 0) FROM audit) AS acts,
+               (SELECT count(*) FROM bots WHERE stopped_at IS NULL) AS bots,
+               count(*) AS open, coalesce(sum(id), 0) AS ids, coalesce(sum(attempt), 0) AS attempts,
+               coalesce(sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END), 0) AS running,
+               coalesce(sum(coalesce(progress_done, 0)), 0) AS done,
+               coalesce(sum(length(output)), 0) AS printed,
+               coalesce(sum(CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END), 0) AS cancelled
+        FROM (SELECT * FROM runs WHERE {OPEN} LIMIT 2000) AS those
+    ) AS marks
+    """,
+    rows=listed(
+        *("runs", "occurrences", "acts", "bots", "open", "ids", "attempts", "running", "done", "printed", "cancelled")
+    ),
+)
+
+
+def read_mark(connection: Connection) -> str:
+    """The mark, as text that means nothing else."""
+    ((*parts,),) = rows_of(connection, MARK)
+    return ".".join(str(part) for part in parts)

@@ -1,0 +1,171 @@
+"""The timeline: how often the jobs ran in a time, which runs stand out, and when no bot was there. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from pinstripe_bot.ledger_failures import LATE_AFTER
+from pinstripe_bot.ledger_history import first_since
+from pinstripe_bot.ledger_rows import SECOND, from_column, to_column
+from pinstripe_bot.ledger_schema import PASSED, WANTED_AT, occurrences, runs
+from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.records import BotRecord
+
+MOST_MARKS = 6000
+"""How many runs are read for one picture; the newest."""
+
+_LIMITS = given("limits", job="text", late_us="bigint")
+
+_IS_LATE = f"(attempt = 1 AND started_at - {WANTED_AT} > coalesce(limits.late_us, 60000000))"
+
+COUNTS = both(
+    f"""
+    SELECT {{rows}} FROM (
+        SELECT max(runs.job) AS job, count(*) AS count,
+               sum(CASE WHEN runs.state IN ('failed', 'timed_out', 'interrupted') THEN 1 ELSE 0 END) AS bad,
+               sum(CASE WHEN {_IS_LATE} THEN 1 ELSE 0 END) AS late
+        FROM runs LEFT JOIN {{limits}} AS limits ON limits.job = runs.job
+        WHERE runs.id >= :first GROUP BY runs.job || ''
+    ) AS counted
+    """,
+    rows=listed("job", "count", "bad", "late"),
+    limits=_LIMITS,
+)
+
+MARKS = both(
+    f"""
+    SELECT {{rows}} FROM (
+        SELECT runs.id, runs.job, runs.due_at, runs.state, runs.started_at, runs.finished_at, runs.tenant,
+               CASE WHEN {_IS_LATE} THEN 1 ELSE 0 END AS is_late
+        FROM runs LEFT JOIN {{limits}} AS limits ON limits.job = runs.job
+        WHERE runs.id >= :first AND (runs.state <> 'succeeded' OR {_IS_LATE} OR runs.job || '' IN {{whole}})
+        ORDER BY runs.id DESC LIMIT :most
+    ) AS marks
+    """,
+    rows=listed("id", "job", "due_at", "state", "started_at", "finished_at", "tenant", "is_late"),
+    limits=_LIMITS,
+    whole=values_of("whole", "text"),
+)
+
+PASSED_MARKS = both(
+    f"""
+    SELECT {{rows}} FROM (
+        SELECT id, job, due_at, until_at, decision, reason, count FROM occurrences
+        WHERE id >= :first AND {PASSED} AND schedule <> 'manual' ORDER BY id DESC LIMIT :most
+    ) AS marks
+    """,
+    rows=listed("job", "due_at", "until_at", "decision", "reason", "count"),
+)
+
+PER_SPAN = both(
+    """
+    SELECT {rows} FROM (
+        SELECT (claimed_at - :begins) / :span AS place, count(*) AS count FROM runs
+        WHERE id >= :first AND claimed_at >= :begins GROUP BY 1
+    ) AS counted
+    """,
+    rows=listed("place", "count"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many runs of a job there were, how many went wrong, how many began late."""
+
+    count: int
+    bad: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunMark:
+    """One run in the picture; `run` is its number."""
+
+    run: int
+    job: str
+    due_at: datetime
+    state: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    tenant: str
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PassedMark:
+    """An instant, or a stretch of them, that did not run."""
+
+    job: str
+    due_at: datetime
+    until_at: datetime | None
+    decision: str
+    reason: str | None
+    count: int
+
+
+def count_runs(connection: Connection, late_after: Mapping[str, timedelta], since: datetime) -> dict[str, Tally]:
+    """{job: its runs since}; `late_after` says of each job from when on a run is late."""
+    first = first_since(connection, runs, since)
+    rows = rows_of(connection, COUNTS, first=first, limits=_limits(late_after))
+    return {job: Tally(count, bad, late) for job, count, bad, late in rows}
+
+
+def read_marks(
+    connection: Connection, late_after: Mapping[str, timedelta], since: datetime, *, whole: Collection[str]
+) -> list[RunMark]:
+    """The runs since that stand out, and all of the jobs that are to be shown `whole`; the newest first."""
+    values = {"limits": _limits(late_after), "whole": to_json(sorted(whole)), "most": MOST_MARKS}
+    rows = rows_of(connection, MARKS, first=first_since(connection, runs, since), **values)
+    return [
+        RunMark(run, job, _instant(due_at), state, from_column(started), from_column(finished), tenant, bool(is_late))
+        for run, job, due_at, state, started, finished, tenant, is_late in rows
+    ]
+
+
+def read_passed(connection: Connection, since: datetime) -> list[PassedMark]:
+    """What did not run since, the newest first."""
+    first = first_since(connection, occurrences, since)
+    rows = rows_of(connection, PASSED_MARKS, first=first, most=MOST_MARKS)
+    found = [
+        PassedMark(job, _instant(due_at), from_column(until_at), decision, reason, count)
+        for job, due_at, until_at, decision, reason, count in rows
+    ]
+    return [one for one in found if (one.until_at or one.due_at) >= since]
+
+
+def count_per_span(connection: Connection, since: datetime, span: timedelta, places: int) -> list[int]:
+    """How many runs were claimed in each of so many spans since."""
+    first, begins = first_since(connection, runs, since), to_column(since)
+    rows = rows_of(connection, PER_SPAN, first=first, begins=begins, span=span // timedelta(microseconds=1))
+    counts = dict(rows)
+    return [counts.get(place, 0) for place in range(places)]
+
+
+def times_without_bot(bots: Collection[BotRecord], since: datetime, now: datetime) -> list[tuple[datetime, datetime]]:
+    """When no bot lived, from the first that is known on."""
+    lives = sorted((one.started_at, now if one.is_alive else one.last_seen_at) for one in bots if one.kind == "bot")
+    found, seen_until = [], None
+    for started_at, until in lives:
+        if seen_until is not None and started_at > seen_until:
+            found.append((seen_until, started_at))
+        seen_until = until if seen_until is None else max(seen_until, until)
+    if seen_until is not None and seen_until < now:
+        found.append((seen_until, now))
+    least = timedelta(seconds=2)  # a bot that is started again at once
+    return [(max(start, since), end) for start, end in found if end > since and end - start > least]
+
+
+def _limits(late_after: Mapping[str, timedelta]) -> str:
+    """Those that are not the default: each row is compared with all that stand here."""
+    own = {job: span for job, span in late_after.items() if span != LATE_AFTER}
+    return to_json([(job, round(span.total_seconds() * SECOND)) for job, span in own.items()])
+
+
+def _instant(column: int) -> datetime:
+    instant = from_column(column)
+    assert instant is not None
+    return instant

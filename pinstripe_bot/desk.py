@@ -1,4 +1,4 @@
-"""The desk: where a command acts, on the open ledger of a project."""
+"""The desk: where people act, on the open ledger of a project."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pinstripe_bot.zones import Zone, zone
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where a command acts: the project, its open ledger, and the acts of whoever typed it."""
+    """Where somebody acts: the project, its open ledger, and the acts of that person."""
 
     project: Project
     store: LedgerStore
@@ -44,14 +44,14 @@ class Desk:
 
 
 @contextlib.contextmanager
-def open_desk(project: Project) -> Iterator[Desk]:
-    """Open the project's ledger to act on it; a new one is made."""
+def open_desk(project: Project, person: Person | None = None) -> Iterator[Desk]:
+    """Open the project's ledger to act on it, as `person` or as whoever uses this machine; a new one is made."""
     clock = SystemClock()
     place = ledger_place(project.config, project.root)
     store = place.store()
     store.open(project.name, clock.now(), is_own=place.is_own)
     try:
-        yield Desk(project, store, Acts(store, project, Person.at_this_machine()), clock)
+        yield Desk(project, store, Acts(store, project, person or Person.at_this_machine()), clock)
     finally:
         store.close()
 

@@ -74,9 +74,14 @@ def enqueue(
             written = wish.write(connection, bot=PROGRAM)
     finally:
         store.close()
+    wake_bots()
+    return written
+
+
+def wake_bots() -> None:
+    """Let the bots of this process look at once for what has been written."""
     for poller in list(pollers):
         poller.wake()
-    return written
 
 
 def _sweep(store: LedgerStore, project: Project, clock: Clock) -> None:

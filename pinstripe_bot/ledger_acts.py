@@ -19,6 +19,7 @@ from pinstripe_bot.ledger_backfill import Gap, Span, fill, missing
 from pinstripe_bot.ledger_backfill_tenants import TenantGap, TenantGaps, fill_for_tenants
 from pinstripe_bot.ledger_foresight import Instants, foresee
 from pinstripe_bot.ledger_marks import in_stored_zones, read_stored
+from pinstripe_bot.ledger_queue import Wish
 from pinstripe_bot.ledger_resume import pass_paused, read_planned
 from pinstripe_bot.ledger_rows import from_ts, run_of, to_column
 from pinstripe_bot.ledger_schema import OPEN, runs, skips
@@ -28,6 +29,7 @@ from pinstripe_bot.occurrence import Reason, Run, RunState
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.project import Project
+from pinstripe_bot.redaction import redact
 from pinstripe_bot.schedule import Schedule
 
 
@@ -65,6 +67,18 @@ class Acts:
         self._store = store
         self._project = project
         self._person = person
+
+    def enqueue(self, wish: Wish, now: datetime) -> Run:
+        """Queue a run by hand, as it is wished for; of a job with tenants, asked for all of them, it has number 0.
+
+        Where the same work is open, by the job's `overlap` it may come back as skipped.
+        """
+        with self._store.writing() as connection:
+            run = wish.write(connection, bot=self._person.origin)
+            facts: dict[str, Any] = {"params": redact("", run.params)} if run.params else {}
+            facts |= {"tenant": run.tenant} if run.tenant else {}
+            write_audit(connection, self._person, now, "run", job=run.job, run=run.id or None, **facts)
+            return run
 
     def retry(self, run_id: int, now: datetime, *, force: bool = False) -> Run:
         """Queue an ended run for another attempt; this one is kept with its error and output.

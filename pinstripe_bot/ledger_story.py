@@ -49,6 +49,16 @@ class Stories:
         story = replace(self._tell(schedule.job, schedule.name, due_at, schedule), declared=schedule)
         return story if story.runs else replace(story, runs=self._backfilled(schedule, due_at))
 
+    def of_run(self, run_id: int, declared: Collection[Schedule]) -> Story | None:
+        """The story of the instant that a run was for; None where it is gone. `declared` are its job's schedules."""
+        its = select(occurrences).join(runs, runs.c.occurrence_id == occurrences.c.id).where(runs.c.id == run_id)
+        row = self._connection.execute(its).mappings().first()
+        if row is None:
+            return None
+        schedule = next((one for one in declared if one.name == row["schedule"]), None)
+        story = self._of_row(row["job"], row["schedule"], _instant(row["due_at"]), row, schedule)
+        return replace(story, declared=schedule)
+
     def zones_of(self, schedule: Schedule) -> set[str]:
         """The zones of tenants in which a schedule is or has been planned."""
         its = (schedules.c.job == schedule.job) & (schedules.c.schedule == schedule.name) & (schedules.c.key != "")

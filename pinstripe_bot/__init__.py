@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pinstripe_bot.job import BackgroundJob, background_job
     from pinstripe_bot.loop_handle import LoopHandle
     from pinstripe_bot.occurrence import Occurrence, Run, RunState, TenantRuns
+    from pinstripe_bot.params import Secret
     from pinstripe_bot.project import Project
     from pinstripe_bot.scripting import run_in_new_workspace
     from pinstripe_bot.tenant import Tenant
@@ -48,6 +49,7 @@ _ROOMS = {
     "RunCancelled": "errors",
     "RunFailed": "errors",
     "RunState": "occurrence",
+    "Secret": "params",
     "SystemClock": "clock",
     "Tenant": "tenant",
     "TenantRuns": "occurrence",
@@ -74,6 +76,7 @@ __all__ = [
     "RunCancelled",
     "RunFailed",
     "RunState",
+    "Secret",
     "SystemClock",
     "Tenant",
     "TenantRuns",

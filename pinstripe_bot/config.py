@@ -6,7 +6,7 @@ import copy
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -117,10 +117,14 @@ _LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """The settings, and for each dotted key what gave it its value: "default", a file, a variable, a flag."""
+    """The settings, and for each dotted key what gave it its value: "default", a file, a variable, a flag.
+
+    `places` are the origins with the line of a file where that is known: "pinstripe.toml:4".
+    """
 
     config: Config
     origins: Mapping[str, str]
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +160,10 @@ def load_config(
     problems += _beyond_limits(config, tree)
     if problems:
         raise InvalidConfig(_listed(problems))
-    origins = {key: written.origin for key, written in leaves(tree) if written}
-    return LoadedConfig(config, {key: origins.get(key, "default") for key, _ in leaves(config)})
+    found_in = {key: written for key, written in leaves(tree) if written}
+    origins = {key: found_in[key].origin if key in found_in else "default" for key, _ in leaves(config)}
+    places = {key: found_in[key].place if key in found_in else "default" for key in origins}
+    return LoadedConfig(config, origins, places)
 
 
 def _beyond_limits(config: Config, tree: Tree) -> list[str]:

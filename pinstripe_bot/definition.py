@@ -24,7 +24,10 @@ Author = type[BackgroundJob] | FunctionType
 
 @dataclass(frozen=True, slots=True)
 class JobDefinition:
-    """One job of a project, ready to run; `options` holds a value for each name of OPTIONS."""
+    """One job of a project, ready to run; `options` holds a value for each name of OPTIONS.
+
+    `places` says where those stand that its author wrote; the others are of the settings, or ours.
+    """
 
     name: str
     author: Author
@@ -33,6 +36,7 @@ class JobDefinition:
     schedules: tuple[Schedule, ...]
     place: Place
     summary: str
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def retry(self) -> RetryPolicy:
@@ -85,6 +89,7 @@ class Definer:
     defaults: Mapping[str, Any]  # options of [job_defaults], already read
     timezone: str
     problems: list[tuple[Place, str]] = field(default_factory=list)
+    _written: Mapping[str, Any] = field(default_factory=dict)  # the options that the author wrote
 
     def define(self) -> JobDefinition | None:
         """The definition, or None if there is any problem."""
@@ -106,6 +111,7 @@ class Definer:
             schedules=tuple(schedule for schedule in schedules if schedule is not None),
             place=self.place,
             summary=_first_line(self.author.__doc__),
+            places={name: self._place_of(name) for name in self._written},
         )
 
     @property
@@ -162,6 +168,7 @@ class Definer:
         """The job's own options over the defaults of the settings over ours."""
         is_function = isinstance(self.author, FunctionType)
         written = self._function_options() if is_function else self._class_attributes()
+        self._written = written
         values, wrong = read_options(written, "job")
         self.problems += [(self._place_of(name), message) for name, message in wrong.items()]
         ours = {name: option.default for name, option in OPTIONS.items()}

@@ -13,6 +13,7 @@ from pinstripe_bot.outlook import Coming, Outlook, is_well
 from pinstripe_bot.project import Project
 from pinstripe_bot.records import AttemptRecord, BotRecord, ListingRecord, PassedRecord, RunRecord
 from pinstripe_bot.redaction import redact, redact_text
+from pinstripe_bot.shown import params_of
 
 
 def milliseconds(span: timedelta | None) -> float | None:
@@ -103,12 +104,12 @@ def bot_as_json(bot: BotRecord | None) -> dict[str, Any] | None:
     }
 
 
-def record_as_json(record: RunRecord) -> dict[str, Any]:
+def record_as_json(project: Project, record: RunRecord) -> dict[str, Any]:
     """The run as in every command's JSON, and all the rest."""
     run = record.run
     return run_as_json(run) | {
         "tenant_timezone": None if record.zone is None else record.zone.name,
-        "params": redact("", run.params),
+        "params": params_of(project, run),
         "available_at": record.available_at,
         "is_in_turn": record.is_in_turn,
         "lingers": record.lingers,

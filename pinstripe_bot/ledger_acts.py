@@ -29,7 +29,6 @@ from pinstripe_bot.occurrence import Reason, Run, RunState
 from pinstripe_bot.options import did_you_mean
 from pinstripe_bot.policies import Overlap
 from pinstripe_bot.project import Project
-from pinstripe_bot.redaction import redact
 from pinstripe_bot.schedule import Schedule
 
 
@@ -75,7 +74,9 @@ class Acts:
         """
         with self._store.writing() as connection:
             run = wish.write(connection, bot=self._person.origin)
-            facts: dict[str, Any] = {"params": redact("", run.params)} if run.params else {}
+            facts: dict[str, Any] = (
+                {"params": self._project.job(run.job).params.shown(run.params)} if run.params else {}
+            )
             facts |= {"tenant": run.tenant} if run.tenant else {}
             write_audit(connection, self._person, now, "run", job=run.job, run=run.id or None, **facts)
             return run

@@ -15,8 +15,18 @@ import msgspec
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidJob, InvalidParams, PinstripeError
 from pinstripe_bot.options import did_you_mean
+from pinstripe_bot.redaction import REDACTED, redact
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Secret(str):
+    """The annotation of a text parameter whose value is shown nowhere: `def run(self, *, api_code: Secret)`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(redacted)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,23 @@ class Params:
                 f"the parameter {name} = {value!r} does not fit its annotation {_describe(wanted)}: {error}"
             ) from error
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of those that are annotated as secret."""
+        return frozenset(name for name, wanted in self.types.items() if Secret in (wanted, *get_args(wanted)))
+
+    def shown(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters as they may be shown: without secrets, by their annotation or by their name."""
+        secrets = self.secrets
+        return {name: REDACTED if name in secrets else redact(name, value) for name, value in given.items()}
+
+    def read_object(self, written: str) -> dict[str, Any]:
+        """Read a JSON object of parameters; nothing for nothing. Raises InvalidParams."""
+        try:
+            return msgspec.json.decode(written, type=dict[str, Any]) if written.strip() else {}
+        except msgspec.MsgspecError as error:
+            raise InvalidParams(f'the parameters are no JSON object ({error}): write {{"name": "value"}}') from error
+
     def call(self, function: Callable[..., Any], subject: Any, cast: Mapping[str, Any]) -> Any:
         """Call `function(subject)` with the cast values, if it declares any parameters."""
         return function(subject, **cast) if self.types or self.takes_others else function(subject)
@@ -159,6 +186,8 @@ def encode_params(params: Mapping[str, Any]) -> str:
 
 
 def _to_builtin(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return str(value)
     if hasattr(value, "__fspath__"):
         return value.__fspath__()
     raise TypeError(f"a {type(value).__name__} has no form in JSON")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -54,10 +55,15 @@ def for_tenant(tenant: str | None) -> str:
     return f" for the tenant {escape_line(tenant)}" if tenant else ""
 
 
-def show_params(params: dict[str, Any]) -> str:
-    """Parameters as they are given to `run-background-job`, without secrets: "days=3 kind=all"."""
-    shown = ((key, redact(key, value)) for key, value in params.items())
-    texts = {key: value if isinstance(value, str) else show_json(value) for key, value in shown}
+def params_of(project: Project, run: Run) -> dict[str, Any]:
+    """The parameters of a run as they may be shown: by their names, and by what its job says is secret."""
+    job = project.jobs.get(run.job)
+    return redact("", run.params) if job is None else job.params.shown(run.params)  # type: ignore[no-any-return]
+
+
+def show_params(params: Mapping[str, Any]) -> str:
+    """Parameters that may be shown, as they are given to `run-background-job`: "days=3 kind=all"."""
+    texts = {key: value if isinstance(value, str) else show_json(value) for key, value in params.items()}
     return escape_line(" ".join(f"{key}={text}" for key, text in texts.items()))
 
 

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "pinstripe_bot"
 _ORDER = """
     __init__.py errors.py clock.py clock_jumps.py durations.py sizes.py zones.py shifts.py calendar_days.py
     search.py cron_gate.py cron.py cron_words.py tenant.py occurrence.py records.py spans.py escapes.py
-    reason_words.py policies.py options.py params.py child_messages.py schedule.py residence.py job.py definition.py
-    timetable.py upcoming.py asked.py explanation.py explanation_words.py day_figures.py redaction.py story.py
+    reason_words.py policies.py options.py redaction.py params.py child_messages.py schedule.py residence.py job.py
+    definition.py timetable.py upcoming.py asked.py explanation.py explanation_words.py day_figures.py story.py
     tenant_story_words.py story_words.py story_commands.py settings.py sources.py config.py log_lines.py output.py
     logs.py database_types.py database_sessions.py database_engine.py database_connections.py database_scope.py
     database_table.py database.py database_tenant.py loader.py tenants.py services.py hooks.py control.py

@@ -221,6 +221,6 @@ def show(invocation: Invocation, run: str, as_json: bool) -> None:
         record = find_run(history, run, now)
         has_bot = history is not None and history.has_bot(now)
     if as_json:
-        print_json(record_as_json(record))
+        print_json(record_as_json(project, record))
     else:
         draw_run(Page(), record, project, now, has_bot=has_bot)

@@ -17,6 +17,7 @@ from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.shown import (
     broken_line,
     error_line,
+    params_of,
     show_at,
     show_bot,
     show_json,
@@ -89,7 +90,7 @@ def _facts(record: RunRecord, project: Project, zone: Zone, now: datetime) -> li
         ("due", f"{show_at(run.due_at, zone)}{_there(record)}, {show_ago(run.due_at, now)}"),
         ("schedule", "by hand" if run.schedule == MANUAL else run.schedule),
         ("tenant", show_tenant(run)),
-        ("params", show_params(run.params)),
+        ("params", show_params(params_of(project, run))),
         ("claimed", _clock(run.claimed_at, run, zone)),
         ("available", _clock(record.available_at, run, zone) if record.available_at > run.claimed_at else ""),
         ("started", _started(record, zone)),

@@ -1,0 +1,154 @@
+"""The lanes of the timeline: what ran of each job, what did not, and what is to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pinstripe_bot.console.timelines import Lane, Mark
+from pinstripe_bot.console.words import at_clock, state_word
+from pinstripe_bot.cron_words import in_words
+from pinstripe_bot.errors import InvalidSchedule
+from pinstripe_bot.ledger_timeline import PassedMark, RunMark
+from pinstripe_bot.occurrence import Reason
+from pinstripe_bot.reason_words import reason_in_words
+from pinstripe_bot.schedule import Schedule
+from pinstripe_bot.spans import show_duration
+from pinstripe_bot.zones import Zone
+
+DENSE: Final = timedelta(minutes=5)
+"""A job that comes due so often is shown as a band."""
+
+MOST_TO_COME: Final = 400
+"""How many instants to come one lane shows; of more, every second, third and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time that a picture shows, and the zone of its clock."""
+
+    begins_at: datetime
+    ends_at: datetime
+    now: datetime
+    zone: Zone
+
+
+@dataclass(slots=True)
+class LaneFacts:
+    """What a lane is made from."""
+
+    job: str
+    href: str
+    schedules: list[Schedule] = field(default_factory=list)
+    runs: list[RunMark] = field(default_factory=list)
+    passed: list[PassedMark] = field(default_factory=list)
+    usual: timedelta | None = None
+    is_quiet: bool = False  # only what stands out of its runs was read
+
+    def first_due(self, now: datetime) -> datetime | None:
+        """When it comes due next."""
+        return min(filter(None, (next_of(one, now) for one in self.schedules)), default=None)
+
+
+def next_of(schedule: Schedule, after: datetime) -> datetime | None:
+    """The next due instant of a schedule; None where it has none any more."""
+    try:
+        return datetime.fromtimestamp(schedule.next_after_ts(int(after.timestamp())), UTC)
+    except (InvalidSchedule, OverflowError, ValueError):
+        return None
+
+
+def is_dense(schedules: Iterable[Schedule], now: datetime) -> bool:
+    """Whether a job comes due every five minutes or more often."""
+    begins, hour = int(now.timestamp()), 3600
+    return sum(one.count_ts(begins, begins + hour) for one in schedules) >= hour // DENSE.total_seconds()
+
+
+def lane_of(facts: LaneFacts, span: Span) -> Lane:
+    """One lane, drawn from its facts."""
+    dense = facts.is_quiet or (span.ends_at - span.now > timedelta(hours=2) and is_dense(facts.schedules, span.now))
+    marks = [_run_mark(one, span) for one in facts.runs]
+    marks += [_passed_mark(one, span) for one in facts.passed]
+    marks += _to_come(facts, span, is_dense=dense)
+    words = in_words(facts.schedules[0].cron.normalized) if facts.schedules else ""
+    every = (words[:1].lower() + words[1:]) if dense else ""
+    note = "" if facts.usual is None else show_duration(facts.usual)
+    return Lane(facts.job, facts.href, note, tuple(marks), every)
+
+
+def _run_mark(run: RunMark, span: Span) -> Mark:
+    begins_at = run.started_at or run.due_at
+    word = state_word(run.state)
+    took = "" if run.finished_at is None else f" after {show_duration(run.finished_at - begins_at)}"
+    late = f", {show_duration(begins_at - run.due_at)} late" if run.is_late else ""
+    whose = f" for {run.tenant}" if run.tenant else ""
+    told = f"{run.job}{whose}, {at_clock(run.due_at, span.now, span.zone)}: {word}{took}{late}"
+    return Mark(run.state, begins_at, run.finished_at, run.due_at if run.is_late else None, 1, told)
+
+
+def _passed_mark(passed: PassedMark, span: Span) -> Mark:
+    times = "" if passed.count == 1 else f" {passed.count:,} times"
+    reason = reason_in_words(Reason(passed.reason)) if passed.reason else ""
+    at = at_clock(passed.due_at, span.now, span.zone)
+    told = f"{passed.job}, {at}: {passed.decision}{times}, because {reason}"
+    return Mark(passed.decision, passed.due_at, passed.until_at, None, passed.count, told)
+
+
+def _to_come(facts: LaneFacts, span: Span, *, is_dense: bool) -> list[Mark]:
+    """The due instants to come; as long as the job usually takes, but a band's are ticks."""
+    begins, ends = int(span.now.timestamp()), int(span.ends_at.timestamp())
+    usual = timedelta(0) if is_dense or facts.usual is None else facts.usual
+    found = []
+    for schedule in facts.schedules:
+        due_ts, count = begins, 0
+        while (at := next_of(schedule, datetime.fromtimestamp(due_ts, UTC))) is not None and count < MOST_TO_COME:
+            due_ts, count = int(at.timestamp()), count + 1
+            if due_ts > ends:
+                break
+            told = f"{facts.job}, due {at_clock(at, span.now, span.zone)}"
+            found.append(Mark("due", at, at + usual if usual else None, told=told))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A mark of the picture, in words: when it was due, its glyph, of which job or run, and why."""
+
+    due_at: datetime
+    state: str
+    job: str
+    why: str
+    run: int | None = None
+
+
+def words_of(marks: Sequence[RunMark], passed: Sequence[PassedMark]) -> list[Told]:
+    """What stands out, newest first."""
+    found = [told for run in marks if (told := _told(run)) is not None]
+    for one in passed:
+        times = "" if one.count == 1 else f"{one.count:,} instants: "
+        reason = reason_in_words(Reason(one.reason)) if one.reason else ""
+        found.append(Told(one.due_at, one.decision, one.job, f"{times}{reason}"))
+    return sorted(found, key=lambda one: one.due_at, reverse=True)
+
+
+def _told(run: RunMark) -> Told | None:
+    whose = f"for {run.tenant}: " if run.tenant else ""
+    if run.state in ("failed", "timed_out", "interrupted", "cancelled"):
+        has_run = run.started_at is not None and run.finished_at is not None
+        after = f"after {show_duration(run.finished_at - run.started_at)}" if has_run else ""  # type: ignore[operator]
+        return Told(run.due_at, run.state, run.job, f"{whose}{after}", run.run)
+    if run.is_late and run.started_at is not None:
+        late = show_duration(run.started_at - run.due_at)
+        return Told(run.due_at, "late", run.job, f"{whose}started {late} late", run.run)
+    return None
+
+
+def lanes_by_job(names: Sequence[str], href: Mapping[str, str], schedules: Iterable[Schedule]) -> dict[str, LaneFacts]:
+    """An empty lane for each of these jobs, with its schedules."""
+    lanes = {name: LaneFacts(name, href[name]) for name in names}
+    for schedule in schedules:
+        if schedule.job in lanes:
+            lanes[schedule.job].schedules.append(schedule)
+    return lanes

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pinstripe_bot.console.glyphs import state_words
-from pinstripe_bot.console.scales import percentile
 from pinstripe_bot.console.svg import bar_d, box_d, line_d, number, path, picture, titled
 
 WORST_FIRST: Final = (
@@ -109,8 +109,9 @@ def _round_head_d(x: float, foot: float, width: float, height: float) -> str:
 
 def top_of(stripes: Iterable[Stripe]) -> float:
     """The duration that is drawn as high as there is room: higher bars touch the top as well."""
-    known = [stripe.duration_s for stripe in stripes if stripe.duration_s is not None and stripe.duration_s > 0]
-    return percentile(known, _USUAL) * _HEADROOM
+    known = sorted(stripe.duration_s for stripe in stripes if stripe.duration_s and 0 < stripe.duration_s < math.inf)
+    # Rounded down: the longest of a few runs may be the giant.
+    return known[int(_USUAL * (len(known) - 1))] * _HEADROOM if known else 0
 
 
 def worst_of(stripes: Sequence[Stripe]) -> Stripe:

@@ -64,6 +64,12 @@ def test_one_giant_does_not_flatten_the_rest() -> None:
     assert heights[-1] == 27
 
 
+def test_a_giant_among_a_few_does_not_flatten_them_either() -> None:
+    svg = strip([Stripe("succeeded", 10)] * 5 + [Stripe("succeeded", 10_000)], label="")
+
+    assert min(height for _, _, height in bars(svg, "f-succeeded")) > 20
+
+
 def test_a_failed_run_is_cut_near_its_foot_and_high_enough_to_be_seen() -> None:
     svg = strip([Stripe("succeeded", 100)] * 59 + [Stripe("failed", 0)], label="")
 

@@ -25,6 +25,7 @@ _LOG_S: Final = (0.01, 0.1, 0.5, 1, 5, 20, 60, 240, 900, 3600, 4 * 3600, 86400, 
 _MINUTES: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
 _DAYS: Final = (1, 2, 3, 7, 15, 30, 90, 180, 365)
 _DAY_S: Final = 86400
+_LONGEST_S: Final = 1e11  # three thousand years
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,10 @@ class Logarithmic:
 
 
 def _part(value: float, low: float, high: float) -> float:
-    if math.isnan(value) or not high > low:
+    length = high - low
+    if math.isnan(value) or not 0 < length < math.inf:
         return 0
-    return min(max((value - low) / (high - low), 0), 1)
+    return (min(max(value, low), high) - low) / length
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,9 @@ def percentile(values: Sequence[float], part: float) -> float:
     return known[max(math.ceil(part * len(known)) - 1, 0)] if known else 0
 
 
-def duration_ticks(top_s: float, at_most: int = 5) -> tuple[float, ...]:
+def duration_ticks(top_s: float, at_most: int = 6) -> tuple[float, ...]:
     """Round durations from 0 to the first at or over `top_s`."""
-    top_s = top_s if math.isfinite(top_s) and top_s > 0 else 1
+    top_s = min(top_s, _LONGEST_S) if top_s > 0 else 1
     step = next((step for step in _ROUND_S if top_s / step <= at_most - 1), None)
     step = step or math.ceil(top_s / (at_most - 1) / _ROUND_S[-1]) * _ROUND_S[-1]
     return tuple(round(step * index, 3) for index in range(max(math.ceil(round(top_s / step, 9)), 1) + 1))
@@ -97,7 +99,7 @@ def duration_ticks(top_s: float, at_most: int = 5) -> tuple[float, ...]:
 
 def log_ticks(low_s: float, high_s: float) -> tuple[float, ...]:
     """Round durations for a logarithmic axis that holds both; the first and the last are its ends."""
-    low_s, high_s = (min(max(value, _LOG_S[0]), _LOG_S[-1]) for value in (low_s, high_s))
+    low_s, high_s = (min(max(_LOG_S[0], value), _LOG_S[-1]) for value in (low_s, high_s))
     first = max(index for index, value in enumerate(_LOG_S) if value <= low_s)
     last = min(index for index, value in enumerate(_LOG_S) if value >= high_s)
     return _LOG_S[first : max(last, first + 1) + 1] if first + 1 < len(_LOG_S) else _LOG_S[-2:]

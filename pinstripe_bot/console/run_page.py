@@ -1,0 +1,198 @@
+"""The page of one run: why it ran and how it ended, its way from due to finished, what it printed, its error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pinstripe_bot.console.addresses import to, to_job, to_run
+from pinstripe_bot.console.bars import same_instant
+from pinstripe_bot.console.printed import printed_lines
+from pinstripe_bot.console.standing import Standing
+from pinstripe_bot.console.strips import Stripe
+from pinstripe_bot.console.tracebacks import parts_of
+from pinstripe_bot.console.visit import Visit
+from pinstripe_bot.console.waterfalls import Step, waterfall
+from pinstripe_bot.console.words import STATE_TONES, at_clock, at_millisecond, at_second, on_day, state_word
+from pinstripe_bot.ledger_history import find_run
+from pinstripe_bot.ledger_neighbours import Neighbours, read_neighbours
+from pinstripe_bot.ledger_story import Stories
+from pinstripe_bot.occurrence import MANUAL, RunState
+from pinstripe_bot.records import RunRecord
+from pinstripe_bot.redaction import redact, redact_text
+from pinstripe_bot.shown import count_of, error_line, params_of, show_bot, show_json, show_params, show_size
+from pinstripe_bot.spans import show_duration
+from pinstripe_bot.story_commands import RETRIABLE
+from pinstripe_bot.story_words import story_sentences
+
+SHORTEST_SECRET: Final = 4
+"""A secret parameter of fewer characters would be found in every other word."""
+
+
+def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
+    """What the template shows. Raises UnknownRun."""
+    record = find_run(visit.history, number, visit.now)
+    assert visit.history is not None
+    run, job = record.run, visit.project.jobs.get(record.run.job)
+    with visit.history.store.reading() as connection:
+        stories = Stories(connection, visit.history.store, visit.now, visit.project.config.retention, tenant=run.tenant)
+        story = stories.of_run(run.id, () if job is None else job.schedules)
+        near = read_neighbours(connection, run.id)
+    output, search = hidden(visit, record, run.output), visit.asked("find")
+    lines = printed_lines(output, search)
+    return {
+        "record": record,
+        "run": run,
+        "heading": _heading(record),
+        "tone": STATE_TONES.get(str(run.state), ""),
+        "sentences": [] if story is None else story_sentences(story, visit.zone, visit.now),
+        "day": f"{on_day(run.due_at, visit.now, visit.zone)} {run.due_at.astimezone(visit.zone.tzinfo):%H:%M}",
+        "waterfall": waterfall(list(_steps(record)), visit.zone, label=_sum(visit, record), now=visit.now),
+        "sum": _sum(visit, record),
+        "facts": [one for one in _facts(visit, record) if one[1]],
+        "attempts": _attempts(visit, record),
+        "lines": lines,
+        "find": search,
+        "found": sum(one.is_found for one in lines),
+        "output_size": show_size(len(output.encode())) if output else "",
+        "output_lines": count_of(len(lines), "line") if output else "",
+        "error": None if run.error is None else error_line(run.error),
+        "traceback": [] if run.error is None else parts_of(hidden(visit, record, redact_text(run.error.traceback))),
+        "result": "" if run.result is None else show_json(redact("", run.result)),
+        "job_href": to_job(run.job),
+        "output_href": to(f"api/runs/{run.id}/output"),
+        "previous": "" if near.previous is None else to_run(near.previous),
+        "following": "" if near.following is None else to_run(near.following),
+        "same": _same(visit, record, near),
+        "can_cancel": run.state.is_open and not record.lost_its_bot and record.cancel_requested_at is None,
+        "can_retry": run.state in RETRIABLE and job is not None,
+        "can_repeat": run.state is RunState.SUCCEEDED and job is not None,
+        "actions": {act: to_run(run.id, act) for act in ("cancel", "retry")},
+        "is_live": run.state.is_open,
+    }
+
+
+def hidden(visit: Visit, record: RunRecord, text: str) -> str:
+    """A text of the run without the values of its secret parameters, and without passwords of URLs."""
+    job = visit.project.jobs.get(record.run.job)
+    for name in () if job is None else job.params.secrets:
+        value = record.run.params.get(name)
+        if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, "redacted")
+    return redact_text(text)
+
+
+def _heading(record: RunRecord) -> str:
+    run = record.run
+    whose = f" for {run.tenant_name or run.tenant}" if run.tenant else ""
+    word = state_word(run.state)
+    if record.lost_its_bot:
+        word = "lost its bot"
+    elif run.state in (RunState.RUNNING, RunState.QUEUED):
+        word = f"is {word}"
+    elif run.state in (RunState.CANCELLED, RunState.INTERRUPTED, RunState.SKIPPED):
+        word = f"was {word}"
+    return f"{run.job}{whose} {word}"
+
+
+def _sum(visit: Visit, record: RunRecord) -> str:
+    """From due to finished, and how much of it running."""
+    run = record.run
+    spans = [one.duration for one in record.attempts if one.duration is not None]
+    if run.started_at is not None:
+        spans.append((run.finished_at or visit.now) - run.started_at)
+    running = show_duration(sum(spans, timedelta(0)))
+    if run.finished_at is None:
+        return f"{running} running so far" if run.started_at is not None else "it has not started yet"
+    if run.schedule == MANUAL or run.started_at is None:
+        return f"{running} running"
+    return f"{show_duration(run.finished_at - run.due_at)}, of which {running} running"
+
+
+def _steps(record: RunRecord) -> Iterator[Step]:
+    """The way of the run: each wait, each attempt and each backoff."""
+    run = record.run
+    asked_at = run.claimed_at if run.schedule == MANUAL else run.due_at
+    yield Step("asked" if run.schedule == MANUAL else "due", asked_at, asked_at, "due")
+    yield Step("claimed", asked_at, max(run.claimed_at, asked_at), "queued")
+    tries = [(one.state, one.started_at, one.finished_at) for one in record.attempts]
+    tries.append((run.state, run.started_at, run.finished_at))
+    last: datetime | None = max(run.claimed_at, asked_at)
+    for number, (state, started_at, finished_at) in enumerate(tries, start=1):
+        if started_at is None:
+            yield Step("waits", last or run.claimed_at, finished_at, "queued")
+            continue
+        name = "started" if number == 1 else "backoff"
+        yield Step(name, last or started_at, started_at, "queued" if number == 1 else "backoff")
+        note = state_word(state) if len(tries) > 1 or state is RunState.RUNNING else ""
+        yield Step(f"attempt {number}" if len(tries) > 1 else "attempt", started_at, finished_at, str(state), note)
+        last = finished_at
+    if run.finished_at is not None:
+        yield Step("finished", run.finished_at, run.finished_at, str(run.state))
+
+
+def _facts(visit: Visit, record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    """(name, value, address) of what is known."""
+    run, now, where = record.run, visit.now, visit.zone
+    yield "Job", run.job, to_job(run.job)
+    yield "Tenant", run.whose, to("runs", tenant=run.tenant)
+    yield "Schedule", "by hand" if run.schedule == MANUAL else run.schedule, ""
+    yield "Due", f"{on_day(run.due_at, now, where)} {run.due_at.astimezone(where.tzinfo):%H:%M:%S %Z}", ""
+    if record.zone is not None:
+        yield "There", f"{run.due_at.astimezone(record.zone.tzinfo):%H:%M:%S} in {record.zone.name}", ""
+    late = f", {show_duration(run.lateness)} late" if run.attempt == 1 and not record.is_backfill else ""
+    yield "Started", "" if run.started_at is None else f"{at_second(run.started_at, now, where)}{late}", ""
+    took = "" if run.duration is None else f", after {show_duration(run.duration)}"
+    yield "Finished", "" if run.finished_at is None else f"{at_second(run.finished_at, now, where)}{took}", ""
+    if record.available_at > now and run.state is RunState.QUEUED:
+        yield "Starts", at_second(record.available_at, now, where), ""
+    if record.cancel_requested_at is not None:
+        asked = f"by {record.cancelled_by or 'somebody'}, {at_second(record.cancel_requested_at, now, where)}"
+        yield "Cancelled", asked, ""
+    if record.progress is not None:
+        done, total = record.progress
+        yield "Progress", f"{done:,} of {total:,}" if total else f"{done:,}", ""
+    yield "Bot", show_bot(record.bot), ""
+    yield "Parameters", show_params(params_of(visit.project, run)), ""
+    yield "Run", str(run.id), ""
+
+
+def _attempts(visit: Visit, record: RunRecord) -> list[dict[str, Any]]:
+    if not record.attempts:
+        return []
+    rows = [
+        {
+            "number": one.attempt,
+            "state": str(one.state),
+            "at": "" if one.started_at is None else at_millisecond(one.started_at, visit.zone)[:-4],
+            "took": show_duration(one.duration),
+            "error": error_line(one.error),
+            "lines": printed_lines(hidden(visit, record, one.output)),
+        }
+        for one in record.attempts
+    ]
+    run = record.run
+    started = "" if run.started_at is None else at_millisecond(run.started_at, visit.zone)[:-4]
+    now = {"number": run.attempt, "state": str(run.state), "at": started, "took": show_duration(run.duration)}
+    return [*rows, now | {"error": error_line(run.error), "lines": []}]
+
+
+def _same(visit: Visit, record: RunRecord, near: Neighbours) -> dict[str, Any] | None:
+    """The other runs of its instant: those for other tenants."""
+    if len(near.same) < 2:
+        return None
+    stripes, mine, rows = [], 0, []
+    for place, one in enumerate(near.same):
+        took = None if one.took is None else one.took.total_seconds()
+        whose = one.name or one.tenant
+        stripes.append(Stripe(one.state, took, told=f"{whose}: {state_word(one.state)} {show_duration(one.took)}"))
+        mine = place if one.run == record.run.id else mine
+        rows.append({"href": to_run(one.run), "name": whose, "state": one.state, "took": show_duration(one.took)})
+    bad = [row for row in rows if row["state"] not in ("succeeded", "running", "queued")]
+    return {
+        "count": near.same_count,
+        "picture": same_instant(stripes, mine, label=f"{count_of(near.same_count, 'run')} of the same instant"),
+        "bad": bad[:6],
+        "at": at_clock(record.run.due_at, visit.now, visit.zone),
+    }

@@ -1,0 +1,58 @@
+"""A traceback as frames: whose each is, where, and what stands there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_FRAME: Final = re.compile(r'\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
+_LIBRARY: Final = re.compile(r"(^|/)(site-packages|dist-packages|lib/python3[^/]*|<frozen )")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One call: its file and line, its function, the lines of code; `is_own` where it is the project's."""
+
+    place: str
+    name: str
+    code: str
+    is_own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The frames of one error, what stands before them, and the error itself."""
+
+    before: str
+    frames: tuple[Frame, ...]
+    end: str
+
+
+def parts_of(traceback: str) -> list[Part]:
+    """The errors of a traceback in their order, each with its frames; one part where there is nothing to tell apart."""
+    parts: list[Part] = []
+    frames: list[Frame] = []
+    before: list[str] = []
+    end: list[str] = []
+    for line in traceback.rstrip().splitlines():
+        match = _FRAME.match(line)
+        if match:
+            if end:
+                parts.append(Part("\n".join(before), tuple(frames), "\n".join(end)))
+                frames, before, end = [], [], []
+            path = match["path"]
+            is_own = not path.startswith(("/", "<")) and not _LIBRARY.search(path)
+            frames.append(Frame(f"{path}:{match['line']}", match["name"] or "", "", is_own))
+        elif frames and not end and line.startswith("    "):
+            last = frames[-1]
+            frames[-1] = Frame(last.place, last.name, f"{last.code}\n{line}".lstrip("\n"), last.is_own)
+        elif line.startswith("Traceback (most recent call last)"):
+            continue
+        elif frames:
+            end.append(line)
+        else:
+            before.append(line)
+    if frames or end or before:
+        parts.append(Part("\n".join(before), tuple(frames), "\n".join(end).rstrip()))
+    return parts

@@ -36,12 +36,12 @@ _ORDER = """
     intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py watchdog.py tick_clock.py readiness.py
     loop_handle.py bot.py scripting.py shown.py outlook.py json_forms.py answers.py desk.py console/__init__.py
     console/svg.py console/durations.py console/scales.py console/glyphs.py console/strips.py console/calendars.py
-    console/scatters.py console/waterfalls.py console/health.py console/application.py server.py scaffold.py
-    testing.py cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py
-    cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py
-    cli/status_trouble.py cli/status_page.py cli/status.py cli/explaining.py cli/fillings.py cli/acting.py
-    cli/pausing.py cli/backfilling.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py
-    cli/__init__.py __main__.py
+    console/scatters.py console/waterfalls.py console/timeline_marks.py console/timelines.py console/bars.py
+    console/health.py console/application.py server.py scaffold.py testing.py cli/signals.py cli/instants.py
+    cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/run_page.py cli/following.py cli/due.py
+    cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
+    cli/status.py cli/explaining.py cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/moving.py
+    cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()

@@ -117,6 +117,7 @@ class TimeTick:
 class TimeAxis:
     """Ticks at whole minutes, hours or days of a zone, oldest first."""
 
+    zone: Zone
     step_minutes: int
     ticks: tuple[TimeTick, ...]
 
@@ -130,10 +131,10 @@ def time_axis(begins_at: datetime, ends_at: datetime, zone: Zone, at_most: int) 
     length_s = max((ends_at - begins_at).total_seconds(), 0)
     minutes = next((step for step in _MINUTES if length_s / 60 / step <= at_most), None)
     if minutes is not None:
-        return TimeAxis(minutes, tuple(_clock_ticks(begins_at, ends_at, zone, minutes)))
+        return TimeAxis(zone, minutes, tuple(_clock_ticks(begins_at, ends_at, zone, minutes)))
     coarsest = math.ceil(length_s / _DAY_S / max(at_most, 1))
     days = next((step for step in _DAYS if length_s / _DAY_S / step <= at_most), coarsest)
-    return TimeAxis(days * 1440, tuple(_day_ticks(begins_at, ends_at, zone, days))[::-1])
+    return TimeAxis(zone, days * 1440, tuple(_day_ticks(begins_at, ends_at, zone, days))[::-1])
 
 
 def _clock_ticks(begins_at: datetime, ends_at: datetime, zone: Zone, step: int) -> Iterator[TimeTick]:

@@ -11,7 +11,7 @@ from typing import Final
 # What XML does not allow, and what turns the direction of all that follows it.
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _LONGEST_TEXT: Final = 500
-_EM: Final = 0.56  # a letter of the console's font is about as wide, in parts of its size
+_EM: Final = 0.56  # a letter of the usual fonts is about as wide, in parts of its size
 _NARROW: Final = frozenset("fijlrtI1.,:;'|!()[]- ")
 
 

@@ -18,7 +18,8 @@ _ORDER = """
     search.py cron_gate.py cron.py tenant.py occurrence.py records.py spans.py reason_words.py policies.py
     options.py params.py child_messages.py schedule.py residence.py job.py definition.py timetable.py upcoming.py
     asked.py explanation.py explanation_words.py day_figures.py redaction.py story.py tenant_story_words.py
-    story_words.py story_commands.py settings.py sources.py config.py log_lines.py output.py logs.py
+    story_words.py story_commands.py settings.py passwords.py console_settings.py sources.py config.py log_lines.py
+    output.py logs.py
     database_types.py database_sessions.py database_engine.py database_connections.py database_scope.py
     database_table.py database.py database_tenant.py loader.py tenants.py services.py hooks.py control.py
     workspace.py project.py unscoped.py bot_lock.py ledger_sql.py ledger_schema.py ledger_rows.py

@@ -19,10 +19,9 @@ _ORDER = """
     options.py params.py child_messages.py schedule.py residence.py job.py definition.py timetable.py upcoming.py
     asked.py explanation.py explanation_words.py day_figures.py redaction.py story.py tenant_story_words.py
     story_words.py story_commands.py settings.py passwords.py console_settings.py sources.py config.py log_lines.py
-    output.py logs.py
-    database_types.py database_sessions.py database_engine.py database_connections.py database_scope.py
-    database_table.py database.py database_tenant.py loader.py tenants.py services.py hooks.py control.py
-    workspace.py project.py unscoped.py bot_lock.py ledger_sql.py ledger_schema.py ledger_rows.py
+    output.py logs.py database_types.py database_sessions.py database_engine.py database_connections.py
+    database_scope.py database_table.py database.py database_tenant.py loader.py tenants.py services.py hooks.py
+    control.py workspace.py project.py unscoped.py bot_lock.py ledger_sql.py ledger_schema.py ledger_rows.py
     ledger_migrations.py ledger_trouble.py ledger_ownership.py ledger_store.py ledger_sqlite.py ledger_postgres.py
     ledger_place.py ledger_bots.py ledger_roll.py ledger_marks.py ledger_skips.py ledger_work.py ledger_listings.py
     ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py ledger_manual.py
@@ -34,13 +33,13 @@ _ORDER = """
     fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py fork_server.py lingering.py
     running.py reports.py recorder.py handoff.py lanes.py starter.py dispatcher.py tenant_homes.py tenant_listing.py
     lister.py by_hand.py pruner.py intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py
-    watchdog.py tick_clock.py readiness.py loop_handle.py bot.py scripting.py console/__init__.py console/health.py
-    console/application.py server.py scaffold.py testing.py cli/signals.py cli/instants.py cli/tables.py
-    cli/progress.py cli/invocation.py cli/pages.py cli/shown.py cli/run_page.py cli/following.py cli/due.py
-    cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
+    watchdog.py tick_clock.py readiness.py loop_handle.py bot.py scripting.py login_addresses.py console/__init__.py
+    console/health.py console/application.py server.py scaffold.py testing.py cli/signals.py cli/instants.py
+    cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/shown.py cli/run_page.py cli/following.py
+    cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
     cli/status.py cli/answers.py cli/explaining.py cli/desk.py cli/fillings.py cli/acting.py cli/pausing.py
-    cli/backfilling.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py
-    __main__.py
+    cli/backfilling.py cli/console.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py
+    cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()

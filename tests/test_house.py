@@ -34,12 +34,13 @@ _ORDER = """
     running.py reports.py recorder.py handoff.py lanes.py starter.py dispatcher.py tenant_homes.py tenant_listing.py
     lister.py by_hand.py pruner.py intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py
     watchdog.py tick_clock.py readiness.py loop_handle.py bot.py scripting.py login_addresses.py console/__init__.py
-    console/health.py console/application.py server.py scaffold.py testing.py cli/signals.py cli/instants.py
-    cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/shown.py cli/run_page.py cli/following.py
-    cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
-    cli/status.py cli/answers.py cli/explaining.py cli/desk.py cli/fillings.py cli/acting.py cli/pausing.py
-    cli/backfilling.py cli/console.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py
-    cli/__init__.py __main__.py
+    console/health.py console/callers.py console/bodies.py console/sealing.py console/sessions.py
+    console/attempts.py console/access.py console/login.py console/application.py server.py scaffold.py testing.py
+    cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/shown.py
+    cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py
+    cli/status_trouble.py cli/status_page.py cli/status.py cli/answers.py cli/explaining.py cli/desk.py
+    cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/console.py cli/moving.py cli/running.py
+    cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()
@@ -55,6 +56,7 @@ DOORS = {
     "cron_descriptor": {room for room in ROOMS if room.startswith("cli/")},
     "sqlalchemy": {room for room in ROOMS if re.fullmatch(r"(database|ledger)(_\w+)?\.py", room)},
     "starlette": {room for room in ROOMS if room.startswith("console/")},
+    "itsdangerous": {"console/sessions.py"},
     "uvicorn": {"server.py"},
     "watchfiles": {"cli/reloading.py"},
     "tomllib": {"sources.py"},

@@ -72,7 +72,8 @@ class Verdict:
 class Guard:
     """Stands around the console's routes; what passes finds who asks in `request.state.person`, a Person or None.
 
-    Works before a Mount at our prefix as well as inside of it.
+    Works before a Mount at our prefix as well as inside of it. The server hands on the connection's own addresses
+    (uvicorn: `proxy_headers=False`): whom a proxy asks for is read here.
     """
 
     def __init__(

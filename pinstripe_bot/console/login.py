@@ -78,6 +78,9 @@ class Login:
     async def _show(self, request: Request) -> Response:
         """The page with the form. An address is only looked at: a preview that fetches it must not use it up."""
         key = request.query_params.get("key", "")
+        if request.state.person is not None and not key:
+            # Whoever comes by a link on a foreign page brings no cookie, and is sent here; the next click brings it.
+            return RedirectResponse(safe_next(request.query_params.get("next", "")), 303)
         if key and not self._addresses.is_valid(key):
             return self._page(request.query_params, problem=USED_UP, status_code=403)
         return self._page(request.query_params, key=key)

@@ -14,10 +14,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from pinstripe_bot import sources
+from pinstripe_bot.console_settings import ConsoleConfig, contradiction
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.errors import InvalidConfig, InvalidProject
 from pinstripe_bot.redaction import redact
-from pinstripe_bot.settings import Tree, convert, keys_of, leaves, merge, setting, unknown_settings
+from pinstripe_bot.settings import Tree, convert, keys_of, leaves, merge, place_of, setting, unknown_settings
 from pinstripe_bot.sources import variable_of
 from pinstripe_bot.zones import zone
 
@@ -96,6 +97,7 @@ class Config(msgspec.Struct, frozen=True):
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
     tenants: TenantsConfig = TenantsConfig()
+    console: ConsoleConfig = ConsoleConfig()
     logs: LogsConfig = LogsConfig()
     job_defaults: Annotated[dict[str, Any], _TABLE] = {}
     app: Annotated[dict[str, Any], _TABLE] = {}
@@ -158,6 +160,8 @@ def load_config(
     tree = merge(found)
     config = convert(Config, tree, problems)
     problems += _beyond_limits(config, tree)
+    if not problems and (told := contradiction(config.console)):
+        problems.append(f"{place_of(tree, 'console.proxy_header')}: {told}")
     if problems:
         raise InvalidConfig(_listed(problems))
     found_in = {key: written for key, written in leaves(tree) if written}

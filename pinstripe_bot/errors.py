@@ -103,7 +103,7 @@ class LedgerDamaged(LedgerUnavailable):
 
 
 class CannotServe(PinstripeError):
-    """The server cannot listen or cannot load the project's application."""
+    """The server cannot listen, cannot load the project's application, or cannot keep the console's logins."""
 
     exit_code = 3
 

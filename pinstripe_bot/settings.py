@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -148,6 +148,8 @@ def _read(declared: Any, meta: msgspec.Meta, value: Any) -> Any:
     # msgspec reads a timedelta only as ISO 8601
     if get_args(declared)[0] is timedelta:
         return parse_duration(value)
+    if get_origin(get_args(declared)[0]) is tuple and isinstance(value, str):
+        value = value.split()  # a variable is text: several are separated by blanks
     read = msgspec.convert(value, declared, strict=False)
     check = (meta.extra or {}).get("check")
     if check and read is not None:
@@ -161,6 +163,14 @@ def _refusal(key: str, written: Any, wanted: str | None) -> str:
     shown = msgspec.json.encode(value, enc_hook=str).decode()
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return f"{_place(written)}: {key} = {shown} is not accepted: write {wanted}"
+
+
+def place_of(tree: Tree, key: str) -> str:
+    """Where the value of a dotted key was written, for a message."""
+    written: Any = tree
+    for part in key.split("."):
+        written = written[part]
+    return _place(written)
 
 
 def _place(written: Any) -> str:

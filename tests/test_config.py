@@ -58,6 +58,8 @@ def test_a_project_without_settings_has_the_defaults(tmp_path: Path) -> None:
     assert set(settings.origins.values()) == {"default", "TZ"}
 
 
+HASH = "scrypt:32768:8:1:dv7MgJ4Rmx9xCu96oV-C-Q:Z_szVrzY2F1nTaGIG50xFi9QE4ZFtBVcfoBV-TYQx5U"
+
 EVERYTHING = """
 jobs = "jobs"
 name = "shop"
@@ -69,6 +71,7 @@ database.url = "sqlite:///shop.db"
 server = { host = "[::1]:3000", app = "shop:app" }
 ledger = { url = "sqlite:///ledger.db", lease = "5s" }
 logs = { format = "json", level = "debug" }
+console = { read_only = true, hosts = ["console.example"], proxy_header = "X-User", proxy_addresses = ["10.0.0.7"] }
 job_defaults.retries = 3
 app.address = "help@example.com"
 
@@ -82,7 +85,7 @@ tenant_column = "shop"
 
 
 def test_every_setting_can_be_set(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, EVERYTHING)
+    settings = loaded(tmp_path, EVERYTHING, PINSTRIPE_CONSOLE__TOKEN="t" * 16, PINSTRIPE_CONSOLE__PASSWORD_HASH=HASH)
 
     unset = [setting for setting in SETTINGS if settings.origins.get(setting) == "default"]
     assert unset == []

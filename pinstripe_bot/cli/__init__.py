@@ -33,6 +33,8 @@ COMMANDS = {
     "next": ("due", "Show when a job or a cron expression is due next."),
     "check": ("listing", "List everything that is wrong in the project."),
     "show-config": ("listing", "Show each setting, its value and its origin."),
+    "login-address": ("console", "Print an address that logs in to the console once."),
+    "hash-password": ("console", "Print the hash of a password for the console."),
     "move-ledger": ("moving", "Move the ledger to another database."),
     "generate-background-job": ("generating", "Write the file of a new job."),
     "generate-project": ("generating", "Write the folder of a new project."),

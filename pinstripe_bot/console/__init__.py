@@ -1,1 +1,3 @@
 """The console: what the server shows under /_pinstripe/."""
+
+PREFIX = "/_pinstripe"

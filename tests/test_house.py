@@ -14,32 +14,31 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "pinstripe_bot"
 
 _ORDER = """
-    __init__.py errors.py clock.py clock_jumps.py durations.py sizes.py zones.py shifts.py calendar_days.py
-    search.py cron_gate.py cron.py tenant.py occurrence.py records.py spans.py reason_words.py policies.py
-    options.py params.py child_messages.py schedule.py residence.py job.py definition.py timetable.py upcoming.py
-    asked.py explanation.py explanation_words.py day_figures.py redaction.py story.py tenant_story_words.py
-    story_words.py story_commands.py settings.py sources.py config.py log_lines.py output.py logs.py
-    database_types.py database_sessions.py database_engine.py database_connections.py database_scope.py
-    database_table.py database.py database_tenant.py loader.py tenants.py services.py hooks.py control.py
-    workspace.py project.py unscoped.py bot_lock.py ledger_sql.py ledger_schema.py ledger_rows.py
-    ledger_migrations.py ledger_trouble.py ledger_ownership.py ledger_store.py ledger_sqlite.py ledger_postgres.py
-    ledger_place.py ledger_bots.py ledger_roll.py ledger_marks.py ledger_skips.py ledger_work.py ledger_listings.py
-    ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py ledger_manual.py
-    ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_turns.py ledger_fan_out.py ledger_history.py
-    ledger_failures.py ledger_listed.py ledger_overview.py ledger_tenant_story.py ledger_story.py ledger_audit.py
-    ledger_queue.py ledger_resume.py ledger_foresight.py ledger_backfill.py ledger_backfill_tenants.py
-    ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py ledger_route.py ledger_move.py
-    ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py deadlines.py runner.py
-    fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py fork_server.py lingering.py
-    running.py reports.py recorder.py handoff.py lanes.py starter.py dispatcher.py tenant_homes.py tenant_listing.py
-    lister.py by_hand.py pruner.py intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py
-    watchdog.py tick_clock.py readiness.py loop_handle.py bot.py scripting.py console/__init__.py console/health.py
-    console/application.py server.py scaffold.py testing.py cli/signals.py cli/instants.py cli/tables.py
-    cli/progress.py cli/invocation.py cli/pages.py cli/shown.py cli/run_page.py cli/following.py cli/due.py
-    cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
-    cli/status.py cli/answers.py cli/explaining.py cli/desk.py cli/fillings.py cli/acting.py cli/pausing.py
-    cli/backfilling.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py
-    __main__.py
+    __init__.py errors.py clock.py clock_jumps.py durations.py sizes.py zones.py shifts.py calendar_days.py search.py
+    cron_gate.py cron.py tenant.py occurrence.py records.py spans.py reason_words.py policies.py options.py params.py
+    child_messages.py schedule.py residence.py job.py definition.py timetable.py upcoming.py asked.py explanation.py
+    explanation_words.py day_figures.py redaction.py story.py tenant_story_words.py story_words.py story_commands.py
+    settings.py sources.py config.py log_lines.py output.py logs.py database_types.py database_sessions.py
+    database_engine.py database_connections.py database_scope.py database_table.py database.py database_tenant.py
+    loader.py tenants.py services.py hooks.py control.py workspace.py project.py unscoped.py bot_lock.py ledger_sql.py
+    ledger_schema.py ledger_rows.py ledger_migrations.py ledger_trouble.py ledger_ownership.py ledger_store.py
+    ledger_sqlite.py ledger_postgres.py ledger_place.py ledger_bots.py ledger_roll.py ledger_marks.py ledger_skips.py
+    ledger_work.py ledger_listings.py ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py
+    ledger_decide.py ledger_manual.py ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_turns.py
+    ledger_fan_out.py ledger_history.py ledger_failures.py ledger_listed.py ledger_overview.py ledger_tenant_story.py
+    ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py ledger_foresight.py ledger_backfill.py
+    ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py
+    ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py
+    deadlines.py runner.py fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py
+    fork_server.py lingering.py running.py metrics.py reports.py recorder.py handoff.py lanes.py starter.py
+    dispatcher.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py intake.py tenant_zones.py
+    superseded.py drain.py assembly.py poller.py watchdog.py tick_clock.py readiness.py loop_handle.py bot.py
+    scripting.py console/__init__.py console/health.py console/application.py server.py scaffold.py testing.py
+    cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/shown.py
+    cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py
+    cli/status_trouble.py cli/status_page.py cli/status.py cli/answers.py cli/explaining.py cli/desk.py
+    cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/moving.py cli/running.py cli/tenants.py
+    cli/reloading.py cli/serving.py cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()

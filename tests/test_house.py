@@ -25,18 +25,18 @@ _ORDER = """
     ledger_sqlite.py ledger_postgres.py ledger_place.py ledger_bots.py ledger_roll.py ledger_marks.py ledger_skips.py
     ledger_work.py ledger_listings.py ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py
     ledger_decide.py ledger_manual.py ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_turns.py
-    ledger_fan_out.py ledger_history.py ledger_failures.py ledger_listed.py ledger_overview.py ledger_tenant_story.py
-    ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py ledger_foresight.py ledger_backfill.py
-    ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py
-    ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py
-    deadlines.py runner.py fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py
-    fork_server.py lingering.py running.py metrics.py reports.py recorder.py handoff.py lanes.py starter.py
+    ledger_fan_out.py ledger_history.py ledger_failures.py ledger_listed.py ledger_overview.py ledger_figures.py
+    ledger_tenant_story.py ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py ledger_foresight.py
+    ledger_backfill.py ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py
+    ledger_copy.py ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py enqueueing.py failure.py
+    hook_calls.py deadlines.py runner.py fork_server_process.py hearing.py supervision.py isolation.py child_line.py
+    child.py fork_server.py lingering.py running.py metrics.py reports.py recorder.py handoff.py lanes.py starter.py
     dispatcher.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py intake.py tenant_zones.py
     superseded.py drain.py assembly.py poller.py watchdog.py tick_clock.py readiness.py loop_handle.py bot.py
-    scripting.py console/__init__.py console/health.py console/application.py server.py scaffold.py testing.py
-    cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/shown.py
-    cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py
-    cli/status_trouble.py cli/status_page.py cli/status.py cli/answers.py cli/explaining.py cli/desk.py
+    scripting.py console/__init__.py console/health.py console/metrics.py console/application.py server.py scaffold.py
+    testing.py cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py
+    cli/shown.py cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py
+    cli/logs.py cli/status_trouble.py cli/status_page.py cli/status.py cli/answers.py cli/explaining.py cli/desk.py
     cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/moving.py cli/running.py cli/tenants.py
     cli/reloading.py cli/serving.py cli/__init__.py __main__.py
 """
@@ -54,6 +54,7 @@ DOORS = {
     "cron_descriptor": {room for room in ROOMS if room.startswith("cli/")},
     "sqlalchemy": {room for room in ROOMS if re.fullmatch(r"(database|ledger)(_\w+)?\.py", room)},
     "starlette": {room for room in ROOMS if room.startswith("console/")},
+    "prometheus_client": {"console/metrics.py"},
     "uvicorn": {"server.py"},
     "watchfiles": {"cli/reloading.py"},
     "tomllib": {"sources.py"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +10,15 @@ from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import DatabasePool
 from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.intake import Intake
 from pinstripe_bot.isolation import ProcessIsolation
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_claim import Claim
 from pinstripe_bot.lister import Lister
+from pinstripe_bot.metrics import Tally
+from pinstripe_bot.occurrence import Due, Reason, Run
 from pinstripe_bot.policies import Isolation
 from pinstripe_bot.project import Project
 from pinstripe_bot.pruner import Pruner, keeping_of
@@ -43,6 +47,7 @@ class Parts:
     lister: Lister
     tenant_zones: TenantZones
     superseded: Superseded
+    tally: Tally
 
     def look(self) -> None:
         """The poller's turn: what waits in the ledger, and what is old enough to go."""
@@ -58,6 +63,15 @@ class Parts:
         """Let the timetable have what is this bot's to plan again, and the zones in which tenants live."""
         self.superseded.look(timetable, now)
         self.tenant_zones.plan(timetable, now)
+
+    def claim(self, dues: Sequence[Due[Schedule]], now: datetime, cause: Reason) -> Claim | None:
+        """Decide these windows; None if the ledger does not answer."""
+        try:
+            with self.tally.timed("claim"):
+                return self.ledger.claim(dues, now, cause=cause)
+        except LedgerUnavailable as error:
+            self.ledger.trouble.note("claim", str(error))
+            return None
 
     def wake_with(self, wake: Callable[[], None]) -> None:
         """Let `wake` be called when there may be something to take: listed, enqueued, or next in turn."""
@@ -81,14 +95,19 @@ class Parts:
             self.processes.start()
 
 
-def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: Caller) -> Parts:
+def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally: Tally, bot: Caller) -> Parts:
     """The parts of a bot; no thread is started, and nothing is connected. Raises DatabaseError for a wrong URL."""
     config = project.config
     url = config.database.url
     pool = None if url is None else DatabasePool(url, root=project.root, monotonic=clock.monotonic)
     shared = ProcessServices(config, pool)
     processes = ProcessIsolation(project, clock)
-    runner = Runner(project, shared, clock, hooks.run_started, processes)
+
+    def on_start(run: Run) -> None:
+        tally.run_started(run)
+        hooks.run_started(run)
+
+    runner = Runner(project, shared, clock, on_start, processes)
     retries = Retries(project, clock)
     dispatcher = Dispatcher(
         runner,
@@ -99,19 +118,22 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, bot: 
         limit_of=lambda name: _concurrency(project, name),
         retry_at=retries.retry_at,
         hooks=hooks,
+        tally=tally,
     )
-    intake = Intake(project, ledger, dispatcher, clock, retries, hooks)
+    intake = Intake(project, ledger, dispatcher, clock, retries, hooks, tally)
     pruner = Pruner(ledger.store, lambda: keeping_of(project), clock, is_idle=lambda: not dispatcher.stats()["waiting"])
 
     def workspace() -> Workspace:
         return Workspace(project=project, shared=shared, clock=clock, bot=bot)
 
     homes = TenantHomes(project, ledger, clock, workspace)
-    lister = Lister(project, ledger, clock, hooks, homes)
+    lister = Lister(project, ledger, clock, hooks, tally, homes)
     tenant_zones = TenantZones(project, ledger, clock, homes)
-    superseded = Superseded(ledger, clock, hooks)
+    superseded = Superseded(ledger, clock, hooks, tally)
     by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes)
-    return Parts(ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones, superseded)
+    return Parts(
+        ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones, superseded, tally
+    )
 
 
 def _concurrency(project: Project, name: str) -> int | None:

@@ -14,10 +14,11 @@ from pinstripe_bot.clock import Clock, SystemClock
 from pinstripe_bot.database import Database
 from pinstripe_bot.drain import drain, sign_out
 from pinstripe_bot.enqueueing import Delay
-from pinstripe_bot.errors import LedgerUnavailable, WouldWait
+from pinstripe_bot.errors import WouldWait
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.loop_handle import LoopHandle
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Due, Run, TenantRuns
 from pinstripe_bot.poller import Poller
 from pinstripe_bot.project import Project
@@ -53,6 +54,7 @@ class Bot:
         self.timetable: Timetable[Schedule] = Timetable()
         self.hooks = Hooks(project.hooks.functions, project.root, self.clock)
         self.ticks = TickClock(self.clock)
+        self.tally = Tally(project.jobs, SystemClock().monotonic)  # what the ledger takes is real, whatever our clock
         self._trouble = self.ledger.trouble
         self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
@@ -71,7 +73,7 @@ class Bot:
         with self._changing:
             if self._is_open:
                 return
-            self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self)
+            self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self.tally, self)
             self.dispatcher, self._intake = self._parts.dispatcher, self._parts.intake
             opened = self.ledger.open(self.project.name, self.clock.now(), kind=kind, recover=self.recover)
             is_bot = kind == "bot"
@@ -94,7 +96,7 @@ class Bot:
         planned = [schedule for schedule in self.project.schedules if schedule.enabled]
         registration = self.ledger.register(planned, self.clock.now(), keep=self.project.broken_jobs)
         self.timetable = Timetable(registration.marks.items())
-        report_edited(registration, self.hooks)
+        report_edited(registration, self.hooks, self.tally)
         report_quarantine(self.timetable.quarantined)
         self._is_planned = True
         self._parts.start_processes(self.project)
@@ -164,6 +166,8 @@ class Bot:
         now = self.ticks.read()
         self._parts.plan(self.timetable, now)
         dues = self.timetable.due(int(now.timestamp()))
+        if dues:
+            self.tally.begin_claim()
         if dues and not all(self._claim(part, now) for part in in_parts(dues)):
             return
         self._trouble.note("claim", None)
@@ -171,10 +175,7 @@ class Bot:
 
     def _claim(self, dues: Sequence[Due[Schedule]], now: datetime) -> bool:
         """Decide these windows and dispatch their runs; false if the ledger does not answer."""
-        try:
-            claim = self.ledger.claim(dues, now, cause=self.ticks.cause)
-        except LedgerUnavailable as error:
-            self._trouble.note("claim", str(error))
+        if (claim := self._parts.claim(dues, now, self.ticks.cause)) is None:
             return False
         self.timetable.set_aside(claim.superseded)
         self.timetable.quarantine(claim.failed)
@@ -182,7 +183,7 @@ class Bot:
         self.dispatcher.dispatch(claim.runs)
         if claim.waiting:
             self._poller.wake()
-        report_claim(claim, self.hooks)
+        report_claim(claim, self.hooks, self.tally)
         report_quarantine(failed)
         return True
 

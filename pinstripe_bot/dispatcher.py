@@ -16,6 +16,7 @@ from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.lanes import Lanes
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Run, RunError, RunState
 from pinstripe_bot.recorder import Recorder
 from pinstripe_bot.reports import report_ended
@@ -44,6 +45,7 @@ class Dispatcher:
         limit_of: Callable[[str], int | None],
         retry_at: Callable[[Run], datetime | None],
         hooks: Hooks,
+        tally: Tally,
     ) -> None:
         self.workers = workers
         self.cut_off = 0  # runs that a shutdown has ended
@@ -54,12 +56,13 @@ class Dispatcher:
         self._bot = bot
         self._retry_at = retry_at
         self._hooks = hooks
+        self._tally = tally
         self.running = Running(runner, clock, most_lingering=workers, on_given_up=self._give_up)
-        self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded, self.stats, hooks)
+        self._recorder = Recorder(ledger, clock, runner.controls, self._on_recorded, self.stats, hooks, tally)
         self._recorder.on_presumed_dead = self._drop_lost
         self._handoff = Handoff(workers)
         self.lanes = Lanes(limit_of)
-        self._starter = Starter(ledger, clock, self.lanes, self._handoff, self._settle)
+        self._starter = Starter(ledger, clock, self.lanes, self._handoff, self._settle, tally)
         self._changed = threading.Condition()
         self._open: dict[int, Run] = {}  # dispatched, and neither recorded nor released
         self._watched: dict[int, Run | None] = {}  # somebody waits for these; their ended form, once recorded
@@ -207,7 +210,7 @@ class Dispatcher:
                 self._open[ended.id] = ended  # known, and waited for, until it is written
             self._recorder.record(ended)
         else:
-            report_ended([ended], self._hooks)
+            report_ended([ended], self._hooks, self._tally)
 
     def _work(self) -> None:
         """A worker's loop."""

@@ -11,6 +11,7 @@ from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_runs import jobs_waiting
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Reason, Run, RunError, RunState
 from pinstripe_bot.project import Project
 from pinstripe_bot.reports import report_ended
@@ -44,6 +45,7 @@ class Intake:
         clock: Clock,
         retries: Retries,
         hooks: Hooks,
+        tally: Tally,
     ) -> None:
         self._project = project
         self._ledger = ledger
@@ -51,6 +53,7 @@ class Intake:
         self._clock = clock
         self._retries = retries
         self._hooks = hooks
+        self._tally = tally
         self._next_round_s = self._next_search_s = 0.0
         self._share = MOST  # how many runs of one job may wait here
         self._taking: set[str] = set()  # the jobs of which the next look may find more, when these have run low
@@ -91,7 +94,7 @@ class Intake:
         """Record what died with its bot as interrupted, so that it keeps nothing from running any more."""
         broken = self._project.broken_jobs  # of these it is not known whether they are to be tried again
         buried = self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at, keep=broken)
-        report_ended(buried, self._hooks)
+        report_ended(buried, self._hooks, self._tally)
 
     @property
     def is_taking(self) -> bool:
@@ -155,6 +158,7 @@ class Intake:
         if not ended:
             return
         self._ledger.refuse(ended)
+        self._tally.runs_ended(ended)
         for run in ended:
             why = run.reason or (run.error and run.error.message)
             log.warning("run_refused", job=run.job, run_id=run.id, state=str(run.state), reason=str(why))

@@ -192,10 +192,11 @@ class Ledger:
                 if due.schedule in marks and marks[due.schedule] < due.until_ts
             ]
             decided = decide(connection, windows, self._marks, now, cause)
-            claimed, passed, waiting = record(connection, decided.candidates, bot=self.bot, now_at=to_column(now))
+            claimed, passed, to_run = record(connection, decided.candidates, bot=self.bot, now_at=to_column(now))
             moved = {due.schedule: due.until_ts for due in windows if due.schedule not in decided.failed}
             self._marks.move(connection, moved)
-        return Claim(claimed, passed + decided.extended, superseded, decided.failed, waiting)
+        passed, waiting = passed + decided.extended, len(to_run) - len(claimed)
+        return Claim(claimed, passed, superseded, decided.failed, waiting, to_run, windows=len(moved))
 
     def claim_second(self, due: Sequence[Schedule], instant_ts: int, now: datetime) -> list[Run]:
         """Claim one instant of schedules that are due at it, whatever their marks say; no mark moves.

@@ -142,8 +142,9 @@ class Claim:
     """What a claim gave.
 
     `runs` are ours to dispatch, oldest due first; `passed` was decided and does not run; `superseded` are
-    schedules that another bot plans by now, with its form; `failed` those that raised, undecided; `waiting`
-    says how many runs wait in the ledger for their time or turn.
+    schedules that another bot plans by now, with its form; `failed` those that raised, undecided; `waiting` says
+    how many runs wait in the ledger for their time or turn; `to_run` has the job of each instant that is to run;
+    `windows` says how many were decided.
     """
 
     runs: list[Run]
@@ -151,6 +152,8 @@ class Claim:
     superseded: dict[Schedule, str]
     failed: dict[Schedule, Exception]
     waiting: int
+    to_run: list[str]
+    windows: int
 
 
 def decided_ahead(connection: Connection, windows: Sequence[Due[Schedule]]) -> dict[Schedule, list[int]]:
@@ -171,17 +174,17 @@ def is_decided(connection: Connection, candidate: Candidate) -> bool:
 
 def record(
     connection: Connection, candidates: list[Candidate], *, bot: str, now_at: int
-) -> tuple[list[Run], list[Occurrence], int]:
+) -> tuple[list[Run], list[Occurrence], list[str]]:
     """Write the occurrences that nobody has written yet.
 
-    (A queued run of `bot` for each that is to run at once, those that do not run, how many wait for their time or
-    turn.) The oldest instant comes first; of schedules due at the same one, the first declared.
+    (A queued run of `bot` for each that is to run at once, those that do not run, the jobs of all that are to run.)
+    The oldest instant comes first; of schedules due at the same one, the first declared.
     """
     candidates = sorted(candidates, key=lambda candidate: (candidate.verdict.due_ts, candidate.order))
     skips = Skips.read(connection)
     settled = _Comparison(_open_work(connection, candidates), skips).settle(candidates)
     if not settled:
-        return [], [], 0
+        return [], [], []
     last_id = execute(connection, LAST_OCCURRENCE).scalar_one()
     rows = to_json([_occurrence_row(candidate) for candidate in settled])
     execute(connection, INSERT_OCCURRENCES, now=now_at, bot=bot, rows=rows)
@@ -195,7 +198,7 @@ def record(
     to_queue = {row_id: candidate for row_id, candidate in to_run.items() if row_id not in to_list}
     write_listings(connection, [_listing_row(row_id, one, now_at) for row_id, one in to_list.items()])
     runs = _queue(connection, to_queue, bot=bot, now_at=now_at) if to_queue else []
-    return runs, [candidate.occurrence() for candidate in ours if not candidate.is_to_run], len(to_run) - len(runs)
+    return runs, [one.occurrence() for one in ours if not one.is_to_run], [one.schedule.job for one in to_run.values()]
 
 
 def _open_work(connection: Connection, candidates: Iterable[Candidate]) -> OpenWork:

@@ -13,6 +13,7 @@ from pinstripe_bot.failure import describe_stack
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_listings import Listing
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Reason
 from pinstripe_bot.project import Project
 from pinstripe_bot.tenant_homes import TenantHomes
@@ -47,6 +48,7 @@ class Lister:
         ledger: Ledger,
         clock: Clock,
         hooks: Hooks,
+        tally: Tally,
         homes: TenantHomes,
     ) -> None:
         self.wake: Callable[[], None] = lambda: None
@@ -54,6 +56,7 @@ class Lister:
         self._ledger = ledger
         self._clock = clock
         self._hooks = hooks
+        self._tally = tally
         self._homes = homes
         self._jobs = [name for name, job in project.jobs.items() if job.options["multi_tenant"]]
         self._known = {*project.jobs, *project.broken_jobs}
@@ -102,7 +105,7 @@ class Lister:
             thread.join(max(until_s - self._clock.monotonic(), 0.0))
 
     def _listing(self, listing: Listing) -> TenantListing:
-        shared = (self._project, self._ledger, self._clock, self._hooks, self._homes, self._closed)
+        shared = (self._project, self._ledger, self._clock, self._hooks, self._tally, self._homes, self._closed)
         return TenantListing(listing, *shared, wake=self.wake)
 
     def _start(self, listing: TenantListing) -> None:

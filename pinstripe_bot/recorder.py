@@ -15,6 +15,7 @@ from pinstripe_bot.control import RunControl
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.reports import report_ended
 
@@ -42,6 +43,7 @@ class Recorder:
         on_recorded: Callable[[Sequence[Run], set[int]], None],
         stats: Callable[[], Mapping[str, Any]],
         hooks: Hooks,
+        tally: Tally,
     ) -> None:
         self.is_behind = False  # whether the ledger refused the last write
         self.on_presumed_dead: Callable[[], None] = lambda: None
@@ -51,6 +53,7 @@ class Recorder:
         self._on_recorded = on_recorded
         self._stats = stats
         self._hooks = hooks
+        self._tally = tally
         self._ended: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._is_closing = False
         self._given_up = threading.Event()
@@ -139,13 +142,14 @@ class Recorder:
 
     def _report(self, ended: Sequence[Run]) -> None:
         try:
-            report_ended(ended, self._hooks)
+            report_ended(ended, self._hooks, self._tally)
         except Exception as error:  # noqa: BLE001 - a wall: without this thread no outcome is ever recorded
             log.error("report_failed", runs=len(ended), error=str(error))
 
     def _write(self, unwritten: list[Run]) -> bool:
         try:
-            recorded = self._ledger.finish(unwritten, lingering=set(self._lingering))
+            with self._tally.timed("finish"):
+                recorded = self._ledger.finish(unwritten, lingering=set(self._lingering))
         except Exception as error:  # noqa: BLE001 - a wall, as above
             was_behind, self.is_behind = self.is_behind, True
             if not was_behind:

@@ -1,8 +1,8 @@
-"""The reports: what is logged of a claim, of runs that have ended, of the ledger, of schedules that misbehave."""
+"""The reports: what is logged and counted of a claim, of runs that have ended, of the ledger, of odd schedules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,22 +15,25 @@ from pinstripe_bot.ledger_claim import Claim
 from pinstripe_bot.ledger_marks import Registration, TakenBack
 from pinstripe_bot.ledger_store import Opened
 from pinstripe_bot.logs import in_one_write
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Occurrence, Run, RunError, RunState
 from pinstripe_bot.schedule import Schedule
 
 log = structlog.get_logger("pinstripe")
 
 
-def report_claim(claim: Claim, hooks: Hooks) -> None:
-    """Log and tell the hooks what a claim decided, but for the runs, which tell of themselves."""
-    report_passed(claim.passed, hooks)
+def report_claim(claim: Claim, hooks: Hooks, tally: Tally) -> None:
+    """Count, log and tell the hooks what a claim decided, but for the runs, which tell of themselves."""
+    tally.claimed(claim.to_run, claim.passed, windows=claim.windows)
+    report_passed(claim.passed, hooks, tally)
     for schedule, by in claim.superseded.items():
         log.warning("schedule_superseded", job=schedule.job, schedule=schedule.name, form=schedule.fingerprint, by=by)
     report_quarantine(claim.failed)
 
 
-def report_passed(passed: Sequence[Occurrence], hooks: Hooks) -> None:
-    """Log and tell the hooks what was decided and does not run."""
+def report_passed(passed: Sequence[Occurrence], hooks: Hooks, tally: Tally) -> None:
+    """Count, log and tell the hooks what was decided and does not run."""
+    tally.passed(passed)
     hooks.passed(passed)
     for occurrence in passed:
         log.info(
@@ -43,12 +46,12 @@ def report_passed(passed: Sequence[Occurrence], hooks: Hooks) -> None:
         )
 
 
-def report_edited(registration: Registration, hooks: Hooks) -> None:
+def report_edited(registration: Registration, hooks: Hooks, tally: Tally) -> None:
     """Log what came due by former forms, and the schedules whose form is another one than the ledger knew.
 
     Loudly where another bot knows another zone.
     """
-    report_passed(registration.passed, hooks)
+    report_passed(registration.passed, hooks, tally)
     for schedule, before in registration.edited.items():
         form = schedule.fingerprint
         log.info("schedule_edited", job=schedule.job, schedule=schedule.name, form=form, before=before)
@@ -59,9 +62,9 @@ def report_edited(registration: Registration, hooks: Hooks) -> None:
             )
 
 
-def report_taken_back(taken: TakenBack, hooks: Hooks) -> None:
+def report_taken_back(taken: TakenBack, hooks: Hooks, tally: Tally) -> None:
     """Log the schedules that this bot plans again, and what came due by the forms that nobody planned any more."""
-    report_passed(taken.passed, hooks)
+    report_passed(taken.passed, hooks, tally)
     for schedule in taken.marks:
         log.warning(
             "schedule_taken_back",
@@ -100,8 +103,9 @@ def report_opened(ledger: Ledger, opened: Opened, *, is_watched: bool) -> None:
         log.info("ledger_may_move", place=place, to=ledger.place.moves_to, command="pinstripe move-ledger")
 
 
-def report_ended(runs: Iterable[Run], hooks: Hooks) -> None:
-    """Log the one event that ends each of these runs, or their attempts, and tell the hooks."""
+def report_ended(runs: Sequence[Run], hooks: Hooks, tally: Tally) -> None:
+    """Count, log the one event that ends each of these runs, or their attempts, and tell the hooks."""
+    tally.runs_ended(runs)
     bound = log.bind()  # once for all: a lazy logger is made anew at each word
     with in_one_write():
         for run in runs:

@@ -11,6 +11,7 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.handoff import Handoff
 from pinstripe_bot.lanes import Lanes
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Run
 
 RETRY_S = 1.0
@@ -25,7 +26,13 @@ class Starter:
     """
 
     def __init__(
-        self, ledger: Ledger, clock: Clock, lanes: Lanes, handoff: Handoff, on_gone: Callable[[Sequence[Run]], None]
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        lanes: Lanes,
+        handoff: Handoff,
+        on_gone: Callable[[Sequence[Run]], None],
+        tally: Tally,
     ) -> None:
         self.is_closing = False
         self._ledger = ledger
@@ -33,6 +40,7 @@ class Starter:
         self._lanes = lanes
         self._handoff = handoff
         self._on_gone = on_gone
+        self._tally = tally
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -69,7 +77,8 @@ class Starter:
         is_told = False
         while not self.is_closing:
             try:
-                started = self._ledger.start(group, self._clock.now())
+                with self._tally.timed("start"):
+                    started = self._ledger.start(group, self._clock.now())
             except Exception as error:  # noqa: BLE001 - a wall: without this thread no run ever starts
                 self._ledger.trouble.note("starts", str(error))
                 if not is_told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_listings import Listing
 from pinstripe_bot.ledger_tenants import Fanned, Terms
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Decision, Occurrence, Reason
 from pinstripe_bot.project import Project
 from pinstripe_bot.residence import turn_of
@@ -54,6 +55,7 @@ class TenantListing:
     ledger: Ledger
     clock: Clock
     hooks: Hooks
+    tally: Tally
     homes: TenantHomes
     closed: threading.Event
     wake: Callable[[], None]
@@ -82,21 +84,21 @@ class TenantListing:
                 self.wake()
 
     def _list(self) -> None:
-        tally, terms = _Tally(), self._terms()
+        counts, terms = _Counts(), self._terms()
         with self.homes.workspace() as workspace, contextlib.closing(self._groups(workspace)) as groups:
             for group in groups:
                 fanned = self._written(group, terms)
                 if fanned is None:
                     log.warning("listing_lost")
                     return
-                tally.add(fanned)
-                self.hooks.passed(self._skipped(fanned))
+                counts.add(fanned)
+                self._tell_passed(self._skipped(fanned))
                 self.wake()
                 if self.closed.is_set():
                     self.ledger.fan_out.release([self.listing])
                     return
         if self._patiently(lambda: self.ledger.fan_out.finish(self.listing, self.clock.now())):
-            log.info("tenants_listed", tenants=tally.tenants, runs=tally.runs, **tally.skipped)
+            log.info("tenants_listed", tenants=counts.tenants, runs=counts.runs, **counts.skipped)
 
     def _groups(self, workspace: Workspace) -> Generator[list[Tenant]]:
         tenants = self.project.tenants
@@ -144,19 +146,22 @@ class TenantListing:
         with contextlib.suppress(LedgerUnavailable):
             fail = self.ledger.fan_out.fail
             if self._patiently(lambda: fail(self.listing, self.clock.now(), error=text, retry_at=retry_at)):
-                self.hooks.passed([self._passed(Decision.MISSED, Reason.NOT_LISTED)])
+                self._tell_passed([self._passed(Decision.MISSED, Reason.NOT_LISTED)])
 
-    def _skipped(self, fanned: Fanned) -> Iterator[Occurrence]:
-        """What hooks hear of the tenants that have no run."""
-        for tenant, reason in fanned.skipped.items():
-            yield self._passed(Decision.SKIPPED, reason, tenant=tenant)
+    def _tell_passed(self, passed: Sequence[Occurrence]) -> None:
+        self.tally.passed_at_listing(passed)
+        self.hooks.passed(passed)
+
+    def _skipped(self, fanned: Fanned) -> list[Occurrence]:
+        """What is told of the tenants that have no run."""
+        return [self._passed(Decision.SKIPPED, reason, tenant=tenant) for tenant, reason in fanned.skipped.items()]
 
     def _passed(self, decision: Decision, reason: Reason, *, tenant: str = "") -> Occurrence:
         listing = self.listing
         return Occurrence(listing.job, listing.schedule, listing.due_at, decision, reason=reason, tenant=tenant)
 
 
-class _Tally:
+class _Counts:
     """What became of the tenants of one occurrence."""
 
     def __init__(self) -> None:

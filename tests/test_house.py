@@ -27,23 +27,24 @@ _ORDER = """
     ledger_listings.py ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py
     ledger_manual.py ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_turns.py ledger_fan_out.py
     ledger_history.py ledger_failures.py ledger_listed.py ledger_strips.py ledger_pages.py ledger_timeline.py
-    ledger_trends.py ledger_changes.py ledger_overview.py ledger_tenant_story.py ledger_story.py ledger_audit.py
-    ledger_queue.py ledger_resume.py ledger_foresight.py ledger_backfill.py ledger_backfill_tenants.py
-    ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py ledger_route.py ledger_move.py
-    ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py deadlines.py runner.py
-    fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py fork_server.py lingering.py
-    running.py reports.py recorder.py handoff.py lanes.py starter.py dispatcher.py tenant_homes.py tenant_listing.py
-    lister.py by_hand.py pruner.py intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py
-    watchdog.py tick_clock.py readiness.py loop_handle.py bot.py scripting.py login_addresses.py shown.py outlook.py
-    json_forms.py answers.py desk.py console/__init__.py console/svg.py console/durations.py console/scales.py
-    console/glyphs.py console/strips.py console/calendars.py console/scatters.py console/waterfalls.py
-    console/timeline_marks.py console/timelines.py console/bars.py console/health.py console/callers.py
-    console/bodies.py console/sealing.py console/sessions.py console/attempts.py console/access.py console/login.py
-    console/application.py server.py scaffold.py testing.py cli/signals.py cli/instants.py cli/tables.py
-    cli/progress.py cli/invocation.py cli/pages.py cli/run_page.py cli/following.py cli/due.py cli/generating.py
-    cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py cli/status.py
-    cli/explaining.py cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/console.py cli/moving.py
-    cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py __main__.py
+    ledger_trends.py ledger_changes.py ledger_overview.py ledger_figures.py ledger_tenant_story.py ledger_story.py
+    ledger_audit.py ledger_queue.py ledger_resume.py ledger_foresight.py ledger_backfill.py
+    ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py
+    ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py
+    deadlines.py runner.py fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py
+    fork_server.py lingering.py running.py metrics.py reports.py recorder.py handoff.py lanes.py starter.py
+    dispatcher.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py intake.py tenant_zones.py
+    superseded.py drain.py assembly.py poller.py watchdog.py tick_clock.py readiness.py loop_handle.py bot.py
+    scripting.py login_addresses.py shown.py outlook.py json_forms.py answers.py desk.py console/__init__.py
+    console/svg.py console/durations.py console/scales.py console/glyphs.py console/strips.py console/calendars.py
+    console/scatters.py console/waterfalls.py console/timeline_marks.py console/timelines.py console/bars.py
+    console/health.py console/metrics.py console/callers.py console/bodies.py console/sealing.py console/sessions.py
+    console/attempts.py console/access.py console/login.py console/application.py server.py scaffold.py testing.py
+    cli/signals.py cli/instants.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/run_page.py
+    cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py
+    cli/status_page.py cli/status.py cli/explaining.py cli/fillings.py cli/acting.py cli/pausing.py
+    cli/backfilling.py cli/console.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py
+    cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()
@@ -59,7 +60,11 @@ DOORS = {
     "cron_descriptor": {"cron_words.py"},
     "sqlalchemy": {room for room in ROOMS if re.fullmatch(r"(database|ledger)(_\w+)?\.py", room)},
     "starlette": {room for room in ROOMS if room.startswith("console/")},
+<<<<<<< HEAD
     "itsdangerous": {"console/sessions.py"},
+=======
+    "prometheus_client": {"console/metrics.py"},
+>>>>>>> 5f15841f819c9df07aed1bf2f2abb75e6ad68fef
     "uvicorn": {"server.py"},
     "watchfiles": {"cli/reloading.py"},
     "tomllib": {"sources.py"},

@@ -23,7 +23,8 @@ class Recording:
         self.ended = replace(self.run, state=RunState.SUCCEEDED, finished_at=clock.now())
         self.control = RunControl(self.run)
         self.heard: list[Run] = []
-        self.recorder = Recorder(bot.ledger, clock, {self.run.id: self.control}, self._hear, dict, bot.hooks)
+        controls = {self.run.id: self.control}
+        self.recorder = Recorder(bot.ledger, clock, controls, self._hear, dict, bot.hooks, bot.tally)
 
     def _hear(self, ended: Sequence[Run], _recorded: set[int]) -> None:
         self.heard += ended

@@ -1,0 +1,114 @@
+"""The figures: what of a ledger is measured: what runs and waits, who works, what each job did last and does next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from pinstripe_bot.ledger_marks import Stored, identity, in_stored_zones, read_stored
+from pinstripe_bot.ledger_roll import read_bots
+from pinstripe_bot.ledger_rows import SECOND
+from pinstripe_bot.ledger_schema import OPEN
+from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.schedule import Schedule
+
+RECENT = 10_000
+"""So many of the newest runs are looked at again for those that have succeeded meanwhile: a person may retry one."""
+
+OPEN_RUNS = both(
+    f"""
+    SELECT {{rows}} FROM (
+        SELECT job, state, count(*) AS count, min(id) AS oldest FROM runs WHERE {OPEN} GROUP BY job, state
+    ) AS open_runs
+    """,
+    rows=listed("job", "state", "count", "oldest"),
+)
+
+NEWEST = both("SELECT coalesce(max(id), 0) FROM runs")
+
+# Job by job from the newest run back: nearly always it is the first one.
+SUCCEEDED = both(
+    """
+    SELECT {rows} FROM (
+        SELECT job, (
+            SELECT finished_at FROM runs WHERE runs.job = wanted.job AND runs.id >= :first AND state = 'succeeded'
+            ORDER BY runs.id DESC LIMIT 1
+        ) AS finished_at FROM {jobs} AS wanted
+    ) AS found WHERE finished_at IS NOT NULL
+    """,
+    rows=listed("job", "finished_at"),
+    jobs=given("jobs", job="text"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One look at a ledger. `succeeded` and `next_due` are {job: UTC seconds}; the others {job: how many runs}.
+
+    `lingering` have timed out, and their threads go on. `bots` are those that live and plan schedules; `workers` and
+    `busy` are theirs, as they told last; `heartbeat_at` is the last one of any bot. `recent` is for the next look.
+    """
+
+    running: Mapping[str, int]
+    queued: Mapping[str, int]
+    lingering: Mapping[str, int]
+    bots: int
+    workers: int
+    busy: int
+    heartbeat_at: datetime | None
+    succeeded: Mapping[str, float]
+    next_due: Mapping[str, int]
+    recent: int
+
+
+def read_figures(
+    store: LedgerStore, jobs: Iterable[str], planned: Iterable[Schedule], now: datetime, *, since: int = 0
+) -> Figures:
+    """Read the figures of these jobs and schedules; `succeeded` among the runs from the number `since` on."""
+    with store.reading() as connection:
+        bots = [bot for bot in read_bots(connection, store, now).values() if bot.kind == "bot"]
+        alive = [bot.stats for bot in bots if bot.is_alive]
+        states, recent = _open_runs(connection)
+        succeeded = rows_of(connection, SUCCEEDED, first=since, jobs=to_json([[job] for job in jobs]))
+        stored = read_stored(connection)
+    return Figures(
+        running=states.pop("running", {}),
+        queued=states.pop("queued", {}),
+        lingering={job: count for counts in states.values() for job, count in counts.items()},
+        bots=len(alive),
+        workers=sum(stats.get("workers", 0) for stats in alive),
+        busy=sum(stats.get("busy", 0) for stats in alive),
+        heartbeat_at=max((bot.heartbeat_at for bot in bots), default=None),
+        succeeded={job: finished_at / SECOND for job, finished_at in succeeded},
+        next_due=_next_due(planned, stored),
+        recent=recent,
+    )
+
+
+def _open_runs(connection: Connection) -> tuple[dict[str, dict[str, int]], int]:
+    """({state: {job: how many}}, the number from which on runs may succeed after this look)."""
+    rows = rows_of(connection, OPEN_RUNS)
+    newest: int = execute(connection, NEWEST).scalar_one()
+    states: dict[str, dict[str, int]] = {}
+    for job, state, count, _ in rows:
+        states.setdefault(state, {})[job] = count
+    return states, min([newest - RECENT, *(oldest for *_, oldest in rows)])
+
+
+def _next_due(planned: Iterable[Schedule], stored: Stored) -> dict[str, int]:
+    """{job: the first instant of any of its schedules that is not decided yet}; in the past where no bot decides it."""
+    next_due: dict[str, int] = {}
+    for schedule in in_stored_zones([one for one in planned if one.enabled], stored):
+        row = stored.get(identity(schedule))
+        if row is None or row.removed_at:
+            continue
+        try:
+            due_ts = schedule.next_after_ts(row.planned_to // SECOND)
+        except Exception:  # noqa: BLE001 - a wall: of a schedule that misbehaves the timetable tells
+            continue
+        next_due[schedule.job] = min(next_due.get(schedule.job, due_ts), due_ts)
+    return next_due

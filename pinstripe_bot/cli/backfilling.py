@@ -13,7 +13,6 @@ import click
 from pinstripe_bot.answers import refuse_tenant
 from pinstripe_bot.cli.fillings import Filling, Instant, PlainFilling, TenantFilling
 from pinstripe_bot.cli.history import schedules_named
-from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.progress import ProgressBar
 from pinstripe_bot.cli.tables import print_json
@@ -21,6 +20,7 @@ from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.desk import Desk, open_desk
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.instants import read_instant
 from pinstripe_bot.ledger_acts import schedules_of
 from pinstripe_bot.ledger_backfill import Span, first_open, states_in
 from pinstripe_bot.ledger_place import ledger_place

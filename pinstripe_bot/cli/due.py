@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from pinstripe_bot import cron
-from pinstripe_bot.cli.instants import read_instant, show_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.tables import print_json, print_table
 from pinstripe_bot.clock import SystemClock
@@ -19,6 +18,7 @@ from pinstripe_bot.config import load_config
 from pinstripe_bot.cron import CronExpression
 from pinstripe_bot.cron_words import in_words
 from pinstripe_bot.errors import InvalidProject, InvalidSchedule
+from pinstripe_bot.instants import read_instant, show_instant
 from pinstripe_bot.ledger_history import open_history
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.options import TENANT_ZONE

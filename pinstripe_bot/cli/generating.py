@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from pinstripe_bot import cron
-from pinstripe_bot.cli.instants import show_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import load_config
+from pinstripe_bot.instants import show_instant
 from pinstripe_bot.scaffold import write_job, write_project
 from pinstripe_bot.upcoming import upcoming
 from pinstripe_bot.zones import zone

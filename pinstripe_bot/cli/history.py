@@ -10,14 +10,13 @@ import click
 from rich.text import Text
 
 from pinstripe_bot import cron
-from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.pages import Cell, Page, state_cell
 from pinstripe_bot.cli.run_page import draw_run
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
-from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule
+from pinstripe_bot.instants import read_since
 from pinstripe_bot.job import dasherize
 from pinstripe_bot.json_forms import passed_as_json, record_as_json, run_as_json
 from pinstripe_bot.ledger_history import History, find_run, open_history
@@ -60,7 +59,7 @@ def runs(
     """
     project, now = invocation.load_project(), SystemClock().now()
     read_states = [_read_state(state) for state in states]
-    since_at = None if since is None else _read_since(since, project.config.timezone, now)
+    since_at = None if since is None else read_since(since, project.config.timezone, now)
     with open_history(ledger_place(project.config, project.root)) as history:
         if history is None:
             _say_no_ledger(project, name, as_json)
@@ -112,16 +111,6 @@ def _read_state(written: str) -> str:
     if state not in STATES:
         raise InvalidParams(f"{written!r} is no state of a run: {did_you_mean(state, STATES)}")
     return state
-
-
-def _read_since(written: str, timezone: str, now: datetime) -> datetime:
-    try:
-        return now - parse_duration(written)
-    except InvalidSchedule:
-        since = read_instant(written, timezone, now=now)
-    if since > now:
-        raise InvalidParams(f"--since {written!r} is still to come: name an instant that is past, such as 2h")
-    return since
 
 
 @dataclass(frozen=True, slots=True)

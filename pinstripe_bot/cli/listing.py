@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from pinstripe_bot.cli.instants import show_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command
 from pinstripe_bot.cli.tables import print_json, print_table
 from pinstripe_bot.clock import SystemClock
@@ -18,6 +17,7 @@ from pinstripe_bot.config import describe, load_config
 from pinstripe_bot.cron_words import in_words
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.errors import InvalidConfig
+from pinstripe_bot.instants import show_instant
 from pinstripe_bot.ledger_history import open_history
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.occurrence import Run

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
 
 from pinstripe_bot.answers import refuse_tenant
-from pinstripe_bot.asked import Asked, read_asked
 from pinstripe_bot.cli.history import schedules_named
-from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, project_command, tenant_option
 from pinstripe_bot.cli.tables import print_json
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.desk import Desk, has_ledger, open_desk
-from pinstripe_bot.durations import parse_duration
-from pinstripe_bot.errors import InvalidParams, InvalidSchedule, UnknownTenant
+from pinstripe_bot.errors import InvalidParams, UnknownTenant
 from pinstripe_bot.escapes import escape_line
+from pinstripe_bot.instants import read_until
 from pinstripe_bot.job import dasherize
 from pinstripe_bot.ledger_acts import Resume, schedules_of
 from pinstripe_bot.ledger_foresight import Instants
@@ -97,60 +95,6 @@ def _check_tenant(project: Project, job: str, tenant: str) -> None:
 def _known(project: Project, name: str) -> str:
     """The name of a job of the project, also of one that cannot be loaded. Raises UnknownJob."""
     return dasherize(name) if dasherize(name) in project.broken_jobs else project.job(name).name
-
-
-def read_until(written: str, timezone: str, now: datetime) -> datetime:
-    """The instant at which something ends, a whole second: "2h" from now, or the next such time of day or weekday.
-
-    Raises InvalidParams for one that is past.
-    """
-    until_at = _since_now(written, now) or _to_come(written, timezone, now)
-    if until_at <= now:
-        raise InvalidParams(f"--until {written!r} is past, so nothing would be paused: name an instant to come")
-    return until_at
-
-
-def _since_now(written: str, now: datetime) -> datetime | None:
-    if written.strip().isdigit():
-        return None  # of what? A year?
-    try:
-        duration = parse_duration(written)
-        return _whole_second(now + duration) if duration else now
-    except (InvalidSchedule, OverflowError):
-        return None
-
-
-def _to_come(written: str, timezone: str, now: datetime) -> datetime:
-    """As `read_instant`; of a bare time or weekday, which means the last one there, the next one."""
-    days = _days_between(written.lower().split())
-    asked = _asked(written, timezone, now)
-    if days and asked.at and asked.at[0] <= now:
-        day = asked.at[0].astimezone(asked.zone.tzinfo).date() + timedelta(days=days)
-        written = f"{day} {written.split()[-1]}"
-    return _whole_second(read_instant(written, timezone, now=now))
-
-
-def _asked(written: str, timezone: str, now: datetime) -> Asked:
-    try:
-        return read_asked(written, zone=zone(timezone), now=now)
-    except InvalidParams as error:
-        if written.strip()[:4].isdigit():  # of a date it says more
-            raise
-        forms = '"2h", "tomorrow 9:00", "monday 9:00" or 2026-12-01T09:00'
-        raise InvalidParams(f"--until {written!r} is not an instant to come: write it as {forms}") from error
-
-
-def _days_between(words: list[str]) -> int:
-    """After how many days a bare time of day, or one on a weekday, comes again; 0 for any other instant."""
-    if len(words) == 1 and ":" in words[0] and "-" not in words[0]:
-        return 1
-    is_weekday = len(words) == 2 and words[0].endswith("day") and words[0] not in ("today", "yesterday")
-    return 7 if is_weekday else 0
-
-
-def _whole_second(instant: datetime) -> datetime:
-    """The next one, so that a duration is not cut short."""
-    return (instant + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
 def _subject(job: str) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.cli.instants import read_instant
 from pinstripe_bot.cli.invocation import Invocation, log_options, project_command
 from pinstripe_bot.cli.progress import ProgressBar
 from pinstripe_bot.cli.signals import StopSignals
 from pinstripe_bot.config import wants_colors
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.escapes import escape_controls
+from pinstripe_bot.instants import read_instant
 from pinstripe_bot.logs import configure_logs
 from pinstripe_bot.occurrence import Run, RunError, RunState, TenantRuns
 from pinstripe_bot.output import print_capture

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 from urllib.parse import quote, urlencode
 
-PREFIX: Final = "/_pinstripe"
+from pinstripe_bot.console import PREFIX
 
 
 def to(path: str = "", **query: str | int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from markupsafe import Markup
@@ -50,7 +51,7 @@ def _pieces(text: Text, marked: Sequence[tuple[int, int]]) -> Iterator[Markup]:
     cuts = {0, len(plain), *(at for span in text.spans for at in (span.start, span.end))}
     cuts |= {at for place in marked for at in place}
     edges = sorted(at for at in cuts if 0 <= at <= len(plain))
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         styles = [span.style for span in text.spans if span.start <= start and span.end >= end]
         classes = " ".join(dict.fromkeys(name for style in styles for name in _classes(style)))
         piece = Markup.escape(escape_line(plain[start:end]))

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from pinstripe_bot.asked import read_asked
 from pinstripe_bot.console.addresses import to_job, to_run, with_query
 from pinstripe_bot.console.standing import Standing
 from pinstripe_bot.console.visit import Visit
-from pinstripe_bot.console.words import STATE_TONES, at_clock, at_second, sentence, state_word
-from pinstripe_bot.durations import parse_duration
-from pinstripe_bot.errors import InvalidParams, PinstripeError
+from pinstripe_bot.console.words import STATE_TONES, at_clock, at_second, state_word
+from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.instants import read_since
 from pinstripe_bot.job import dasherize
 from pinstripe_bot.ledger_pages import Cursor, Page, Wanted, read_page
 from pinstripe_bot.occurrence import MANUAL, Decision, Run, RunState
@@ -20,7 +19,6 @@ from pinstripe_bot.reason_words import reason_in_words, tenant_reason_in_words
 from pinstripe_bot.records import PassedRecord
 from pinstripe_bot.shown import error_line
 from pinstripe_bot.spans import show_duration
-from pinstripe_bot.zones import Zone
 
 PAGE: Final = 50
 
@@ -64,19 +62,7 @@ def read_wanted(visit: Visit) -> Wanted:
 
 def _read_time(visit: Visit, name: str) -> datetime | None:
     written = visit.asked(name)
-    return None if not written else read_time(written, visit.zone, visit.now)
-
-
-def read_time(written: str, where: Zone, now: datetime) -> datetime:
-    """A time as people write it, past or to come. Raises InvalidParams."""
-    try:
-        return now - parse_duration(written)
-    except PinstripeError:
-        pass
-    asked = read_asked(written, zone=where, now=now)
-    if not asked.at:
-        raise InvalidParams(f"{written!r} does not exist on that day's clock: write another time")
-    return asked.at[0]
+    return None if not written else read_since(written, visit.project.config.timezone, visit.now)
 
 
 def runs_facts(visit: Visit, _standing: Standing) -> dict[str, Any]:
@@ -173,8 +159,3 @@ def _passed_row(visit: Visit, passed: PassedRecord) -> dict[str, Any]:
         "started_at": None,
         "reason": f"{times}{reason_in_words(occurrence.reason, is_for_tenants=is_for_tenants)}",
     }
-
-
-def told(text: str) -> str:
-    """A sentence."""
-    return sentence(text)

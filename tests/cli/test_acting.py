@@ -18,8 +18,8 @@ from conftest import WriteProject
 
 from pinstripe_bot import enqueue
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.cli.pausing import read_until
 from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.instants import read_until
 from pinstripe_bot.project import Project
 
 from .conftest import BROKEN, Pinstripe

@@ -80,7 +80,7 @@ def test_where_nothing_is_found_it_says_so(shop: Path, pinstripe: Pinstripe) -> 
     [
         (["runs", "--state", "faild"], 2, "'faild' is no state of a run: did you mean 'failed'?"),
         (["runs", "--since", "soon"], 2, "'soon' is not an instant"),
-        (["runs", "--since", "in 5m"], 2, "--since 'in 5m' is still to come"),
+        (["runs", "--since", "in 5m"], 2, "since 'in 5m': it is still to come"),
         (["runs", "swep"], 5, "did you mean 'sweep'?"),
         (["show", "99"], 5, "there is no run 99 in the ledger: `pinstripe runs` lists the newest"),
         (["show", "99999999999999999999"], 5, "there is no run 99999999999999999999 in the ledger"),

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pinstripe_bot.cli.instants import read_instant, show_instant
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.errors import InvalidParams
+from pinstripe_bot.instants import read_instant, show_instant
 from pinstripe_bot.zones import zone
 
 

@@ -1,0 +1,80 @@
+"""The live stream: server-sent events that say when something has changed; one look a second, however many listen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from pinstripe_bot.console.visit import LedgerDoor
+from pinstripe_bot.errors import LedgerError
+from pinstripe_bot.ledger_changes import read_mark
+
+LOOK_S: Final = 1.0
+QUIET_S: Final = 15.0
+"""After so long without news a comment is sent, so that whoever has gone is noticed."""
+
+MOST_STREAMS: Final = 100
+"""How many may listen at once: each keeps a connection."""
+
+
+class Live:
+    """The stream of one project's console."""
+
+    def __init__(self, door: LedgerDoor) -> None:
+        self._door = door
+        self._listeners = 0
+        self._mark = ""
+        self._looked_at = -LOOK_S
+        self._looking = asyncio.Lock()
+
+    def routes(self) -> list[Route]:
+        return [Route("/live", self._listen, methods=["GET"])]
+
+    async def _listen(self, _request: Request) -> Response:
+        if self._listeners >= MOST_STREAMS:
+            return PlainTextResponse("too many listen already\n", 503, headers={"Retry-After": "30"})
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(self._events(), media_type="text/event-stream", headers=headers)
+
+    async def _events(self) -> AsyncIterator[str]:
+        """The mark at first and whenever it is another one; the client looks again at its page."""
+        self._listeners += 1
+        try:
+            known, told_at = "", asyncio.get_running_loop().time()
+            yield "retry: 2000\n\n"
+            while True:
+                mark = await self._current()
+                now = asyncio.get_running_loop().time()
+                if mark != known:
+                    known, told_at = mark, now
+                    yield f"event: changed\ndata: {mark}\n\n"
+                elif now - told_at >= QUIET_S:
+                    told_at = now
+                    yield ": quiet\n\n"
+                await asyncio.sleep(LOOK_S)
+        finally:
+            self._listeners -= 1
+
+    async def _current(self) -> str:
+        """The mark of the ledger, not older than a second; `lost` while it does not answer."""
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if now - self._looked_at >= LOOK_S:
+                self._mark, self._looked_at = await run_in_threadpool(self._look), now
+            return self._mark
+
+    def _look(self) -> str:
+        try:
+            history = self._door.history()
+            if history is None:
+                return "none"
+            with history.store.reading() as connection:
+                return read_mark(connection)
+        except LedgerError:
+            return "lost"

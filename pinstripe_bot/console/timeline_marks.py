@@ -12,7 +12,8 @@ from typing import Final
 from pinstripe_bot.console.glyphs import state_words
 from pinstripe_bot.console.scales import TimeScale
 from pinstripe_bot.console.strips import WORST_FIRST
-from pinstripe_bot.console.svg import box_d, diamond_d, disc_d, line_d, path, rect, titled
+from pinstripe_bot.console.svg import box_d, diamond_d, disc_d, line_d, path, picture, rect, titled
+from pinstripe_bot.zones import EPOCH
 
 _NARROWEST: Final = 2.5  # pixels of a run that took no time
 _HOLLOW_FROM: Final = 5  # pixels; what is expected to be shorter is a tick
@@ -88,6 +89,24 @@ def draw_marks(
     others.sort(key=lambda mark: mark.kind in ("skipped", "missed"))
     runs = _band(plain, track, downs) if is_dense else _bars(plain, track)
     return runs + _expected(dues, track, is_dense=is_dense) + "".join(_others(others, track))
+
+
+def key_mark(kind: str) -> str:
+    """A single mark for the legend; `late` is a run that started late."""
+    second = timedelta(seconds=1)  # a pixel
+    track = Track(TimeScale(EPOCH, EPOCH + 14 * second, 0, 14), EPOCH + 13 * second, middle=8, bar_height=8)
+    is_narrow = kind in ("skipped", "missed")
+    first, last = (7, 7) if is_narrow else (4, 7) if kind in ("failed", "interrupted") else (1, 12)
+    mark = Mark(kind, EPOCH + first * second, EPOCH + last * second)
+    if kind == "late":
+        mark = Mark("succeeded", EPOCH + 9 * second, EPOCH + 13 * second, due_at=EPOCH + second)
+    if kind == "due":
+        tick, bar = (
+            replace(mark, ends_at=None),
+            replace(mark, begins_at=EPOCH + 6 * second, ends_at=EPOCH + 14 * second),
+        )
+        return picture(14, 16, "", _expected([tick, bar], track, is_dense=False), css="mark-k")
+    return picture(14, 16, "", (_whisker(mark, track) if mark.is_late else "") + _shape(mark, track), css="mark-k")
 
 
 def _is_in_sight(mark: Mark, track: Track) -> bool:

@@ -10,10 +10,10 @@ from typing import Final
 
 from pinstripe_bot.console.scales import MONTHS, WEEKDAYS, TimeAxis, TimeScale, TimeTick, time_axis
 from pinstripe_bot.console.svg import box_d, escape, fitted, line_d, path, picture, rect, text, text_width, titled
-from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks
+from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks, key_mark
 from pinstripe_bot.zones import Zone
 
-__all__ = ["Lane", "Mark", "timeline"]
+__all__ = ["Lane", "Mark", "key_mark", "timeline"]
 
 _ROOM_OF_A_TICK: Final = 62  # pixels
 _BUSY_HEIGHT: Final = 52

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pinstripe_bot.console.scales import TimeScale
 from pinstripe_bot.console.svg import picture
-from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks
+from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks, key_mark
 
 from .drawn import HOSTILE, at, named, parsed, starts, titles
 
@@ -192,6 +192,19 @@ def test_any_marks_stay_inside_the_window(
     for css in ("f-succeeded", "f-failed", "f-running", "f-exp", "f-due", "f-missed"):
         assert all(-4 <= left <= right <= 1445 for left, right in boxes(svg, css))
     assert not [each for each in parsed(svg).iter() if "nan" in each.get("d", "")]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["succeeded", "failed", "timed_out", "interrupted", "running", "queued", "cancelled", "skipped", "missed", "due"],
+)
+def test_every_mark_has_its_place_in_the_legend(kind: str) -> None:
+    assert all(left >= 0 and right <= 14 for left, right in boxes(key_mark(kind), f"f-{kind}"))
+    assert named(key_mark(kind), f"f-{kind}")
+
+
+def test_a_late_start_is_in_the_legend_with_its_whisker() -> None:
+    assert len(named(key_mark("late"), "s-late")) == 1
 
 
 def test_instants_are_placed_by_time_and_not_by_the_wall_clock() -> None:

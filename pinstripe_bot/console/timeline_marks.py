@@ -19,6 +19,7 @@ _NARROWEST: Final = 2.5  # pixels of a run that took no time
 _HOLLOW_FROM: Final = 5  # pixels; what is expected to be shorter is a tick
 _MOST_ELEMENTS: Final = 60  # of one lane; more of them are taken together
 _JOINED_WITHIN: Final = (0.0, 2.0, 5.0, 12.0, 30.0, 80.0)
+_CROWD: Final = 3  # runs that touch
 _CROWDED: Final = 6  # pixels from tick to tick: closer ones are paler, or they would be a wall
 _PAUSE: Final = 3  # times the usual distance of two runs: a band that is interrupted for longer says so
 
@@ -114,30 +115,36 @@ def _is_in_sight(mark: Mark, track: Track) -> bool:
 
 
 def _bars(marks: Sequence[Mark], track: Track) -> str:
-    """Plain runs in one path; those that touch are one bar."""
-    spans = _joined([track.span(mark) for mark in marks], within=1)
-    d = "".join(box_d(left, track.top, right - left, track.bar_height) for left, right in spans)
-    return path(d, "f-succeeded")
+    """Plain runs in one path; where many touch they are a pale band, or they would look like a single long one."""
+    joined = _joined([track.span(mark) for mark in marks], within=1)
+    bars = [box_d(left, track.top, right - left, track.bar_height) for left, right, count in joined if count < _CROWD]
+    crowds = [(left, right) for left, right, count in joined if count >= _CROWD]
+    return _pale(crowds, track) + path("".join(bars), "f-succeeded")
 
 
-def _joined(spans: Sequence[tuple[float, float]], within: float) -> list[tuple[float, float]]:
-    joined: list[tuple[float, float]] = []
+def _joined(spans: Sequence[tuple[float, float]], within: float) -> list[tuple[float, float, int]]:
+    """The spans, those nearer to each other than `within` as one, and of how many each is made."""
+    joined: list[tuple[float, float, int]] = []
     for left, right in spans:
         if joined and left - joined[-1][1] < within:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], right))
+            first, last, count = joined[-1]
+            joined[-1] = (first, max(last, right), count + 1)
         else:
-            joined.append((left, right))
+            joined.append((left, right, 1))
     return joined
 
 
 def _band(plain: Sequence[Mark], track: Track, downs: Sequence[tuple[datetime, datetime]]) -> str:
     """Where a dense job ran: by its plain runs, or all the past but the downtimes where it is given none."""
-    if plain:
-        spans = [track.span(mark) for mark in plain]
-        gaps = [after[0] - before[1] for before, after in pairwise(spans)]
-        spans = _joined(spans, within=max(_PAUSE * median(gaps), _NARROWEST) if gaps else 0)
-    else:
-        spans = _between(downs, track)
+    if not plain:
+        return _pale(_between(downs, track), track)
+    spans = [track.span(mark) for mark in plain]
+    gaps = [after[0] - before[1] for before, after in pairwise(spans)]
+    within = max(_PAUSE * median(gaps), _NARROWEST) if gaps else 0
+    return _pale([(left, right) for left, right, _ in _joined(spans, within)], track)
+
+
+def _pale(spans: Sequence[tuple[float, float]], track: Track) -> str:
     height = track.bar_height - 2
     d = "".join(box_d(left, track.middle - height / 2, right - left, height) for left, right in spans if right > left)
     return path(d, "f-succeeded f-soft")

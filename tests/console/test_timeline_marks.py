@@ -62,6 +62,16 @@ def test_what_lies_outside_is_left_out() -> None:
     assert len([*parsed(svg).iter()]) == 1
 
 
+def test_runs_that_touch_are_a_pale_band_and_do_not_look_like_a_long_one() -> None:
+    svg = drawn(
+        *(Mark("succeeded", at(22, 1, minute), None) for minute in range(0, 60, 3)),
+        Mark("succeeded", at(22, 3), at(22, 4)),
+    )
+
+    assert boxes(svg, "f-soft") == [(60, 119.5)]
+    assert boxes(svg, "f-succeeded") == [(60, 119.5), (180, 240)]
+
+
 def test_a_late_run_has_a_whisker_from_due_to_started() -> None:
     svg = drawn(Mark("succeeded", at(22, 3, 10), at(22, 4), due_at=at(22, 3)))
 

@@ -212,4 +212,4 @@ def _apart(lower: float, upper: float) -> tuple[float, float]:
         return lower, upper
     # Neither leaves the field: the one at its edge stays, and the other gives way.
     upper = max(min(upper - overlap / 2, _FOOT + 4 - _LABEL_HEIGHT), _TOP + 4)
-    return max(min(upper + _LABEL_HEIGHT, _FOOT + 4), upper + _LABEL_HEIGHT), upper
+    return upper + _LABEL_HEIGHT, upper

@@ -16,7 +16,7 @@ WORST_FIRST: Final = (
 )
 _HOLLOW: Final = {
     "skipped": 0.0,
-    "queued": 0.35,
+    "queued": 0.9,
     "missed": 0.6,
 }  # what did not run, and how much of the height it takes
 _LEAST: Final = {"failed": 10, "timed_out": 10, "interrupted": 13, "running": 6}  # pixels that its shape needs

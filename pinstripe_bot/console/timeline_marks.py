@@ -12,12 +12,14 @@ from typing import Final
 from pinstripe_bot.console.glyphs import state_words
 from pinstripe_bot.console.scales import TimeScale
 from pinstripe_bot.console.strips import WORST_FIRST
-from pinstripe_bot.console.svg import box_d, diamond_d, disc_d, line_d, path, rect, titled
+from pinstripe_bot.console.svg import box_d, diamond_d, disc_d, line_d, path, picture, rect, titled
+from pinstripe_bot.zones import EPOCH
 
 _NARROWEST: Final = 2.5  # pixels of a run that took no time
 _HOLLOW_FROM: Final = 5  # pixels; what is expected to be shorter is a tick
 _MOST_ELEMENTS: Final = 60  # of one lane; more of them are taken together
 _JOINED_WITHIN: Final = (0.0, 2.0, 5.0, 12.0, 30.0, 80.0)
+_CROWD: Final = 3  # runs that touch
 _CROWDED: Final = 6  # pixels from tick to tick: closer ones are paler, or they would be a wall
 _PAUSE: Final = 3  # times the usual distance of two runs: a band that is interrupted for longer says so
 
@@ -90,35 +92,59 @@ def draw_marks(
     return runs + _expected(dues, track, is_dense=is_dense) + "".join(_others(others, track))
 
 
+def key_mark(kind: str) -> str:
+    """A single mark for the legend; `late` is a run that started late."""
+    second = timedelta(seconds=1)  # a pixel
+    track = Track(TimeScale(EPOCH, EPOCH + 14 * second, 0, 14), EPOCH + 13 * second, middle=8, bar_height=8)
+    is_narrow = kind in ("skipped", "missed")
+    first, last = (7, 7) if is_narrow else (4, 7) if kind in ("failed", "interrupted") else (1, 12)
+    mark = Mark(kind, EPOCH + first * second, EPOCH + last * second)
+    if kind == "late":
+        mark = Mark("succeeded", EPOCH + 9 * second, EPOCH + 13 * second, due_at=EPOCH + second)
+    if kind == "due":
+        tick, bar = (
+            replace(mark, ends_at=None),
+            replace(mark, begins_at=EPOCH + 6 * second, ends_at=EPOCH + 14 * second),
+        )
+        return picture(14, 16, "", _expected([tick, bar], track, is_dense=False), css="mark-k")
+    return picture(14, 16, "", (_whisker(mark, track) if mark.is_late else "") + _shape(mark, track), css="mark-k")
+
+
 def _is_in_sight(mark: Mark, track: Track) -> bool:
     return track.x.holds(mark.begins_at, track.now if mark.kind == "running" else mark.until)
 
 
 def _bars(marks: Sequence[Mark], track: Track) -> str:
-    """Plain runs in one path; those that touch are one bar."""
-    spans = _joined([track.span(mark) for mark in marks], within=1)
-    d = "".join(box_d(left, track.top, right - left, track.bar_height) for left, right in spans)
-    return path(d, "f-succeeded")
+    """Plain runs in one path; where many touch they are a pale band, or they would look like a single long one."""
+    joined = _joined([track.span(mark) for mark in marks], within=1)
+    bars = [box_d(left, track.top, right - left, track.bar_height) for left, right, count in joined if count < _CROWD]
+    crowds = [(left, right) for left, right, count in joined if count >= _CROWD]
+    return _pale(crowds, track) + path("".join(bars), "f-succeeded")
 
 
-def _joined(spans: Sequence[tuple[float, float]], within: float) -> list[tuple[float, float]]:
-    joined: list[tuple[float, float]] = []
+def _joined(spans: Sequence[tuple[float, float]], within: float) -> list[tuple[float, float, int]]:
+    """The spans, those nearer to each other than `within` as one, and of how many each is made."""
+    joined: list[tuple[float, float, int]] = []
     for left, right in spans:
         if joined and left - joined[-1][1] < within:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], right))
+            first, last, count = joined[-1]
+            joined[-1] = (first, max(last, right), count + 1)
         else:
-            joined.append((left, right))
+            joined.append((left, right, 1))
     return joined
 
 
 def _band(plain: Sequence[Mark], track: Track, downs: Sequence[tuple[datetime, datetime]]) -> str:
     """Where a dense job ran: by its plain runs, or all the past but the downtimes where it is given none."""
-    if plain:
-        spans = [track.span(mark) for mark in plain]
-        gaps = [after[0] - before[1] for before, after in pairwise(spans)]
-        spans = _joined(spans, within=max(_PAUSE * median(gaps), _NARROWEST) if gaps else 0)
-    else:
-        spans = _between(downs, track)
+    if not plain:
+        return _pale(_between(downs, track), track)
+    spans = [track.span(mark) for mark in plain]
+    gaps = [after[0] - before[1] for before, after in pairwise(spans)]
+    within = max(_PAUSE * median(gaps), _NARROWEST) if gaps else 0
+    return _pale([(left, right) for left, right, _ in _joined(spans, within)], track)
+
+
+def _pale(spans: Sequence[tuple[float, float]], track: Track) -> str:
     height = track.bar_height - 2
     d = "".join(box_d(left, track.middle - height / 2, right - left, height) for left, right in spans if right > left)
     return path(d, "f-succeeded f-soft")

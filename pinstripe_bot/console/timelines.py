@@ -10,10 +10,10 @@ from typing import Final
 
 from pinstripe_bot.console.scales import MONTHS, WEEKDAYS, TimeAxis, TimeScale, TimeTick, time_axis
 from pinstripe_bot.console.svg import box_d, escape, fitted, line_d, path, picture, rect, text, text_width, titled
-from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks
+from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks, key_mark
 from pinstripe_bot.zones import Zone
 
-__all__ = ["Lane", "Mark", "timeline"]
+__all__ = ["Lane", "Mark", "key_mark", "timeline"]
 
 _ROOM_OF_A_TICK: Final = 62  # pixels
 _BUSY_HEIGHT: Final = 52
@@ -176,7 +176,7 @@ def _busy(sheet: _Sheet, busy: Sequence[float]) -> str:
         piece = box_d(left, foot - _BUSY_BAR * value / most, pitch * 0.75, _BUSY_BAR * value / most) if value else ""
         (past if left + pitch / 2 <= sheet.x(sheet.now) else future).append(piece)
     names = text(0, foot - 4, "workers busy", "lab")
-    names += text(sheet.label_width - _GUTTER + 4, foot - 4, f"at most {most:.3g}", "e")
+    names += text(sheet.label_width - _GUTTER + 4, foot - 4, f"at most {round(most, 1):g}", "e")
     return names + path("".join(past), "f-load") + path("".join(future), "f-load f-soft")
 
 
@@ -185,7 +185,7 @@ def _lane(sheet: _Sheet, lane: Lane, top: float, downs: Sequence[tuple[datetime,
     track = Track(sheet.x, sheet.now, middle, 8 if sheet.is_of_hours else 10)
     rule = path(line_d(0, top, sheet.x.right, top), "grid") if top > sheet.grid_top else ""
     marks = draw_marks(lane.marks, track, is_dense=bool(lane.every), downs=downs)
-    return rule + _name(sheet, lane, middle + 4) + marks + (_every(sheet, lane.every, middle) if lane.every else "")
+    return rule + _name(sheet, lane, middle + 4) + marks + (_every(sheet, lane, middle) if lane.every else "")
 
 
 def _name(sheet: _Sheet, lane: Lane, y: float) -> str:
@@ -198,14 +198,15 @@ def _name(sheet: _Sheet, lane: Lane, y: float) -> str:
     return link + text(room, y, note, "e")
 
 
-def _every(sheet: _Sheet, words: str, middle: float) -> str:
-    """How often a dense job is due, on the ticks to come, where there is room."""
-    left, right = sheet.x(max(sheet.now, sheet.x.begins_at)), sheet.x.right
-    half = text_width(words, 11) / 2 + 8
+def _every(sheet: _Sheet, lane: Lane, middle: float) -> str:
+    """How often a dense job is due, amid its ticks to come, where there is room."""
+    last_at = max((mark.begins_at for mark in lane.marks if mark.kind == "due"), default=sheet.x.ends_at)
+    left, right = sheet.x(sheet.now), sheet.x(last_at)
+    half = text_width(lane.every, 11) / 2 + 8
     if right - left < 4 * half:
         return ""
     x = (left + right) / 2
-    return path(box_d(x - half, middle - 9, 2 * half, 18), "f-card") + text(x, middle + 4, words, "m")
+    return path(box_d(x - half, middle - 9, 2 * half, 18), "f-card") + text(x, middle + 4, lane.every, "m")
 
 
 def _now(sheet: _Sheet) -> str:

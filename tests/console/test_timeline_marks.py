@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pinstripe_bot.console.scales import TimeScale
 from pinstripe_bot.console.svg import picture
-from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks
+from pinstripe_bot.console.timeline_marks import Mark, Track, draw_marks, key_mark
 
 from .drawn import HOSTILE, at, named, parsed, starts, titles
 
@@ -60,6 +60,16 @@ def test_what_lies_outside_is_left_out() -> None:
     svg = drawn(Mark("failed", at(20), at(21)), Mark("due", at(24), None), Mark("skipped", at(21), None))
 
     assert len([*parsed(svg).iter()]) == 1
+
+
+def test_runs_that_touch_are_a_pale_band_and_do_not_look_like_a_long_one() -> None:
+    svg = drawn(
+        *(Mark("succeeded", at(22, 1, minute), None) for minute in range(0, 60, 3)),
+        Mark("succeeded", at(22, 3), at(22, 4)),
+    )
+
+    assert boxes(svg, "f-soft") == [(60, 119.5)]
+    assert boxes(svg, "f-succeeded") == [(60, 119.5), (180, 240)]
 
 
 def test_a_late_run_has_a_whisker_from_due_to_started() -> None:
@@ -192,6 +202,19 @@ def test_any_marks_stay_inside_the_window(
     for css in ("f-succeeded", "f-failed", "f-running", "f-exp", "f-due", "f-missed"):
         assert all(-4 <= left <= right <= 1445 for left, right in boxes(svg, css))
     assert not [each for each in parsed(svg).iter() if "nan" in each.get("d", "")]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["succeeded", "failed", "timed_out", "interrupted", "running", "queued", "cancelled", "skipped", "missed", "due"],
+)
+def test_every_mark_has_its_place_in_the_legend(kind: str) -> None:
+    assert all(left >= 0 and right <= 14 for left, right in boxes(key_mark(kind), f"f-{kind}"))
+    assert named(key_mark(kind), f"f-{kind}")
+
+
+def test_a_late_start_is_in_the_legend_with_its_whisker() -> None:
+    assert len(named(key_mark("late"), "s-late")) == 1
 
 
 def test_instants_are_placed_by_time_and_not_by_the_wall_clock() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +106,15 @@ def test_a_dense_lane_says_how_often_it_is_due() -> None:
     assert "every 2 minutes" in words(svg)
     assert len(named(svg, "f-card")) == 1
     assert starts(svg, "f-succeeded")[0][0] == 208
+
+
+def test_how_often_stands_amid_the_ticks() -> None:
+    dues = [Mark("due", NOW + HOUR * index / 30, None) for index in range(1, 360)]
+
+    svg = drawn(lane("sync", *dues, every="every 2 minutes"))
+
+    (words_x,) = [float(each.get("x", "")) for each in named(svg, "m") if each.text == "every 2 minutes"]
+    assert words_x == pytest.approx(808 + 12 * 25 / 2, abs=1)
 
 
 def test_how_often_is_left_out_where_there_is_no_room() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from pinstripe_bot.asked import read_asked
+from pinstripe_bot.asked import Asked, read_asked
 from pinstripe_bot.clock import SystemClock
-from pinstripe_bot.console.access import Asked
 from pinstripe_bot.durations import parse_duration
 from pinstripe_bot.errors import InvalidParams, InvalidSchedule
 from pinstripe_bot.zones import zone

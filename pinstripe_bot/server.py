@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import errno
 import importlib
+import inspect
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import structlog
 import uvicorn
+from a2wsgi import WSGIMiddleware
 from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from pinstripe_bot.clock import Clock
 from pinstripe_bot.console.application import build_application
 from pinstripe_bot.console.health import Health
-from pinstripe_bot.errors import CannotServe
+from pinstripe_bot.errors import CannotServe, InvalidConfig
+from pinstripe_bot.login_addresses import login_url, server_url
+from pinstripe_bot.metrics import Tally
 from pinstripe_bot.project import Project
+from pinstripe_bot.tick_clock import TickClock
 
 PORTS_TO_TRY = 100
 
@@ -31,13 +39,34 @@ class Server:
     uvicorn in a thread dies silently where its port is taken: so we bind, in the main thread.
     """
 
-    def __init__(self, project: Project, health: Health) -> None:
-        """Bind the sockets and load the project's application. Raises CannotServe."""
-        application = build_application(health, project.name, load_application(project.config.server.app))
+    def __init__(
+        self,
+        project: Project,
+        health: Health,
+        clock: Clock,
+        *,
+        tally: Tally | None = None,
+        ticks: TickClock | None = None,
+    ) -> None:
+        """Bind the sockets and load the project's application. Raises CannotServe.
+
+        `tally` and `ticks` are those of the bot in this process, for the metrics.
+        """
+        own = load_application(project.config.server.app)
+        # The console reads for itself whom a proxy asks for: it must see the connection's own addresses.
+        behind_proxy: Any = None if own is None else ProxyHeadersMiddleware(cast("Any", own), "127.0.0.1")
+        self._served = build_application(project, health, clock, behind_proxy, tally=tally, ticks=ticks)
         is_default = project.settings.origins["server.host"] == "default"
         self._sockets = bind(project.config.server.addresses, may_move=is_default)
         self._server = _Announcing(
-            uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S)
+            uvicorn.Config(
+                self._served.application,
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
         )
         self._thread = threading.Thread(target=self._serve, name="pinstripe-server", daemon=True)
 
@@ -45,6 +74,14 @@ class Server:
     def urls(self) -> list[str]:
         """Where it listens."""
         return [_url(bound) for bound in self._sockets]
+
+    def login_url(self) -> str | None:
+        """A fresh address that lets somebody in once; None where it listens on no address of this machine alone."""
+        try:
+            near = server_url([bound.getsockname()[:2] for bound in self._sockets], is_protected=False)
+        except InvalidConfig:
+            return None
+        return login_url(near, self._served.addresses.issue())
 
     def start(self) -> None:
         """Serve from now on; returns when the application has started. Raises CannotServe if it does not."""
@@ -66,6 +103,7 @@ class Server:
         """Close the sockets."""
         for bound in self._sockets:
             bound.close()
+        self._served.close()
 
     def _serve(self) -> None:
         try:
@@ -135,7 +173,7 @@ def _url(bound: socket.socket) -> str:
 
 
 def load_application(name: str | None) -> ASGIApp | None:
-    """The project's own ASGI application, "module:attribute". Raises CannotServe with what is wrong."""
+    """The project's own ASGI or WSGI application, "module:attribute". Raises CannotServe with what is wrong."""
     if name is None:
         return None
     module_name, _, attribute = name.partition(":")
@@ -148,5 +186,25 @@ def load_application(name: str | None) -> ASGIApp | None:
             f"server.app = {name!r} cannot be loaded ({type(error).__name__}: {error}): write module:attribute"
         ) from error
     if not callable(found):
-        raise CannotServe(f"server.app = {name!r} is no ASGI application: name something callable")
-    return found
+        raise CannotServe(f"server.app = {name!r} is no ASGI or WSGI application: name something callable")
+    return WSGIMiddleware(found) if _is_wsgi(found) else found  # type: ignore[return-value]
+
+
+def _is_wsgi(application: Callable[..., object]) -> bool:
+    """Whether it takes `environ` and `start_response`, and not `scope`, `receive` and `send`."""
+    called = application if inspect.isfunction(application) else type(application).__call__
+    if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(called):
+        return False
+    try:
+        signature = inspect.signature(application)
+    except (TypeError, ValueError):
+        return False
+    return _takes(signature, 2) and not _takes(signature, 3)
+
+
+def _takes(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

@@ -72,7 +72,7 @@ def start_server(
         _serve_alone(project)
         return
     bot = Bot(project, recover=recover)
-    _run(bot, Server(project, bot))
+    _run(bot, Server(project, bot, bot.clock, tally=bot.tally, ticks=bot.ticks))
 
 
 @project_command()
@@ -119,6 +119,7 @@ def _run(bot: Bot, server: Server | None) -> None:
         bot.hooks.call("before_server_start")
         if server is not None:
             server.start()
+            _tell_login(bot.project, server)
         cut_off = bot.run(
             on_start=lambda: bot.hooks.call("after_server_start"),
             on_stop=lambda: bot.hooks.call("before_server_stop"),
@@ -126,13 +127,24 @@ def _run(bot: Bot, server: Server | None) -> None:
     sys.exit(signals.exit_code if cut_off else 0)
 
 
+def _tell_login(project: Project, server: Server) -> None:
+    """At a terminal, an address that opens the console; a log that programs read gets no secret."""
+    logs = project.config.logs.format
+    if logs != "console" and not (logs == "auto" and sys.stderr.isatty()):
+        return
+    address = server.login_url()
+    if address is not None:
+        click.echo(f"Open the console, once, within 10 minutes: {address}", err=True)
+
+
 def _serve_alone(project: Project) -> None:
     clock = SystemClock()
     hooks = Hooks(project.hooks.functions, project.root, clock)
-    server = Server(project, AlwaysWell())
+    server = Server(project, AlwaysWell(), clock)
     with StopSignals(("stopping", clock.wake)) as signals:
         hooks.call("before_server_start")
         server.start()
+        _tell_login(project, server)
         hooks.call("after_server_start")
         while signals.number is None:
             clock.sleep_until(clock.now() + timedelta(hours=1))

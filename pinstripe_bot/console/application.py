@@ -1,35 +1,124 @@
-"""The application that the server serves: ours under /_pinstripe/, the project's own everywhere else."""
+"""The application that the server serves: the console under /_pinstripe/, the project's own everywhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.console import PREFIX
+from pinstripe_bot.console.access import Guard
+from pinstripe_bot.console.addresses import to
+from pinstripe_bot.console.api import Api
+from pinstripe_bot.console.attempts import Attempts
 from pinstripe_bot.console.health import Health, health_routes
+from pinstripe_bot.console.live import Live
+from pinstripe_bot.console.login import Login
+from pinstripe_bot.console.metrics import MetricsCollector, exposition, registry_of
+from pinstripe_bot.console.pages import Pages
+from pinstripe_bot.console.rendering import ASSETS, Rendering
+from pinstripe_bot.console.sessions import Sessions
+from pinstripe_bot.console.visit import LedgerDoor
+from pinstripe_bot.desk import open_desk
+from pinstripe_bot.ledger_audit import Person, write_audit
+from pinstripe_bot.ledger_place import FOLDER
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.login_addresses import LoginAddresses, signing_key
+from pinstripe_bot.metrics import Tally
+from pinstripe_bot.project import Project
+from pinstripe_bot.tick_clock import TickClock
 
-PREFIX = "/_pinstripe"
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a server serves: one application; `close` lets go of the ledger, `addresses` lets people in once."""
+
+    application: ASGIApp
+    addresses: LoginAddresses
+    close: Callable[[], None]
 
 
-def build_application(health: Health, project: str, own: ASGIApp | None) -> ASGIApp:
-    """One ASGI application from our routes and the project's `own` application, which gets its lifespan events."""
-    ours = Mount(PREFIX, routes=list(health_routes(health)))
-    if own is None:
-        return Starlette(routes=[ours, *health_routes(health), Route("/", _greet(project))])
-    return _Beside(Starlette(routes=[ours]), own)
+def build_application(
+    project: Project,
+    health: Health,
+    clock: Clock,
+    own: ASGIApp | None,
+    *,
+    tally: Tally | None = None,
+    ticks: TickClock | None = None,
+) -> Served:
+    """The console beside the project's `own` application, which gets its lifespan events; they share nothing.
+
+    `tally` and `ticks` are those of the bot in this process, if there is one.
+    """
+    config, folder = project.config.console, project.root / FOLDER
+    door, rendering = LedgerDoor(project, clock), Rendering(project.name)
+    addresses = LoginAddresses(folder, clock)
+    sessions = Sessions(signing_key(folder), config.password_hash, clock)
+    audit = _audit_of(project, door, clock)
+    login = Login(config, sessions, addresses, Attempts(clock), render=rendering.page, audit=audit)
+    pages = Pages(project, door, clock, rendering, is_read_only=config.read_only, readiness=health.reasons_not_ready)
+    api = Api(project, door, clock, is_read_only=config.read_only)
+    metrics = MetricsCollector(project, _store_of(door), tally, clock, ticks)
+    routes = [
+        *health_routes(health),
+        *login.routes(),
+        *Live(door).routes(),
+        _metrics_route(metrics),
+        Mount("/assets", StaticFiles(directory=ASSETS)),
+        *api.routes(),
+        *pages.routes(),
+    ]
+
+    async def not_found(_request: Request, _error: Exception) -> Response:
+        told = "There is no such page: the links above lead to those that there are."
+        return rendering.error("Not found", told, status_code=404, back=to())
+
+    ours = Starlette(routes=[Mount(PREFIX, routes=routes)], exception_handlers={404: not_found})
+    beside = own or Starlette(routes=[*health_routes(health), Route("/", _lead_in)])
+    return Served(_Beside(Guard(ours, config, sessions), beside), addresses, door.close)
 
 
-def _greet(project: str) -> Callable[[Request], Awaitable[Response]]:
-    async def greet(_request: Request) -> Response:
-        return PlainTextResponse(
-            f"Pinstripe serves the project {project}. Its health: {PREFIX}/livez and {PREFIX}/readyz.\n"
-        )
+async def _lead_in(_request: Request) -> Response:
+    return RedirectResponse(to(), 307)
 
-    return greet
+
+def _store_of(door: LedgerDoor) -> Callable[[], LedgerStore | None]:
+    def store() -> LedgerStore | None:
+        history = door.history()
+        return None if history is None else history.store
+
+    return store
+
+
+def _metrics_route(collector: MetricsCollector) -> Route:
+    registry = registry_of(collector)
+
+    async def metrics(request: Request) -> Response:
+        text, content_type = await run_in_threadpool(exposition, registry, request.headers.get("accept"))
+        return Response(text, headers={"Content-Type": content_type})
+
+    return Route("/metrics", metrics, methods=["GET"])
+
+
+def _audit_of(project: Project, door: LedgerDoor, clock: Clock) -> Callable[[Person, str], None]:
+    """Writes into the ledger who came; no ledger is made for it."""
+
+    def audit(person: Person, action: str) -> None:
+        if door.history() is None:
+            return
+        with open_desk(project, person) as desk, desk.store.writing() as connection:
+            write_audit(connection, person, clock.now(), action)
+
+    return audit
 
 
 class _Beside:

@@ -30,19 +30,21 @@ class AlwaysWell:
 
 
 def health_routes(health: Health) -> list[Route]:
-    """GET /livez and /readyz: 200 with `{"status": "ok"}`, or 503 with the reasons."""
+    """GET /livez and /readyz: 200 with `{"status": "ok"}`, or 503; with the reasons for who may use the console."""
 
-    async def livez(_request: Request) -> Response:
-        return _answer(health.reasons_not_alive())
+    async def livez(request: Request) -> Response:
+        return _answer(request, health.reasons_not_alive())
 
-    async def readyz(_request: Request) -> Response:
-        return _answer(health.reasons_not_ready())
+    async def readyz(request: Request) -> Response:
+        return _answer(request, health.reasons_not_ready())
 
     return [Route("/livez", livez), Route("/readyz", readyz)]
 
 
-def _answer(reasons: list[str]) -> Response:
+def _answer(request: Request, reasons: list[str]) -> Response:
     headers = {"Cache-Control": "no-store"}
     if reasons:
-        return JSONResponse({"status": "failing", "reasons": reasons}, status_code=503, headers=headers)
+        is_known = getattr(request.state, "person", None) is not None
+        told = {"status": "failing"} | ({"reasons": reasons} if is_known else {})
+        return JSONResponse(told, status_code=503, headers=headers)
     return JSONResponse({"status": "ok"}, headers=headers)

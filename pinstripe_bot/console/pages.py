@@ -129,7 +129,9 @@ class Pages:
                 **facts(visit, standing),
             )
         except (UnknownJob, UnknownRun) as error:
-            return self._rendering.error("Not found", str(error), status_code=404, back=to(page if page != "now" else ""))
+            return self._rendering.error(
+                "Not found", str(error), status_code=404, back=to(page if page != "now" else "")
+            )
         except InvalidParams as error:
             return self._rendering.error("That cannot be read", str(error), status_code=400, back=to(page))
         except LedgerError as error:

@@ -10,10 +10,14 @@ from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_failures import LATE_AFTER
 from pinstripe_bot.ledger_history import first_since
-from pinstripe_bot.ledger_rows import SECOND, from_column, to_column
+from pinstripe_bot.ledger_rows import SECOND, error_of, from_column, to_column
 from pinstripe_bot.ledger_schema import PASSED, WANTED_AT, occurrences, runs
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.occurrence import RunError
 from pinstripe_bot.records import BotRecord
+
+SHORTEST_GAP = timedelta(minutes=1)
+"""A bot that is started again at once was not away."""
 
 MOST_MARKS = 6000
 """How many runs are read for one picture; the newest."""
@@ -39,14 +43,16 @@ COUNTS = both(
 MARKS = both(
     f"""
     SELECT {{rows}} FROM (
-        SELECT runs.id, runs.job, runs.due_at, runs.state, runs.started_at, runs.finished_at, runs.tenant,
+        SELECT runs.id, runs.job, runs.due_at, runs.state, runs.started_at, runs.finished_at,
+               CASE WHEN runs.tenant_name <> '' THEN runs.tenant_name ELSE runs.tenant END AS whose,
+               CASE WHEN runs.state = 'succeeded' THEN NULL ELSE runs.error END AS error,
                CASE WHEN {_IS_LATE} THEN 1 ELSE 0 END AS is_late
         FROM runs LEFT JOIN {{limits}} AS limits ON limits.job = runs.job
         WHERE runs.id >= :first AND (runs.state <> 'succeeded' OR {_IS_LATE} OR runs.job || '' IN {{whole}})
         ORDER BY runs.id DESC LIMIT :most
     ) AS marks
     """,
-    rows=listed("id", "job", "due_at", "state", "started_at", "finished_at", "tenant", "is_late"),
+    rows=listed("id", "job", "due_at", "state", "started_at", "finished_at", "whose", "is_late", "error"),
     limits=_LIMITS,
     whole=values_of("whole", "text"),
 )
@@ -91,8 +97,9 @@ class RunMark:
     state: str
     started_at: datetime | None
     finished_at: datetime | None
-    tenant: str
+    whose: str
     is_late: bool
+    error: RunError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +128,18 @@ def read_marks(
     values = {"limits": _limits(late_after), "whole": to_json(sorted(whole)), "most": MOST_MARKS}
     rows = rows_of(connection, MARKS, first=first_since(connection, runs, since), **values)
     return [
-        RunMark(run, job, _instant(due_at), state, from_column(started), from_column(finished), tenant, bool(is_late))
-        for run, job, due_at, state, started, finished, tenant, is_late in rows
+        RunMark(
+            run,
+            job,
+            _instant(due_at),
+            state,
+            from_column(started),
+            from_column(finished),
+            whose,
+            bool(is_late),
+            error_of(error),
+        )
+        for run, job, due_at, state, started, finished, whose, is_late, error in rows
     ]
 
 
@@ -155,8 +172,7 @@ def times_without_bot(bots: Collection[BotRecord], since: datetime, now: datetim
         seen_until = until if seen_until is None else max(seen_until, until)
     if seen_until is not None and seen_until < now:
         found.append((seen_until, now))
-    least = timedelta(seconds=2)  # a bot that is started again at once
-    return [(max(start, since), end) for start, end in found if end > since and end - start > least]
+    return [(max(start, since), end) for start, end in found if end > since and end - start >= SHORTEST_GAP]
 
 
 def _limits(late_after: Mapping[str, timedelta]) -> str:

@@ -1,10 +1,11 @@
-"""Durations as the console writes them: `0.34 s`, `48 s`, `2 m 07 s`, `9 d 15 h`."""
+"""Durations as the console writes them: `8 ms`, `0.34 s`, `48 s`, `2 m 07 s`, `9 d 15 h`."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
+_TENTH_MS: Final = 100
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
@@ -20,6 +21,8 @@ def show_s(seconds: float) -> str:
         return "0 s"
     if round(seconds) >= _MINUTE:
         return _in_two_units(seconds)
+    if round(seconds * 1000) < _TENTH_MS:
+        return f"{max(round(seconds * 1000), 1)} ms"
     decimals = 2 if round(seconds, 2) < 1 else 1 if round(seconds, 1) < 10 else 0
     return f"{seconds:.{decimals}f} s"
 
@@ -38,7 +41,9 @@ def show_round_s(seconds: float) -> str:
     if not math.isfinite(seconds):
         return "unknown"
     if abs(seconds) < _MINUTE or seconds != round(seconds):
-        return f"{seconds:g} s" if abs(seconds) < _MINUTE else show_s(seconds)
+        if abs(seconds) >= _MINUTE:
+            return show_s(seconds)
+        return f"{seconds * 1000:g} ms" if 0 < abs(seconds) < _TENTH_MS / 1000 else f"{seconds:g} s"
     parts, rest = [], round(abs(seconds))
     for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m"), (1, "s")):
         amount, rest = divmod(rest, size)

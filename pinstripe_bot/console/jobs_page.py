@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from pinstripe_bot.console.matters import jobs_in_trouble
 from pinstripe_bot.console.standing import Standing
 from pinstripe_bot.console.strips import Stripe, strip
 from pinstripe_bot.console.visit import Visit, late_after
-from pinstripe_bot.console.words import STATE_TONES, at_clock, state_word
+from pinstripe_bot.console.words import STATE_TONES, at_clock, state_word, took
 from pinstripe_bot.cron_words import in_words
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
@@ -22,7 +23,10 @@ from pinstripe_bot.occurrence import Reason, Run, RunState
 from pinstripe_bot.policies import Isolation
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.spans import show_duration, show_span
+from pinstripe_bot.spans import show_span
+
+_IS_DAILY: Final = re.compile(r"At \d\d:\d\d(:\d\d)?")
+"""What the library says of a time without a day."""
 
 PAGE: Final = 50
 """How many jobs one page shows."""
@@ -170,8 +174,8 @@ def _order(sort: str) -> Callable[[Row], Any]:
         if sort == "result":
             return _WORST_FIRST.index(row.glyph), row.name
         if sort == "duration":
-            took = None if row.last is None else row.last.duration
-            return took is None, timedelta(0) if took is None else -took, row.name
+            lasted = None if row.last is None else row.last.duration
+            return lasted is None, timedelta(0) if lasted is None else -lasted, row.name
         return row.pause is not None, row.due_at or _FAR, row.name
 
     return key
@@ -209,7 +213,7 @@ def _cells(visit: Visit, row: Row, stretches: Sequence[Stretch]) -> dict[str, An
         "detail": detail,
         "tone": tone,
         "run_href": "" if row.last is None else to_run(row.last.id),
-        "p50": "" if p50 is None else show_duration(p50),
+        "p50": "" if p50 is None else took(p50),
         "strip": strip([stripe_of(visit, one) for one in stretches], label=f"the last runs of {row.name}"),
         "has_run": bool(stretches),
     }
@@ -232,8 +236,10 @@ def _schedules(row: Row) -> list[tuple[str, str]]:
 def schedule_words(schedule: Schedule) -> tuple[str, str]:
     """A schedule in words, and its expression."""
     words = in_words(schedule.cron.normalized) or schedule.cron.expression
+    words = f"every day {words}" if _IS_DAILY.fullmatch(words) else words
     off = "" if schedule.enabled else ", disabled"
     where = ", in each tenant's zone" if schedule.in_tenant_zone else ""
+    words = words.replace("every day At", "every day at")
     return f"{words[:1].lower()}{words[1:]}{where}{off}", schedule.cron.expression
 
 
@@ -265,23 +271,23 @@ def _result(visit: Visit, row: Row, stretches: Sequence[Stretch]) -> tuple[str, 
         told = f"{newest.bad:,} of {newest.count:,} tenants" if newest.bad else f"{newest.count:,} tenants"
         return state_word(state), f"{told} · {at}", STATE_TONES.get(state, "")
     if last.state is RunState.RUNNING and last.started_at is not None:
-        return "running", f"for {show_duration(visit.now - last.started_at)}", STATE_TONES["running"]
-    took = "" if last.duration is None else f" · {show_duration(last.duration)}"
-    return state_word(last.state), f"{at}{took}", STATE_TONES.get(str(last.state), "")
+        return "running", f"for {took(visit.now - last.started_at)}", STATE_TONES["running"]
+    lasted = "" if last.duration is None else f" · {took(last.duration)}"
+    return state_word(last.state), f"{at}{lasted}", STATE_TONES.get(str(last.state), "")
 
 
 def stripe_of(visit: Visit, stretch: Stretch) -> Stripe:
     """One stripe of a strip, with what it tells."""
-    took = stretch.took
-    if took is None and stretch.state == "running" and stretch.started_at is not None:
-        took = visit.now - stretch.started_at
+    lasted = stretch.took
+    if lasted is None and stretch.state == "running" and stretch.started_at is not None:
+        lasted = visit.now - stretch.started_at
     reason = f", because {reason_in_words(Reason(stretch.reason))}" if stretch.reason else ""
     times = f" {stretch.count:,} times" if stretch.run is None and stretch.count > 1 else ""
     is_of_many = stretch.run is not None and stretch.count > 1
     tenants = f" for {stretch.bad:,} of {stretch.count:,} tenants" if is_of_many and stretch.bad else ""
-    length = "" if took is None else f", {show_duration(took)}"
+    length = "" if lasted is None else f", {took(lasted)}"
     late = ", late" if stretch.is_late else ""
     at = at_clock(stretch.due_at, visit.now, visit.zone)
     told = f"{at}: {state_word(stretch.state)}{times}{tenants}{length}{late}{reason}"
-    seconds = None if took is None else took.total_seconds()
+    seconds = None if lasted is None else lasted.total_seconds()
     return Stripe(stretch.state, seconds, stretch.is_late, stretch.count, told)

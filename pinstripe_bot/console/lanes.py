@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pinstripe_bot.console.timelines import Lane, Mark
-from pinstripe_bot.console.words import at_clock, state_word
+from pinstripe_bot.console.words import at_clock, state_word, took
 from pinstripe_bot.cron_words import in_words
 from pinstripe_bot.errors import InvalidSchedule
 from pinstripe_bot.ledger_timeline import PassedMark, RunMark
 from pinstripe_bot.occurrence import Reason
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.spans import show_duration
+from pinstripe_bot.shown import error_line
 from pinstripe_bot.zones import Zone
 
 DENSE: Final = timedelta(minutes=5)
@@ -74,17 +74,17 @@ def lane_of(facts: LaneFacts, span: Span) -> Lane:
     marks += _to_come(facts, span, is_dense=dense)
     words = in_words(facts.schedules[0].cron.normalized) if facts.schedules else ""
     every = (words[:1].lower() + words[1:]) if dense else ""
-    note = "" if facts.usual is None else show_duration(facts.usual)
+    note = "" if facts.usual is None else took(facts.usual)
     return Lane(facts.job, facts.href, note, tuple(marks), every)
 
 
 def _run_mark(run: RunMark, span: Span) -> Mark:
     begins_at = run.started_at or run.due_at
     word = state_word(run.state)
-    took = "" if run.finished_at is None else f" after {show_duration(run.finished_at - begins_at)}"
-    late = f", {show_duration(begins_at - run.due_at)} late" if run.is_late else ""
-    whose = f" for {run.tenant}" if run.tenant else ""
-    told = f"{run.job}{whose}, {at_clock(run.due_at, span.now, span.zone)}: {word}{took}{late}"
+    lasted = "" if run.finished_at is None else f" after {took(run.finished_at - begins_at)}"
+    late = f", {took(begins_at - run.due_at)} late" if run.is_late else ""
+    whose = f" for {run.whose}" if run.whose else ""
+    told = f"{run.job}{whose}, {at_clock(run.due_at, span.now, span.zone)}: {word}{lasted}{late}"
     return Mark(run.state, begins_at, run.finished_at, run.due_at if run.is_late else None, 1, told)
 
 
@@ -97,51 +97,56 @@ def _passed_mark(passed: PassedMark, span: Span) -> Mark:
 
 
 def _to_come(facts: LaneFacts, span: Span, *, is_dense: bool) -> list[Mark]:
-    """The due instants to come; as long as the job usually takes, but a band's are ticks."""
+    """The due instants to come; as long as the job usually takes, but a band's are ticks, and some of many."""
     begins, ends = int(span.now.timestamp()), int(span.ends_at.timestamp())
     usual = timedelta(0) if is_dense or facts.usual is None else facts.usual
+    least = (ends - begins) // MOST_TO_COME  # seconds between two ticks
     found = []
     for schedule in facts.schedules:
-        due_ts, count = begins, 0
-        while (at := next_of(schedule, datetime.fromtimestamp(due_ts, UTC))) is not None and count < MOST_TO_COME:
-            due_ts, count = int(at.timestamp()), count + 1
-            if due_ts > ends:
-                break
+        after = begins
+        while (at := next_of(schedule, datetime.fromtimestamp(after, UTC))) is not None and at <= span.ends_at:
             told = f"{facts.job}, due {at_clock(at, span.now, span.zone)}"
             found.append(Mark("due", at, at + usual if usual else None, told=told))
+            after = int(at.timestamp()) + max(least - 1, 0)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A mark of the picture, in words: when it was due, its glyph, of which job or run, and why."""
+    """A mark of the picture, in words: when it was due, its glyph, of which job or run, why, and how many alike."""
 
     due_at: datetime
     state: str
     job: str
     why: str
     run: int | None = None
+    count: int = 1
+    first_due_at: datetime | None = None
 
 
 def words_of(marks: Sequence[RunMark], passed: Sequence[PassedMark]) -> list[Told]:
-    """What stands out, newest first."""
+    """What stands out, newest first; of one job the same again and again is told once."""
     found = [told for run in marks if (told := _told(run)) is not None]
     for one in passed:
-        times = "" if one.count == 1 else f"{one.count:,} instants: "
         reason = reason_in_words(Reason(one.reason)) if one.reason else ""
-        found.append(Told(one.due_at, one.decision, one.job, f"{times}{reason}"))
-    return sorted(found, key=lambda one: one.due_at, reverse=True)
+        found.append(Told(one.due_at, one.decision, one.job, reason, count=one.count))
+    alike: dict[tuple[str, str, str], list[Told]] = {}
+    for told in found:
+        alike.setdefault((told.job, told.state, told.why), []).append(told)
+    return sorted((_together(each) for each in alike.values()), key=lambda one: one.due_at, reverse=True)
+
+
+def _together(alike: Sequence[Told]) -> Told:
+    newest = max(alike, key=lambda one: one.due_at)
+    return replace(newest, count=sum(one.count for one in alike), first_due_at=min(one.due_at for one in alike))
 
 
 def _told(run: RunMark) -> Told | None:
-    whose = f"for {run.tenant}: " if run.tenant else ""
+    whose = f"for {run.whose}: " if run.whose else ""
     if run.state in ("failed", "timed_out", "interrupted", "cancelled"):
-        has_run = run.started_at is not None and run.finished_at is not None
-        after = f"after {show_duration(run.finished_at - run.started_at)}" if has_run else ""  # type: ignore[operator]
-        return Told(run.due_at, run.state, run.job, f"{whose}{after}", run.run)
+        return Told(run.due_at, run.state, run.job, f"{whose}{error_line(run.error)}", run.run)
     if run.is_late and run.started_at is not None:
-        late = show_duration(run.started_at - run.due_at)
-        return Told(run.due_at, "late", run.job, f"{whose}started {late} late", run.run)
+        return Told(run.due_at, "late", run.job, f"{whose}started {took(run.started_at - run.due_at)} late", run.run)
     return None
 
 

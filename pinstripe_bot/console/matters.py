@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from pinstripe_bot.console.words import and_list, at_clock, on_day, roughly, state_word
+from pinstripe_bot.console.words import and_list, at_clock, on_day, roughly, state_word, took
 from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
@@ -18,7 +18,6 @@ from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import ListingRecord, RunRecord
 from pinstripe_bot.redaction import redact_text
 from pinstripe_bot.shown import count_of, error_line
-from pinstripe_bot.spans import show_duration
 from pinstripe_bot.zones import Zone
 
 LONG_PAUSE: Final = timedelta(days=7)
@@ -106,7 +105,7 @@ def _trouble(look: _Look, trouble: Trouble) -> Matter:
     run = trouble.newest
     if trouble.kind == "late":
         times = f" The last of {trouble.count} times." if trouble.count > 1 else ""
-        told = f"started {show_duration(run.lateness)} late"
+        told = f"started {took(run.lateness)} late"
         why = f"It was due at {at_clock(run.due_at, look.now, look.zone)}.{times}"
         return Matter("late", run.job, told, why, run.started_at, job=run.job, run=run.id)
     words = {"interrupted": "was interrupted"}.get(trouble.kind, state_word(trouble.kind))
@@ -149,7 +148,7 @@ def _is_stuck(look: _Look, record: RunRecord) -> bool:
 def _stuck(look: _Look, record: RunRecord) -> Matter:
     run = record.run
     since = run.started_at or run.claimed_at
-    for_long = show_duration(look.now - since)
+    for_long = took(look.now - since)
     if record.lost_its_bot:
         told, why = "lost its bot", f"It was running for {for_long}; the next bot that starts records its end."
     elif record.lingers:
@@ -157,7 +156,7 @@ def _stuck(look: _Look, record: RunRecord) -> Matter:
     else:
         job = look.project.jobs.get(run.job)
         limit = "No time-out is set." if job is None or job.options["timeout"] is None else "Its time-out ends it."
-        told, why = "seems stuck", f"Running for {for_long}, usually {show_duration(look.usual[run.job])}. {limit}"
+        told, why = "seems stuck", f"Running for {for_long}, usually {took(look.usual[run.job])}. {limit}"
     can_cancel = run.state is RunState.RUNNING and not record.lost_its_bot
     return Matter("running", run.job, told, why, since, job=run.job, run=run.id, cancel=can_cancel)
 
@@ -181,9 +180,8 @@ def _missed(look: _Look) -> Iterator[Matter]:
 def _span_of(look: _Look, groups: Sequence[PassedGroup]) -> str:
     first = min(one.first_due_at for one in groups)
     last = max(one.newest.last_due_at for one in groups)
-    if first == last:
-        return ""
-    return f" From {at_clock(first, look.now, look.zone)} to {at_clock(last, look.now, look.zone)}."
+    begin, end = at_clock(first, look.now, look.zone), at_clock(last, look.now, look.zone)
+    return "" if begin == end else f" From {begin} to {end}."
 
 
 def _paused(look: _Look, pause: Pause) -> Matter:

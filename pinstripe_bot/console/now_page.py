@@ -8,17 +8,17 @@ from typing import Any, Final
 
 from pinstripe_bot.console.addresses import to_job, to_run
 from pinstripe_bot.console.bars import meter, quarters
-from pinstripe_bot.console.lanes import Span, lane_of, lanes_by_job, next_of
+from pinstripe_bot.console.lanes import LaneFacts, Span, lane_of, lanes_by_job, next_of
 from pinstripe_bot.console.matters import Matter
 from pinstripe_bot.console.standing import Standing, usual_of, verdict
 from pinstripe_bot.console.timelines import timeline
 from pinstripe_bot.console.visit import Visit, late_after
-from pinstripe_bot.console.words import ago, at_clock, at_second
+from pinstripe_bot.console.words import ago, at_clock, at_second, took
 from pinstripe_bot.ledger_timeline import count_per_span, count_runs, read_marks, read_passed
 from pinstripe_bot.outlook import LATELY
 from pinstripe_bot.records import RunRecord
 from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.spans import show_duration, show_span
+from pinstripe_bot.spans import show_span
 
 MOST_LANES: Final = 12
 MOST_RUNNING: Final = 12
@@ -91,9 +91,9 @@ def _running(visit: Visit, standing: Standing, record: RunRecord) -> dict[str, A
         "whose": run.whose,
         "href": to_run(run.id),
         "started_at": started_at,
-        "elapsed": show_duration(elapsed),
+        "elapsed": took(elapsed),
         "meter": meter(done, total, expected=None if total else part),
-        "progress": _progress(done, total) or (f"usually {show_duration(usual)}" if usual else "the first time"),
+        "progress": _progress(done, total) or (f"usually {took(usual)}" if usual else "the first time"),
         "is_over_usual": usual is not None and elapsed > 2 * usual,
         "ends": "no expected end" if ends_at is None else f"ends about {at_second(ends_at, visit.now, visit.zone)}",
     }
@@ -158,23 +158,25 @@ def _next_hour(visit: Visit, first: Mapping[Schedule, datetime]) -> dict[str, An
     if not names:
         return {"due": 0, "picture": "", "more": 0}
     lanes = lanes_by_job(names, {name: to_job(name) for name in names}, first)
-    usual = usual_of(visit, names)
-    if visit.history is not None:
-        late = {name: late_after(visit.project.jobs[name]) for name in names}
-        with visit.history.store.reading() as connection:
-            marks = read_marks(connection, late, now - BEFORE, whole=names)
-            passed = read_passed(connection, now - BEFORE)
-        for mark in marks:
-            if mark.job in lanes:
-                lanes[mark.job].runs.append(mark)
-        for one in passed:
-            if one.job in lanes:
-                lanes[one.job].passed.append(one)
+    _add_past(visit, lanes)
     span = Span(now - BEFORE, until, now, visit.zone)
-    drawn = []
-    for name, lane in lanes.items():
-        lane.usual = usual.get(name)
-        drawn.append(lane_of(lane, span))
+    drawn = [lane_of(lane, span) for lane in lanes.values()]
     label = f"the next hour: {due:,} due instants of {len(soon)} jobs"
     picture = timeline(drawn, span.begins_at, span.ends_at, now, visit.zone, label=label)
-    return {"due": due, "picture": picture, "more": len(soon) - len(names)}
+    return {"due": f"{due:,}", "picture": picture, "more": len(soon) - len(names)}
+
+
+def _add_past(visit: Visit, lanes: Mapping[str, LaneFacts]) -> None:
+    """What ran and what did not in the last minutes, and how long each usually takes."""
+    if visit.history is None:
+        return
+    since, names = visit.now - BEFORE, list(lanes)
+    late = {name: late_after(visit.project.jobs[name]) for name in names}
+    with visit.history.store.reading() as connection:
+        marks = read_marks(connection, late, since, whole=names)
+        passed = read_passed(connection, since)
+    usual = usual_of(visit, names)
+    for name, lane in lanes.items():
+        lane.usual = usual.get(name)
+        lane.runs = [one for one in marks if one.job == name]
+        lane.passed = [one for one in passed if one.job == name]

@@ -11,10 +11,10 @@ from pinstripe_bot.console.bars import same_instant
 from pinstripe_bot.console.printed import printed_lines
 from pinstripe_bot.console.standing import Standing
 from pinstripe_bot.console.strips import Stripe
-from pinstripe_bot.console.tracebacks import parts_of
+from pinstripe_bot.console.tracebacks import Part, parts_of
 from pinstripe_bot.console.visit import Visit
 from pinstripe_bot.console.waterfalls import Step, waterfall
-from pinstripe_bot.console.words import STATE_TONES, at_clock, at_millisecond, at_second, on_day, state_word
+from pinstripe_bot.console.words import STATE_TONES, at_clock, at_millisecond, at_second, on_day, state_word, took
 from pinstripe_bot.ledger_history import find_run
 from pinstripe_bot.ledger_neighbours import Neighbours, read_neighbours
 from pinstripe_bot.ledger_story import Stories
@@ -22,7 +22,6 @@ from pinstripe_bot.occurrence import MANUAL, RunState
 from pinstripe_bot.records import RunRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.shown import count_of, error_line, params_of, show_bot, show_json, show_params, show_size
-from pinstripe_bot.spans import show_duration
 from pinstripe_bot.story_commands import RETRIABLE
 from pinstripe_bot.story_words import story_sentences
 
@@ -40,7 +39,7 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
         story = stories.of_run(run.id, () if job is None else job.schedules)
         near = read_neighbours(connection, run.id)
     output, search = hidden(visit, record, run.output), visit.asked("find")
-    lines = printed_lines(output, search)
+    lines = printed_lines(output, search) if output else []
     return {
         "record": record,
         "run": run,
@@ -57,18 +56,14 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
         "found": sum(one.is_found for one in lines),
         "output_size": show_size(len(output.encode())) if output else "",
         "output_lines": count_of(len(lines), "line") if output else "",
-        "error": None if run.error is None else error_line(run.error),
-        "traceback": [] if run.error is None else parts_of(hidden(visit, record, redact_text(run.error.traceback))),
+        "traceback": [] if run.error is None else _traceback(visit, record, run.error.traceback),
         "result": "" if run.result is None else show_json(redact("", run.result)),
         "job_href": to_job(run.job),
         "output_href": to(f"api/runs/{run.id}/output"),
         "previous": "" if near.previous is None else to_run(near.previous),
         "following": "" if near.following is None else to_run(near.following),
         "same": _same(visit, record, near),
-        "can_cancel": run.state.is_open and not record.lost_its_bot and record.cancel_requested_at is None,
-        "can_retry": run.state in RETRIABLE and job is not None,
-        "can_repeat": run.state is RunState.SUCCEEDED and job is not None,
-        "actions": {act: to_run(run.id, act) for act in ("cancel", "retry")},
+        **_acts(record, has_job=job is not None),
         "is_live": run.state.is_open,
     }
 
@@ -81,6 +76,22 @@ def hidden(visit: Visit, record: RunRecord, text: str) -> str:
         if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
             text = text.replace(value, "redacted")
     return redact_text(text)
+
+
+def _acts(record: RunRecord, *, has_job: bool) -> dict[str, Any]:
+    """What can be done with it."""
+    run = record.run
+    return {
+        "can_cancel": run.state.is_open and not record.lost_its_bot and record.cancel_requested_at is None,
+        "can_retry": run.state in RETRIABLE and has_job,
+        "can_repeat": run.state is RunState.SUCCEEDED and has_job,
+        "actions": {act: to_run(run.id, act) for act in ("cancel", "retry")},
+    }
+
+
+def _traceback(visit: Visit, record: RunRecord, traceback: str) -> list[Part]:
+    """Its parts, with the project's own files as they are written in it."""
+    return parts_of(hidden(visit, record, traceback).replace(f"{visit.project.root}/", ""))
 
 
 def _heading(record: RunRecord) -> str:
@@ -102,12 +113,12 @@ def _sum(visit: Visit, record: RunRecord) -> str:
     spans = [one.duration for one in record.attempts if one.duration is not None]
     if run.started_at is not None:
         spans.append((run.finished_at or visit.now) - run.started_at)
-    running = show_duration(sum(spans, timedelta(0)))
+    running = took(sum(spans, timedelta(0)))
     if run.finished_at is None:
         return f"{running} running so far" if run.started_at is not None else "it has not started yet"
     if run.schedule == MANUAL or run.started_at is None:
         return f"{running} running"
-    return f"{show_duration(run.finished_at - run.due_at)}, of which {running} running"
+    return f"{took(run.finished_at - run.due_at)}, of which {running} running"
 
 
 def _steps(record: RunRecord) -> Iterator[Step]:
@@ -141,10 +152,10 @@ def _facts(visit: Visit, record: RunRecord) -> Iterator[tuple[str, str, str]]:
     yield "Due", f"{on_day(run.due_at, now, where)} {run.due_at.astimezone(where.tzinfo):%H:%M:%S %Z}", ""
     if record.zone is not None:
         yield "There", f"{run.due_at.astimezone(record.zone.tzinfo):%H:%M:%S} in {record.zone.name}", ""
-    late = f", {show_duration(run.lateness)} late" if run.attempt == 1 and not record.is_backfill else ""
+    late = f", {took(run.lateness)} late" if run.attempt == 1 and not record.is_backfill else ""
     yield "Started", "" if run.started_at is None else f"{at_second(run.started_at, now, where)}{late}", ""
-    took = "" if run.duration is None else f", after {show_duration(run.duration)}"
-    yield "Finished", "" if run.finished_at is None else f"{at_second(run.finished_at, now, where)}{took}", ""
+    lasted = "" if run.duration is None else f", after {took(run.duration)}"
+    yield "Finished", "" if run.finished_at is None else f"{at_second(run.finished_at, now, where)}{lasted}", ""
     if record.available_at > now and run.state is RunState.QUEUED:
         yield "Starts", at_second(record.available_at, now, where), ""
     if record.cancel_requested_at is not None:
@@ -166,7 +177,7 @@ def _attempts(visit: Visit, record: RunRecord) -> list[dict[str, Any]]:
             "number": one.attempt,
             "state": str(one.state),
             "at": "" if one.started_at is None else at_millisecond(one.started_at, visit.zone)[:-4],
-            "took": show_duration(one.duration),
+            "took": took(one.duration),
             "error": error_line(one.error),
             "lines": printed_lines(hidden(visit, record, one.output)),
         }
@@ -174,7 +185,7 @@ def _attempts(visit: Visit, record: RunRecord) -> list[dict[str, Any]]:
     ]
     run = record.run
     started = "" if run.started_at is None else at_millisecond(run.started_at, visit.zone)[:-4]
-    now = {"number": run.attempt, "state": str(run.state), "at": started, "took": show_duration(run.duration)}
+    now = {"number": run.attempt, "state": str(run.state), "at": started, "took": took(run.duration)}
     return [*rows, now | {"error": error_line(run.error), "lines": []}]
 
 
@@ -184,11 +195,11 @@ def _same(visit: Visit, record: RunRecord, near: Neighbours) -> dict[str, Any] |
         return None
     stripes, mine, rows = [], 0, []
     for place, one in enumerate(near.same):
-        took = None if one.took is None else one.took.total_seconds()
+        lasted = None if one.took is None else one.took.total_seconds()
         whose = one.name or one.tenant
-        stripes.append(Stripe(one.state, took, told=f"{whose}: {state_word(one.state)} {show_duration(one.took)}"))
+        stripes.append(Stripe(one.state, lasted, told=f"{whose}: {state_word(one.state)} {took(one.took)}"))
         mine = place if one.run == record.run.id else mine
-        rows.append({"href": to_run(one.run), "name": whose, "state": one.state, "took": show_duration(one.took)})
+        rows.append({"href": to_run(one.run), "name": whose, "state": one.state, "took": took(one.took)})
     bad = [row for row in rows if row["state"] not in ("succeeded", "running", "queued")]
     return {
         "count": near.same_count,

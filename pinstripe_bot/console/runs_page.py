@@ -9,7 +9,7 @@ from typing import Any, Final
 from pinstripe_bot.console.addresses import to_job, to_run, with_query
 from pinstripe_bot.console.standing import Standing
 from pinstripe_bot.console.visit import Visit
-from pinstripe_bot.console.words import STATE_TONES, at_clock, at_second, state_word
+from pinstripe_bot.console.words import STATE_TONES, at_clock, at_second, state_word, took
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.instants import read_since
 from pinstripe_bot.job import dasherize
@@ -18,7 +18,6 @@ from pinstripe_bot.occurrence import MANUAL, Decision, Run, RunState
 from pinstripe_bot.reason_words import reason_in_words, tenant_reason_in_words
 from pinstripe_bot.records import PassedRecord
 from pinstripe_bot.shown import error_line
-from pinstripe_bot.spans import show_duration
 
 PAGE: Final = 50
 
@@ -127,9 +126,9 @@ def row_of(visit: Visit, one: Run | PassedRecord) -> dict[str, Any]:
         "due": at_second(one.due_at, visit.now, visit.zone)
         if one.due_at.second
         else at_clock(one.due_at, visit.now, visit.zone),
-        "late": "" if late is None else f"+{show_duration(late)}",
+        "late": "" if late is None else f"+{took(late)}",
         "is_late": is_late,
-        "took": show_duration(ended),
+        "took": took(ended),
         "is_running": one.state is RunState.RUNNING,
         "started_at": one.started_at,
         "reason": " · ".join(filter(None, told)),
@@ -151,7 +150,7 @@ def _passed_row(visit: Visit, passed: PassedRecord) -> dict[str, Any]:
         "job": occurrence.job,
         "href": to_job(occurrence.job),
         "due_at": occurrence.due_at,
-        "due": at_clock(occurrence.due_at, visit.now, visit.zone),
+        "due": (at_second if occurrence.due_at.second else at_clock)(occurrence.due_at, visit.now, visit.zone),
         "late": "",
         "is_late": False,
         "took": "",

@@ -80,10 +80,15 @@ def top_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
         "clock_zone": local.tzname() or visit.zone.name,
         "now_ms": round(visit.now.timestamp() * 1000),
         "offset_s": int((local.utcoffset() or timedelta(0)).total_seconds()),
-        "ledger": None if store is None else f"{store.place} ({store.covers})",
+        "ledger": None if store is None else f"{near(visit, store.place)} ({store.covers})",
         "is_read_only": visit.is_read_only,
         "who": None if visit.person is None else visit.person.who,
     }
+
+
+def near(visit: Visit, place: str) -> str:
+    """A path as the project sees it: `.pinstripe/ledger.db`."""
+    return place.removeprefix(f"{visit.project.root}/")
 
 
 def _no_bot(visit: Visit, standing: Standing) -> str:

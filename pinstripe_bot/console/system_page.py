@@ -11,9 +11,9 @@ from pinstripe_bot import __version__
 from pinstripe_bot.config import describe
 from pinstripe_bot.console.addresses import to_job, to_run, with_query
 from pinstripe_bot.console.bars import workers
-from pinstripe_bot.console.standing import Standing
+from pinstripe_bot.console.standing import Standing, near
 from pinstripe_bot.console.visit import Visit
-from pinstripe_bot.console.words import ago, and_list, at_clock, at_second, on_day, state_word
+from pinstripe_bot.console.words import ago, and_list, at_clock, on_day, state_word
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.ledger_audit import AuditEntry, read_audit
 from pinstripe_bot.ledger_extent import Extent, read_extent
@@ -148,7 +148,7 @@ def _ledger(visit: Visit, extent: Extent | None) -> list[tuple[str, str]]:
     size = "" if store.size is None else show_size(store.size)
     oldest = "" if extent.oldest_at is None else f", the oldest of {on_day(extent.oldest_at, visit.now, visit.zone)}"
     return [
-        ("Where", f"{store.place}, {store.covers}"),
+        ("Where", f"{near(visit, store.place)}, {store.covers}"),
         ("Size", ", ".join(filter(None, (size, f"about {extent.runs:,} runs{oldest}")))),
         ("Kept", format_duration(visit.project.config.retention)),
         ("Open", count_of(extent.open, "run")),
@@ -203,5 +203,4 @@ def _versions(visit: Visit) -> list[tuple[str, str]]:
         ("Python", platform.python_version()),
         ("Machine", platform.node()),
         ("Project", f"{visit.project.name}, {visit.project.root}"),
-        ("Seen", at_second(visit.now, visit.now, visit.zone)),
     ]

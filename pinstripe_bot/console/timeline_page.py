@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pinstripe_bot.console.addresses import to, to_job, to_run, with_query
-from pinstripe_bot.console.lanes import LaneFacts, Span, lane_of, lanes_by_job, words_of
+from pinstripe_bot.console.lanes import LaneFacts, Span, Told, lane_of, lanes_by_job, words_of
 from pinstripe_bot.console.standing import Standing, usual_of
 from pinstripe_bot.console.timelines import timeline
 from pinstripe_bot.console.visit import Visit, late_after
@@ -61,6 +61,7 @@ def timeline_facts(visit: Visit, _standing: Standing) -> dict[str, Any]:
         label=label,
         downs=facts["downs"],
         busy=facts["busy"],
+        busy_name="runs",
     )
     return {
         "picture": picture if shown else "",
@@ -101,7 +102,8 @@ def _lanes(visit: Visit, span: Span) -> tuple[dict[str, LaneFacts], list[dict[st
         marks = read_marks(connection, late, span.begins_at, whole=whole)
         passed = read_passed(connection, span.begins_at)
         bots = read_bots(connection, store, visit.now)
-        busy = count_per_span(connection, span.begins_at, (span.now - span.begins_at) / PLACES, PLACES)
+        counts = count_per_span(connection, span.begins_at, (span.now - span.begins_at) / PLACES, PLACES)
+        busy = [*counts, *[0] * PLACES] if any(counts) else []
     for mark in marks:
         if mark.job in lanes:
             lanes[mark.job].runs.append(mark)
@@ -114,16 +116,20 @@ def _lanes(visit: Visit, span: Span) -> tuple[dict[str, LaneFacts], list[dict[st
     downs = [
         (a, b, f"bot down {show_span(b - a)}") for a, b in times_without_bot(bots.values(), span.begins_at, visit.now)
     ]
-    words = [
-        {
-            "due": at_clock(one.due_at, visit.now, visit.zone),
-            "state": one.state,
-            "word": state_word(one.state),
-            "tone": STATE_TONES.get(one.state, "mid"),
-            "job": one.job,
-            "href": to_job(one.job) if one.run is None else to_run(one.run),
-            "why": one.why,
-        }
-        for one in words_of(marks, passed)
-    ]
+    words = [_in_words(visit, one) for one in words_of(marks, passed)]
     return lanes, words, {"downs": downs, "busy": busy}
+
+
+def _in_words(visit: Visit, one: Told) -> dict[str, Any]:
+    """A row of the table."""
+    return {
+        "due": at_clock(one.due_at, visit.now, visit.zone),
+        "state": one.state,
+        "word": state_word(one.state),
+        "tone": STATE_TONES.get(one.state, "mid"),
+        "job": one.job,
+        "href": to_job(one.job) if one.run is None else to_run(one.run),
+        "why": one.why,
+        "count": one.count,
+        "since": at_clock(one.first_due_at or one.due_at, visit.now, visit.zone),
+    }

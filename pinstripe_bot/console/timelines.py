@@ -84,6 +84,7 @@ def timeline(
     label: str,
     downs: Sequence[tuple[datetime, datetime, str]] = (),
     busy: Sequence[float] = (),
+    busy_name: str = "workers busy",
     width: int = 1408,
     label_width: int = 208,
 ) -> str:
@@ -99,7 +100,7 @@ def timeline(
     foot = lanes_top + max(len(lanes), 1) * lane_height
     sheet = _Sheet(x, now, axis, label_width, lanes_top, foot, lane_height)
     seen = [down for down in downs if x.holds(down[0], down[1])]
-    body = _grid(sheet) + _downs(sheet, seen) + (_busy(sheet, busy) if busy else "")
+    body = _grid(sheet) + _downs(sheet, seen) + (_busy(sheet, busy, busy_name) if busy else "")
     for index, lane in enumerate(lanes):
         body += _lane(sheet, lane, lanes_top + index * lane_height, [down[:2] for down in seen])
     if not lanes:
@@ -163,7 +164,7 @@ def _downs(sheet: _Sheet, downs: Sequence[tuple[datetime, datetime, str]]) -> st
     return "".join(parts)
 
 
-def _busy(sheet: _Sheet, busy: Sequence[float]) -> str:
+def _busy(sheet: _Sheet, busy: Sequence[float], name: str) -> str:
     """How many workers were busy, and will be: a count, so it is grey; the future is paler."""
     values = [value if math.isfinite(value) and value > 0 else 0 for value in busy]
     most = max(values)
@@ -175,7 +176,7 @@ def _busy(sheet: _Sheet, busy: Sequence[float]) -> str:
         left = sheet.x.left + index * pitch
         piece = box_d(left, foot - _BUSY_BAR * value / most, pitch * 0.75, _BUSY_BAR * value / most) if value else ""
         (past if left + pitch / 2 <= sheet.x(sheet.now) else future).append(piece)
-    names = text(0, foot - 4, "workers busy", "lab")
+    names = text(0, foot - 4, name, "lab")
     names += text(sheet.label_width - _GUTTER + 4, foot - 4, f"at most {round(most, 1):g}", "e")
     return names + path("".join(past), "f-load") + path("".join(future), "f-load f-soft")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from pinstripe_bot.console.durations import show_s
 from pinstripe_bot.occurrence import RunState
 from pinstripe_bot.spans import show_span
 from pinstripe_bot.zones import Zone
@@ -66,6 +67,11 @@ def ago(instant: datetime, now: datetime) -> str:
     if instant > now:
         return f"in {show_span(instant - now)}"
     return f"{roughly(now - instant)} ago"
+
+
+def took(span: timedelta | None) -> str:
+    """How long something took: `8 ms`, `6.1 s`, `2 m 07 s`; empty where it is not known."""
+    return "" if span is None else show_s(max(span.total_seconds(), 0.0))
 
 
 def roughly(span: timedelta) -> str:

@@ -13,7 +13,7 @@
     if (h) return `${h} h ${two(m % 60)} m`;
     return m ? `${m} m ${two(s % 60)} s` : `${s} s`;
   }
-  const lasted = (ms) => (ms < 60000 ? `${(Math.max(ms, 0) / 1000).toFixed(1)} s` : span(ms));
+  const lasted = (ms) => (ms < 59500 ? `${(Math.max(ms, 0) / 1000).toFixed(ms < 9950 ? 1 : 0)} s` : span(ms));
 
   function tick() {
     const local = new Date(now() + Number(body.dataset.offset) * 1000);

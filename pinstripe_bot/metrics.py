@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -31,7 +32,7 @@ class Histogram:
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
+        self.counts = array("Q", [0]) * (len(bounds) + 1)  # not a list: the garbage collector would walk each one
         self.total_s = 0.0
 
     def observe(self, seconds: float) -> None:
@@ -40,7 +41,7 @@ class Histogram:
 
     def copy(self) -> Histogram:
         copied = Histogram(self.bounds)
-        copied.counts, copied.total_s = list(self.counts), self.total_s
+        copied.counts, copied.total_s = self.counts[:], self.total_s
         return copied
 
 

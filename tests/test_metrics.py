@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -216,6 +217,25 @@ def test_what_is_looked_at_is_a_copy() -> None:
     tally.runs_ended([run_of()])
 
     assert sum(before["sweep"].finished.values()) == 1
+
+
+def test_what_many_threads_tell_while_others_look_is_counted_once() -> None:
+    tally = tally_of("sweep")
+
+    def tell() -> None:
+        for _ in range(500):
+            tally.run_started(run_of())
+            tally.runs_ended([run_of()])
+            tally.jobs()
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = tally.jobs()["sweep"]
+    assert (found.started, found.finished, sum(found.duration.counts)) == (2000, {RunState.SUCCEEDED: 2000}, 2000)
 
 
 @pytest.mark.parametrize("bounds", [LATENESS_S, DURATION_S])

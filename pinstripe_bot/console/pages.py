@@ -67,6 +67,7 @@ class Pages:
         """Everything that is looked at, and everything that forms send."""
         return [
             self._page("/", "now", now_facts),
+            Route("/find", _find, methods=["GET"]),
             self._page("/jobs", "jobs", jobs_facts),
             self._page("/runs", "runs", runs_facts),
             self._page("/timeline", "timeline", timeline_facts),
@@ -165,6 +166,13 @@ class Pages:
         if not run.id:
             return to(f"jobs/{job.name}", said="queued")
         return to_run(run.id) if run.state.is_open else to(f"runs/{run.id}", said="skipped")
+
+
+async def _find(request: Request) -> Response:
+    """What the search field leads to: a run by its number, else the jobs whose names have these words."""
+    wanted = request.query_params.get("q", "").strip()[:200]
+    is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < 19
+    return RedirectResponse(to_run(int(wanted)) if is_number else to("jobs", q=wanted), 303)
 
 
 def read_body(body: bytes) -> dict[str, str]:

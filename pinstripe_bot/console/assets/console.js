@@ -19,7 +19,7 @@
     const local = new Date(now() + Number(body.dataset.offset) * 1000);
     const clock = document.getElementById("clock");
     if (clock) clock.textContent = `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())}`;
-    for (const one of document.querySelectorAll("[data-due]")) {
+    for (const one of document.querySelectorAll("span[data-due], b[data-due]")) {
       const left = Number(one.dataset.due) - now();
       one.textContent = left > 0 ? `in ${span(left)}` : "now";
     }
@@ -55,12 +55,29 @@
       if (part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) continue;
       if (part.querySelector("details[open]") && !other.querySelector("details[open]")) continue;
       const kept = keep(part);
-      part.replaceChildren(...other.childNodes);
+      if (!("rows" in part.dataset) || !updateRows(part, other)) part.replaceChildren(...other.childNodes);
       part.className = other.className;
       kept();
     }
     tick();
     mark();
+  }
+
+  // Rows stay where they are, whatever the order would be now; what has come meanwhile is counted above them.
+  function updateRows(part, other) {
+    const mine = new Map([...part.querySelectorAll("tr[data-row]")].map((row) => [row.dataset.row + row.dataset.due, row]));
+    const fresh = [...other.querySelectorAll("tr[data-row]")];
+    if (!mine.size || !fresh.length) return false;
+    let news = 0;
+    for (const row of fresh) {
+      const old = mine.get(row.dataset.row + row.dataset.due);
+      if (!old) news += 1;
+      else if (old.innerHTML !== row.innerHTML) old.replaceChildren(...row.childNodes);
+    }
+    const told = part.querySelector("#news");
+    told.hidden = !news;
+    told.textContent = `${news} new`;
+    return true;
   }
 
   // What was scrolled stays where it was; an output that was at its end follows it.

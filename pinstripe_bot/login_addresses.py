@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -9,6 +10,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import msgspec
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.errors import CannotServe, InvalidConfig
@@ -106,6 +109,41 @@ def server_url(addresses: Sequence[tuple[str, int]], *, is_protected: bool) -> s
 def login_url(server: str, secret: str) -> str:
     """The address to open, of a server such as "http://127.0.0.1:3000"."""
     return f"{server}{PATH}?key={secret}"
+
+
+class ServerNote:
+    """Where the project's server listens, beside the ledger: it may have had to take another port than it was told."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "server.json"
+
+    def write(self, url: str) -> None:
+        """Note where this process serves. Where it cannot be written, whoever asks gets what the settings say."""
+        with contextlib.suppress(OSError):
+            _make_private(self._file.parent)
+            self._file.write_bytes(msgspec.json.encode({"url": url, "pid": os.getpid()}))
+
+    def read(self) -> str | None:
+        """Where a living server of this project serves; None where none is known."""
+        try:
+            noted = msgspec.json.decode(self._file.read_bytes(), type=_Noted)
+            os.kill(noted.pid, 0)
+        except PermissionError:  # it lives, and is somebody else's
+            return noted.url
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return noted.url
+
+    def remove(self) -> None:
+        """Forget this process's note."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            if msgspec.json.decode(self._file.read_bytes(), type=_Noted).pid == os.getpid():
+                self._file.unlink()
+
+
+class _Noted(msgspec.Struct):
+    url: str
+    pid: int
 
 
 def signing_key(folder: Path) -> bytes:

@@ -20,7 +20,8 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.console.application import build_application
 from pinstripe_bot.console.health import Health
 from pinstripe_bot.errors import CannotServe, InvalidConfig
-from pinstripe_bot.login_addresses import login_url, server_url
+from pinstripe_bot.ledger_place import FOLDER
+from pinstripe_bot.login_addresses import ServerNote, login_url, server_url
 from pinstripe_bot.metrics import Tally
 from pinstripe_bot.project import Project
 from pinstripe_bot.tick_clock import TickClock
@@ -56,6 +57,7 @@ class Server:
         # The console reads for itself whom a proxy asks for: it must see the connection's own addresses.
         behind_proxy: Any = None if own is None else ProxyHeadersMiddleware(cast("Any", own), "127.0.0.1")
         self._served = build_application(project, health, clock, behind_proxy, tally=tally, ticks=ticks)
+        self._note = ServerNote(project.root / FOLDER)
         is_default = project.settings.origins["server.host"] == "default"
         self._sockets = bind(project.config.server.addresses, may_move=is_default)
         self._server = _Announcing(
@@ -77,11 +79,15 @@ class Server:
 
     def login_url(self) -> str | None:
         """A fresh address that lets somebody in once; None where it listens on no address of this machine alone."""
+        near = self._near()
+        return None if near is None else login_url(near, self._served.addresses.issue())
+
+    def _near(self) -> str | None:
+        """Where a browser on this machine reaches it, if it listens there."""
         try:
-            near = server_url([bound.getsockname()[:2] for bound in self._sockets], is_protected=False)
+            return server_url([bound.getsockname()[:2] for bound in self._sockets], is_protected=False)
         except InvalidConfig:
             return None
-        return login_url(near, self._served.addresses.issue())
 
     def start(self) -> None:
         """Serve from now on; returns when the application has started. Raises CannotServe if it does not."""
@@ -90,6 +96,8 @@ class Server:
         if not self._server.started:
             self.close()
             raise CannotServe("the project's application did not start: its error is in the log above")
+        if (near := self._near()) is not None:
+            self._note.write(near)
         log.info("server_started", url=" ".join(self.urls))
 
     def stop(self) -> None:
@@ -104,6 +112,7 @@ class Server:
         for bound in self._sockets:
             bound.close()
         self._served.close()
+        self._note.remove()
 
     def _serve(self) -> None:
         try:

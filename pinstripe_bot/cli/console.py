@@ -12,7 +12,7 @@ from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import Config, load_config
 from pinstripe_bot.errors import InvalidConfig
 from pinstripe_bot.ledger_place import FOLDER
-from pinstripe_bot.login_addresses import VALID_FOR, LoginAddresses, login_url, server_url
+from pinstripe_bot.login_addresses import VALID_FOR, LoginAddresses, ServerNote, login_url, server_url
 from pinstripe_bot.passwords import hash_password as hash_of
 
 
@@ -25,9 +25,10 @@ def login_address(invocation: Invocation, as_json: bool) -> None:
     """
     root = invocation.root()
     config = load_config(root).config
-    server = server_url(config.server.addresses, is_protected=config.console.is_protected)
+    folder = root / FOLDER
+    server = ServerNote(folder).read() or server_url(config.server.addresses, is_protected=config.console.is_protected)
     clock = SystemClock()
-    url = login_url(server, LoginAddresses(root / FOLDER, clock).issue())
+    url = login_url(server, LoginAddresses(folder, clock).issue())
     if as_json:
         print_json({"address": url, "expires_at": clock.now() + VALID_FOR, "others": _other_ways(config)})
         return

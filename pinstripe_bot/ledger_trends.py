@@ -126,8 +126,8 @@ def read_summed(connection: Connection, job: str, since: datetime) -> list[Summe
     return [SummedDay(row.day, _worst(row.worst), _milliseconds(row.duration_p50_ms)) for row in rows]
 
 
-def read_points(connection: Connection, job: str, since: datetime) -> list[RunPoint]:
-    """Some of the runs since, oldest first: all where there are few, and all that went wrong."""
+def read_points(connection: Connection, job: str, since: datetime) -> tuple[list[RunPoint], bool]:
+    """(Some of the runs since, oldest first, whether these are all): all where there are few, and all that went wrong."""
     count = count_of_runs(connection, job)
     step = max(count // MOST_POINTS, 1)
     values = {"job": job, "begins": to_column(since), "step": step, "most": 2 * MOST_POINTS}
@@ -136,7 +136,7 @@ def read_points(connection: Connection, job: str, since: datetime) -> list[RunPo
         took = None if finished_at is None else timedelta(microseconds=max(finished_at - started_at, 0))
         late = timedelta(microseconds=max(started_at - wanted_at, 0)) if attempt == 1 else None
         points.append(RunPoint(_instant(due_at), state, took, late))
-    return points
+    return points, step == 1 and len(points) < 2 * MOST_POINTS
 
 
 def count_of_runs(connection: Connection, job: str) -> int:

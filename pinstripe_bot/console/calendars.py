@@ -20,6 +20,7 @@ _PATCH_HEIGHT: Final = 26
 _BAR_HEIGHT: Final = 20  # what is left of a patch is for the block of a late run
 _GAP: Final = 5
 _MOST: Final = 12
+_FEWEST: Final = 4  # a day with one run is no wall
 _NAMED_DAYS: Final = (0, 2, 4, 6)
 _DAYS: Final = 7
 
@@ -89,7 +90,7 @@ def _folded(stripes: Sequence[Stripe | None]) -> tuple[Stripe | None, ...]:
 
 def _patch(patch: DayPatch, x: float, foot: float, width: float, top_s: float) -> str:
     cloth = Cloth(top_s, foot, _BAR_HEIGHT)
-    pitch = (width - 1) / _MOST
+    pitch = (width - 1) / min(max(len(patch.stripes), _FEWEST), _MOST)
     for index, stripe in enumerate(patch.stripes):
         if stripe is not None:
             cloth.add(stripe, x + 0.5 + index * pitch, pitch * 0.71)

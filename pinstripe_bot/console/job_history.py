@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from pinstripe_bot.console.addresses import to, to_run
-from pinstripe_bot.console.calendars import DayPatch, calendar
+from pinstripe_bot.console.calendars import calendar
+from pinstripe_bot.console.job_days import day_patches
 from pinstripe_bot.console.jobs_page import stripe_of
 from pinstripe_bot.console.scatters import Percentile, Point, duration_scatter, lateness_scatter
 from pinstripe_bot.console.strips import Stripe, mini_strip
@@ -20,21 +21,16 @@ from pinstripe_bot.ledger_tenant_strips import TenantStrip, read_tenants
 from pinstripe_bot.ledger_trends import (
     Quantiles,
     RunPoint,
-    Slot,
-    SummedDay,
     quantiles,
     read_points,
     read_slots,
     read_summed,
 )
 from pinstripe_bot.shown import count_of
-from pinstripe_bot.zones import Zone
 
 DAYS: Final = 90
-TWELFTHS: Final = 12
 MOST_TENANTS: Final = 50
 _WEEK: Final = timedelta(days=7)
-_WORST_FIRST: Final = ("failed", "timed_out", "interrupted", "missed", "running", "cancelled", "skipped", "succeeded")
 
 
 def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[str, Any]:
@@ -47,15 +43,18 @@ def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[st
     with visit.history.store.reading() as connection:
         slots = read_slots(connection, name, since)
         summed = read_summed(connection, name, since)
-        points = read_points(connection, name, since)
+        points, is_whole = read_points(connection, name, since)
         strips = read_strips(connection, [Wanted(name, is_for_tenants, limit)])[name]
         tenants = read_tenants(connection, name, most=MOST_TENANTS) if is_for_tenants else []
     ended = [one for one in strips if one.run is not None]
+    patches = day_patches(slots, points, summed, visit.zone, is_whole=is_whole)
+    today = visit.now.astimezone(visit.zone.tzinfo).date()
     return {
         "last": _last(visit, ended[-1]) if ended else None,
         "strip": [stripe_of(visit, one) for one in strips],
         "points": len(points),
-        "calendar": _calendar(visit, slots, summed, name),
+        "calendar": calendar(patches, today, label=f"the last {DAYS} days of {name}"),
+        "is_by_run": is_whole,
         **_scatters(visit, name, job, points),
         "tenants": [_tenant(visit, one) for one in tenants],
         "tenants_bad": sum(one.state in ("failed", "timed_out", "interrupted") for one in tenants),
@@ -112,47 +111,6 @@ def _point(one: RunPoint, span: timedelta, limit: timedelta | None = None) -> Po
 
 def _line(found: Sequence[Quantiles]) -> list[Percentile]:
     return [Percentile(one.middle_at, one.p50.total_seconds(), one.p95.total_seconds()) for one in found]
-
-
-def _calendar(visit: Visit, slots: Sequence[Slot], summed: Sequence[SummedDay], name: str) -> str:
-    """The days of the zone's calendar; those whose rows are gone are days in UTC."""
-    days: dict[date, list[Slot]] = {}
-    for slot in slots:
-        days.setdefault(slot.begins_at.astimezone(visit.zone.tzinfo).date(), []).append(slot)
-    patches = {day: _patch(visit.zone, day, its) for day, its in days.items()}
-    for one in summed:
-        patches.setdefault(date.fromisoformat(one.day), _summed_patch(one))
-    today = visit.now.astimezone(visit.zone.tzinfo).date()
-    return calendar(patches, today, label=f"the last {DAYS} days of {name}")
-
-
-def _patch(where: Zone, day: date, slots: Sequence[Slot]) -> DayPatch:
-    """At most twelve stripes: the instants of the day where there are few, else its twelfths, the worst first."""
-    begins_at = datetime(day.year, day.month, day.day, tzinfo=where.tzinfo).astimezone(UTC)
-    parts: list[list[Slot]] = [[] for _ in range(TWELFTHS)]
-    for slot in slots:
-        place = (slot.begins_at - begins_at) * TWELFTHS // timedelta(days=1)
-        parts[min(max(place, 0), TWELFTHS - 1)].append(slot)
-    counts: dict[str, int] = {}
-    for slot in slots:
-        counts[slot.state] = counts.get(slot.state, 0) + slot.count
-    told = ", ".join(f"{count:,} {state_word(state)}" for state, count in sorted(counts.items()))
-    return DayPatch(tuple(_worst(each) for each in parts), f"{day:%a} {day.day} {day:%b}: {told}")
-
-
-def _worst(slots: Sequence[Slot]) -> Stripe | None:
-    if not slots:
-        return None
-    ranks = {state: rank for rank, state in enumerate(_WORST_FIRST)}
-    worst = min(slots, key=lambda one: ranks.get(one.state, len(ranks)))
-    longest = max((one.longest for one in slots if one.longest is not None), default=None)
-    return Stripe(worst.state, None if longest is None else longest.total_seconds(), count=worst.count)
-
-
-def _summed_patch(one: SummedDay) -> DayPatch:
-    seconds = None if one.p50 is None else one.p50.total_seconds()
-    stripes = tuple(None if state is None else Stripe(state, seconds) for state in one.worst)
-    return DayPatch(stripes, f"{one.day} UTC, as it was summed up")
 
 
 def _tenant(visit: Visit, one: TenantStrip) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def read_summed(connection: Connection, job: str, since: datetime) -> list[Summe
 
 
 def read_points(connection: Connection, job: str, since: datetime) -> tuple[list[RunPoint], bool]:
-    """(Some of the runs since, oldest first, whether these are all): all where there are few, and all that went wrong."""
+    """(Some of the runs since, oldest first; whether these are all). What went wrong is always among them."""
     count = count_of_runs(connection, job)
     step = max(count // MOST_POINTS, 1)
     values = {"job": job, "begins": to_column(since), "step": step, "most": 2 * MOST_POINTS}

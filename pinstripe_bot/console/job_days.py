@@ -1,4 +1,4 @@
-"""The days of a job, as its calendar shows them: each run a stripe where there are few, else the twelfths of the day."""
+"""The days of a job, as its calendar shows them: each run a stripe where there are few, else twelfths of the day."""
 
 from __future__ import annotations
 

@@ -74,7 +74,9 @@ def test_a_day_has_twelve_stripes_at_most_and_the_worst_speaks_for_the_others() 
 
 
 def test_a_tenant_that_was_not_there_leaves_its_place_free() -> None:
-    svg = calendar({THURSDAY: DayPatch((None, Stripe("succeeded", 1)), "1 run")}, THURSDAY, label="")
+    stripes = (None, Stripe("succeeded", 1), *[None] * 10)
+
+    svg = calendar({THURSDAY: DayPatch(stripes, "1 run")}, THURSDAY, label="")
 
     ((x, _, _),) = bars(svg, "f-succeeded")
     assert x == pytest.approx(896 - 61.5 + 0.5 + 5.04, abs=0.2)
@@ -119,3 +121,10 @@ def test_ninety_days_of_nothing_but_failures_are_a_small_picture() -> None:
 )
 def test_any_days_make_a_picture(days: dict[date, DayPatch], last: date, weeks: int) -> None:
     parsed(calendar(days, last, weeks=weeks, label="any"))
+
+
+def test_of_a_day_with_few_runs_each_is_wide() -> None:
+    svg = calendar({THURSDAY: DayPatch((Stripe("succeeded", 1),), "1 run")}, THURSDAY, label="")
+
+    ((_, width, _),) = bars(svg, "f-succeeded")
+    assert width > 10

@@ -124,7 +124,9 @@ def test_any_days_make_a_picture(days: dict[date, DayPatch], last: date, weeks: 
 
 
 def test_of_a_day_with_few_runs_each_is_wide() -> None:
-    svg = calendar({THURSDAY: DayPatch((Stripe("succeeded", 1),), "1 run")}, THURSDAY, label="")
+    def width(*stripes: Stripe) -> float:
+        svg = calendar({THURSDAY: DayPatch(stripes, "")}, THURSDAY, label="")
+        d = "".join(each.get("d", "") for each in named(svg, "f-succeeded"))
+        return float(d.partition("h")[2].partition("v")[0])
 
-    ((_, width, _),) = bars(svg, "f-succeeded")
-    assert width > 10
+    assert width(Stripe("succeeded", 1)) == pytest.approx(3 * width(*[Stripe("succeeded", 1)] * 12), rel=0.05)

@@ -24,7 +24,7 @@ _CLOCK_RIGHT: Final = 216
 _MOST_FIRST: Final = 12  # of the steps of a run that was tried very often: these, and as many at the end
 _MOST_LAST: Final = 24
 _TICKS: Final = 8
-_INSTANTS: Final = ("due", "finished")
+_INSTANTS: Final = ("due", "asked", "finished")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _shape(step: Step, top: float, ground: _Ground) -> Iterator[str]:
     x, end_x = ground.x(step.begins_at), ground.x(step.end(ground.now))
     middle = top + 13.5
     css = f"f-{step.state}" if step.state in WORST_FIRST else "f-wait"
-    if step.kind == "due":
+    if step.kind in ("due", "asked"):
         yield path(disc_d(x, middle, 4), "f-due")
         return
     if step.kind == "finished":

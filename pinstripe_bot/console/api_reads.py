@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from pinstripe_bot.answers import Question
 from pinstripe_bot.config import describe
+from pinstripe_bot.console.fields import fields_of
 from pinstripe_bot.console.job_page import find_job
 from pinstripe_bot.console.jobs_page import Row, rows_of
 from pinstripe_bot.console.lanes import words_of
@@ -16,6 +18,7 @@ from pinstripe_bot.console.runs_page import read_wanted
 from pinstripe_bot.console.standing import Standing, stand
 from pinstripe_bot.console.visit import Visit, late_after
 from pinstripe_bot.cron_words import in_words
+from pinstripe_bot.durations import format_duration
 from pinstripe_bot.errors import InvalidParams, PinstripeError
 from pinstripe_bot.instants import read_since
 from pinstripe_bot.json_forms import (
@@ -104,7 +107,7 @@ def read_job(visit: Visit, path: Mapping[str, Any]) -> Any:
     return {
         **(_row(row) if row is not None else {"name": name, "problem": "it is no longer in the project"}),
         "options": {} if job is None else {key: _plain(value) for key, value in job.options.items() if key != "params"},
-        "params": {} if job is None else {key: str(wanted) for key, wanted in job.params.types.items()},
+        "params": {} if job is None else {one.name: one.told for one in fields_of(job) if one.name in job.params.types},
         "next": [coming_as_json(one) for one in coming[:20]],
     }
 
@@ -122,6 +125,8 @@ def _first(instants: Any, count: int) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return format_duration(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 

@@ -48,7 +48,8 @@ MARKS = both(
                CASE WHEN runs.state = 'succeeded' THEN NULL ELSE runs.error END AS error,
                CASE WHEN {_IS_LATE} THEN 1 ELSE 0 END AS is_late
         FROM runs LEFT JOIN {{limits}} AS limits ON limits.job = runs.job
-        WHERE runs.id >= :first AND (runs.state <> 'succeeded' OR {_IS_LATE} OR runs.job || '' IN {{whole}})
+        WHERE runs.id >= :first
+          AND ((:also = 1 AND (runs.state <> 'succeeded' OR {_IS_LATE})) OR runs.job || '' IN {{whole}})
         ORDER BY runs.id DESC LIMIT :most
     ) AS marks
     """,
@@ -122,10 +123,18 @@ def count_runs(connection: Connection, late_after: Mapping[str, timedelta], sinc
 
 
 def read_marks(
-    connection: Connection, late_after: Mapping[str, timedelta], since: datetime, *, whole: Collection[str]
+    connection: Connection,
+    late_after: Mapping[str, timedelta],
+    since: datetime,
+    *,
+    whole: Collection[str] = (),
+    is_all: bool = True,
 ) -> list[RunMark]:
-    """The runs since that stand out, and all of the jobs that are to be shown `whole`; the newest first."""
-    values = {"limits": _limits(late_after), "whole": to_json(sorted(whole)), "most": MOST_MARKS}
+    """The runs since of the jobs that are to be shown `whole`, and with `is_all` those of all that stand out.
+
+    The newest first, and no more than MOST_MARKS of them.
+    """
+    values = {"limits": _limits(late_after), "whole": to_json(sorted(whole)), "most": MOST_MARKS, "also": int(is_all)}
     rows = rows_of(connection, MARKS, first=first_since(connection, runs, since), **values)
     return [
         RunMark(

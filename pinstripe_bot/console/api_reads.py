@@ -160,7 +160,7 @@ def read_timeline(visit: Visit, _path: Mapping[str, Any]) -> Any:
     if visit.history is None:
         return {"since": since, "marks": [], "next": coming}
     with visit.history.store.reading() as connection:
-        marks = words_of(read_marks(connection, late, since, whole=()), read_passed(connection, since))
+        marks = words_of(read_marks(connection, late, since), read_passed(connection, since))
     return {"since": since, "marks": marks[:MOST], "next": coming}
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pinstripe_bot.console.addresses import to_job
 from pinstripe_bot.console.timelines import Lane, Mark
 from pinstripe_bot.console.words import at_clock, state_word, took
 from pinstripe_bot.cron_words import in_words
@@ -150,9 +151,9 @@ def _told(run: RunMark) -> Told | None:
     return None
 
 
-def lanes_by_job(names: Sequence[str], href: Mapping[str, str], schedules: Iterable[Schedule]) -> dict[str, LaneFacts]:
+def lanes_by_job(names: Sequence[str], schedules: Iterable[Schedule]) -> dict[str, LaneFacts]:
     """An empty lane for each of these jobs, with its schedules."""
-    lanes = {name: LaneFacts(name, href[name]) for name in names}
+    lanes = {name: LaneFacts(name, to_job(name)) for name in names}
     for schedule in schedules:
         if schedule.job in lanes:
             lanes[schedule.job].schedules.append(schedule)

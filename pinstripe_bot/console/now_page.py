@@ -120,7 +120,7 @@ def _last_day(visit: Visit, standing: Standing) -> dict[str, Any]:
     with visit.history.store.reading() as connection:
         counts = count_per_span(connection, since, QUARTER, places + 1)
         tallies = count_runs(connection, late, since)
-        marks = read_marks(connection, late, since, whole=())
+        marks = read_marks(connection, late, since)
         passed = read_passed(connection, since)
     troubles = [((one.started_at or one.due_at, "late" if one.state == "succeeded" else one.state)) for one in marks]
     troubles += [(one.due_at, one.decision) for one in passed if one.decision == "missed"]
@@ -157,7 +157,7 @@ def _next_hour(visit: Visit, first: Mapping[Schedule, datetime]) -> dict[str, An
     names = list(soon)[:MOST_LANES]
     if not names:
         return {"due": 0, "picture": "", "more": 0}
-    lanes = lanes_by_job(names, {name: to_job(name) for name in names}, first)
+    lanes = lanes_by_job(names, first)
     _add_past(visit, lanes)
     span = Span(now - BEFORE, until, now, visit.zone)
     drawn = [lane_of(lane, span) for lane in lanes.values()]

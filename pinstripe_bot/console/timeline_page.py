@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pinstripe_bot.console.addresses import to, to_job, to_run, with_query
@@ -13,6 +15,9 @@ from pinstripe_bot.console.visit import Visit, late_after
 from pinstripe_bot.console.words import STATE_TONES, and_list, at_clock, count_in_words, state_word
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_timeline import (
+    PassedMark,
+    RunMark,
+    Tally,
     count_per_span,
     count_runs,
     read_marks,
@@ -29,50 +34,97 @@ WINDOWS: Final = {
 PAGE: Final = 40
 """How many lanes one picture has."""
 
-WHOLE: Final = 200
+WHOLE: Final = 120
 """Of a job with more runs in the time only those are drawn that stand out."""
 
 MOST_WORDS: Final = 40
 PLACES: Final = 96
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the ledger has of the window: how much of each job, what stands out, when no bot was there."""
+
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    marks: Sequence[RunMark] = ()
+    passed: Sequence[PassedMark] = ()
+    downs: Sequence[tuple[datetime, datetime, str]] = ()
+    counts: Sequence[int] = ()
+
+
 def timeline_facts(visit: Visit, _standing: Standing) -> dict[str, Any]:
     """What the template shows."""
     asked = visit.asked("window", "24h")
     asked = asked if asked in WINDOWS else "24h"
-    length = WINDOWS[asked][1]
+    name, length = WINDOWS[asked]
     span = Span(visit.now - length, visit.now + length, visit.now, visit.zone)
-    lanes, words, facts = _lanes(visit, span)
-    drawn = [one for one in lanes.values() if one.runs or one.passed or one.is_quiet or _comes_due(one, span)]
-    names = {one.job for one in drawn}
-    idle = [name for name in lanes if name not in names]
+    lanes = lanes_by_job(list(visit.project.jobs), visit.planned())
+    past = _read_past(visit, span)
+    busy = past.tallies.keys() | {one.job for one in past.passed}
+    drawn = [one for one in lanes.values() if one.job in busy or _comes_due(one, span)]
+    idle = sorted(lanes.keys() - {one.job for one in drawn})
     page = max(visit.number("page", 1), 1)
     shown = drawn[(page - 1) * PAGE : page * PAGE]
-    usual = usual_of(visit, [one.job for one in shown])
-    for lane in shown:
-        lane.usual = usual.get(lane.job)
-    label = f"{WINDOWS[asked][0]} back and {WINDOWS[asked][0]} ahead of {len(shown)} jobs"
-    picture = timeline(
-        [lane_of(one, span) for one in shown],
-        span.begins_at,
-        span.ends_at,
-        visit.now,
-        visit.zone,
-        label=label,
-        downs=facts["downs"],
-        busy=facts["busy"],
-        busy_name="runs",
-    )
+    _fill(visit, shown, past, span)
+    told = words_of(past.marks, past.passed)
     return {
-        "picture": picture if shown else "",
-        "windows": [(name, to("timeline", window=key), key == asked) for key, (name, _) in WINDOWS.items()],
-        "told": f"{WINDOWS[asked][0]} back, {WINDOWS[asked][0]} ahead.{_idle(idle)}",
-        "words": words[:MOST_WORDS],
-        "word_count": len(words),
+        "picture": _picture(shown, past, span, f"{name} back and {name} ahead of {len(shown)} jobs") if shown else "",
+        "windows": [(words, to("timeline", window=key), key == asked) for key, (words, _) in WINDOWS.items()],
+        "told": f"{name} back, {name} ahead.{_idle(idle)}",
+        "words": [_in_words(visit, one) for one in told[:MOST_WORDS]],
+        "word_count": len(told),
         "previous": with_query("timeline", {"window": asked}, page=page - 1) if page > 1 else "",
         "following": with_query("timeline", {"window": asked}, page=page + 1) if page * PAGE < len(drawn) else "",
         "lane_count": len(drawn),
     }
+
+
+def _picture(shown: Sequence[LaneFacts], past: _Past, span: Span, label: str) -> str:
+    return timeline(
+        [lane_of(one, span) for one in shown],
+        span.begins_at,
+        span.ends_at,
+        span.now,
+        span.zone,
+        label=label,
+        downs=past.downs,
+        busy=[*past.counts, *[0] * PLACES] if any(past.counts) else (),
+        busy_name="runs",
+    )
+
+
+def _read_past(visit: Visit, span: Span) -> _Past:
+    if visit.history is None:
+        return _Past()
+    store, since = visit.history.store, span.begins_at
+    with store.reading() as connection:
+        gaps = times_without_bot(read_bots(connection, store, visit.now).values(), since, span.now)
+        return _Past(
+            tallies=count_runs(connection, _late_after(visit), since),
+            marks=read_marks(connection, _late_after(visit), since),
+            passed=read_passed(connection, since),
+            downs=[(begin, end, f"bot down {show_span(end - begin)}") for begin, end in gaps],
+            counts=count_per_span(connection, since, (span.now - since) / PLACES, PLACES),
+        )
+
+
+def _late_after(visit: Visit) -> dict[str, timedelta]:
+    return {name: late_after(job) for name, job in visit.project.jobs.items()}
+
+
+def _fill(visit: Visit, shown: Sequence[LaneFacts], past: _Past, span: Span) -> None:
+    """Give the lanes their marks: all runs of a job where there are few, else those that stand out."""
+    few = {one.job for one in shown if one.job in past.tallies and past.tallies[one.job].count <= WHOLE}
+    whole: list[RunMark] = []
+    if visit.history is not None and few:
+        with visit.history.store.reading() as connection:
+            whole = read_marks(connection, _late_after(visit), span.begins_at, whole=few, is_all=False)
+    usual = usual_of(visit, [one.job for one in shown])
+    for lane in shown:
+        lane.is_quiet = lane.job in past.tallies and lane.job not in few
+        lane.runs = [one for one in (past.marks if lane.is_quiet else whole) if one.job == lane.job]
+        lane.passed = [one for one in past.passed if one.job == lane.job]
+        lane.usual = usual.get(lane.job)
 
 
 def _idle(names: list[str]) -> str:
@@ -86,38 +138,6 @@ def _idle(names: list[str]) -> str:
 def _comes_due(lane: LaneFacts, span: Span) -> bool:
     first = lane.first_due(span.now)
     return first is not None and first <= span.ends_at
-
-
-def _lanes(visit: Visit, span: Span) -> tuple[dict[str, LaneFacts], list[dict[str, Any]], dict[str, Any]]:
-    """A lane for each job, the marks in words, and what stands above and behind them."""
-    names = list(visit.project.jobs)
-    lanes = lanes_by_job(names, {name: to_job(name) for name in names}, visit.planned())
-    if visit.history is None:
-        return lanes, [], {"downs": (), "busy": ()}
-    late = {name: late_after(job) for name, job in visit.project.jobs.items()}
-    store = visit.history.store
-    with store.reading() as connection:
-        tallies = count_runs(connection, late, span.begins_at)
-        whole = {job for job, one in tallies.items() if one.count <= WHOLE}
-        marks = read_marks(connection, late, span.begins_at, whole=whole)
-        passed = read_passed(connection, span.begins_at)
-        bots = read_bots(connection, store, visit.now)
-        counts = count_per_span(connection, span.begins_at, (span.now - span.begins_at) / PLACES, PLACES)
-        busy = [*counts, *[0] * PLACES] if any(counts) else []
-    for mark in marks:
-        if mark.job in lanes:
-            lanes[mark.job].runs.append(mark)
-    for one in passed:
-        if one.job in lanes:
-            lanes[one.job].passed.append(one)
-    for job, tally in tallies.items():
-        if job in lanes:
-            lanes[job].is_quiet = tally.count > WHOLE
-    downs = [
-        (a, b, f"bot down {show_span(b - a)}") for a, b in times_without_bot(bots.values(), span.begins_at, visit.now)
-    ]
-    words = [_in_words(visit, one) for one in words_of(marks, passed)]
-    return lanes, words, {"downs": downs, "busy": busy}
 
 
 def _in_words(visit: Visit, one: Told) -> dict[str, Any]:

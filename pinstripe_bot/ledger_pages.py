@@ -74,11 +74,13 @@ class Page:
     following: Cursor | None
 
 
-def read_page(connection: Connection, wanted: Wanted, before: Cursor | None, *, most: int) -> Page:
+def read_page(
+    connection: Connection, wanted: Wanted, before: Cursor | None, *, most: int, looked_at: int = LOOKED_AT
+) -> Page:
     """So many rows before the cursor; two queries, besides those that find where a time begins and ends."""
     top = before or Cursor(_end(connection, runs, wanted), _end(connection, occurrences, wanted))
     first_run = _begin(connection, runs, wanted)
-    lowest = max(first_run, top.run - LOOKED_AT) if wanted.is_rare else first_run
+    lowest = max(first_run, top.run - looked_at) if wanted.is_rare else first_run
     found: list[tuple[int, int, Run | PassedRecord]] = []
     if wanted.has_runs:
         rows = connection.execute(_runs(wanted, lowest, top.run, most)).mappings()

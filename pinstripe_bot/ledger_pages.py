@@ -30,11 +30,15 @@ class Cursor:
     def read(cls, written: str) -> Self | None:
         """As `str` writes it: "1200-3400"; None for anything else."""
         run, _, occurrence = written.partition("-")
-        is_one = run.isascii() and run.isdigit() and occurrence.isascii() and occurrence.isdigit()
-        return cls(int(run), int(occurrence)) if is_one and len(written) < 40 else None
+        return cls(int(run), int(occurrence)) if _is_number(run) and _is_number(occurrence) else None
 
     def __str__(self) -> str:
         return f"{self.run}-{self.occurrence}"
+
+
+def _is_number(written: str) -> bool:
+    """Whether a row can have it: a database refuses one of 64 bits and more."""
+    return written.isascii() and written.isdigit() and len(written) <= 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,17 @@ def test_what_is_no_cursor_is_none(written: str) -> None:
     assert Cursor.read(written) is None
 
 
+@pytest.mark.parametrize("written", ["9223372036854775808-1", "1-99999999999999999999", f"{'9' * 19}-{'9' * 19}"])
+def test_a_cursor_that_no_number_of_a_row_can_reach_is_none(written: str) -> None:
+    assert Cursor.read(written) is None
+
+
+def test_the_largest_cursor_that_can_be_read_is_asked_for(ledger: Ledger) -> None:
+    put_run(ledger)
+
+    assert told(page(ledger, Cursor.read(f"{'9' * 18}-{'9' * 18}"))) == ["run 1"]
+
+
 # A page
 
 
@@ -231,7 +242,7 @@ def test_what_is_rare_is_found_pages_away(ledger: Ledger) -> None:
 
 # All pages together, against a list
 
-_rows = st.lists(
+rows = st.lists(
     st.tuples(
         st.sampled_from(["run", "failed", "tenant", "missed", "skipped"]),
         st.sampled_from(["sweep", "other"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stored import DAWN, FAR, ODD, minute, put_passed, put_run
 
@@ -112,6 +112,13 @@ def test_a_page_below_the_first_row_is_empty(ledger: Ledger) -> None:
     put_run(ledger)
 
     assert page(ledger, Cursor(0, 0)) == Page((), None)
+
+
+def test_what_was_claimed_by_a_clock_that_was_set_back_is_lost_on_no_page(ledger: Ledger) -> None:
+    for claimed_at in (5, 9, 1, 7, 2, 8):
+        put_run(ledger, due_at=minute(claimed_at))
+
+    assert sorted(leafed(ledger.store, 1, Wanted())) == [f"run {number}" for number in range(1, 7)]
 
 
 def test_what_was_pruned_leaves_no_hole(ledger: Ledger) -> None:
@@ -242,7 +249,7 @@ def test_what_is_rare_is_found_pages_away(ledger: Ledger) -> None:
 
 # All pages together, against a list
 
-rows = st.lists(
+_rows = st.lists(
     st.tuples(
         st.sampled_from(["run", "failed", "tenant", "missed", "skipped"]),
         st.sampled_from(["sweep", "other"]),
@@ -251,7 +258,7 @@ rows = st.lists(
     max_size=14,
 )
 
-filters = st.builds(
+_filters = st.builds(
     Wanted,
     job=st.sampled_from([None, "sweep"]),
     tenant=st.sampled_from([None, None, "acme"]),
@@ -271,3 +278,34 @@ def a_store(folder: Path) -> Iterator[LedgerStore]:
         yield store
     finally:
         store.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(_rows, _filters, st.integers(1, 6), st.sampled_from([2, 100]))
+def test_the_pages_show_each_row_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    written: list[tuple[str, str, int]],
+    wanted: Wanted,
+    most: int,
+    looked_at: int,
+) -> None:
+    expected = set()
+    with a_store(tmp_path_factory.getbasetemp()) as store:
+        for place, (kind, job, claimed) in enumerate(written):
+            facts = {"due_at": minute(place), "claimed_at": minute(claimed)}
+            is_of_job = wanted.job in (None, job)
+            if kind in ("missed", "skipped"):
+                put_passed(store, job, **facts, decision=kind)
+                if is_of_job and wanted.has_passed and (not wanted.decisions or kind in wanted.decisions):
+                    expected.add(f"{kind} {minute(place):%H:%M}")
+                continue
+            state = "failed" if kind == "failed" else "succeeded"
+            number = put_run(store, job, **facts, state=state, tenant="acme" if kind == "tenant" else "")
+            is_of_tenant = wanted.tenant is None or kind == "tenant"
+            if is_of_job and is_of_tenant and wanted.has_runs and (not wanted.states or state in wanted.states):
+                expected.add(f"run {number}")
+
+        shown = leafed(store, most, wanted, looked_at=looked_at)
+
+    assert len(shown) == len(set(shown))
+    assert set(shown) == expected

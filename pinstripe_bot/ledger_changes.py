@@ -15,6 +15,7 @@ MARK = both(
                (SELECT coalesce(max(id), 0) FROM occurrences) AS occurrences,
                (SELECT coalesce(max(id), 0) FROM audit) AS acts,
                (SELECT count(*) FROM bots WHERE stopped_at IS NULL) AS bots,
+               (SELECT coalesce(max(started_at), 0) FROM bots) AS newest,
                count(*) AS open, coalesce(sum(id), 0) AS ids, coalesce(sum(attempt), 0) AS attempts,
                coalesce(sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END), 0) AS running,
                coalesce(sum(coalesce(progress_done, 0)), 0) AS done,
@@ -24,7 +25,20 @@ MARK = both(
     ) AS marks
     """,
     rows=listed(
-        *("runs", "occurrences", "acts", "bots", "open", "ids", "attempts", "running", "done", "printed", "cancelled")
+        *(
+            "runs",
+            "occurrences",
+            "acts",
+            "bots",
+            "newest",
+            "open",
+            "ids",
+            "attempts",
+            "running",
+            "done",
+            "printed",
+            "cancelled",
+        )
     ),
 )
 

@@ -79,6 +79,16 @@ def test_an_event_changes_the_mark(ledger: Ledger, event: str) -> None:
     assert mark(ledger) != before
 
 
+def test_a_bot_that_takes_the_place_of_another_one_changes_the_mark(ledger: Ledger) -> None:
+    put_bot(ledger, "old", minute(1), None)
+    before = mark(ledger)
+
+    write(ledger, f"UPDATE bots SET stopped_at = {to_column(minute(2))} WHERE id = 'old'")
+    put_bot(ledger, "new", minute(3), None)
+
+    assert mark(ledger) != before
+
+
 def test_a_heartbeat_is_no_event(ledger: Ledger) -> None:
     put_run(ledger, ODD)
     before = mark(ledger)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from pinstripe_bot.ledger_schema import OPEN
+from pinstripe_bot.ledger_schema import LISTING, OPEN
 from pinstripe_bot.ledger_sql import both, listed, rows_of
 
 # Every part is a look at the end of an index, or at the few runs that are open.
@@ -16,6 +16,9 @@ MARK = both(
                (SELECT coalesce(max(id), 0) FROM audit) AS acts,
                (SELECT count(*) FROM bots WHERE stopped_at IS NULL) AS bots,
                (SELECT coalesce(max(started_at), 0) FROM bots) AS newest,
+               (SELECT count(*) FROM occurrences WHERE {LISTING}) AS listings,
+               (SELECT coalesce(sum(attempt + listed), 0) FROM listings
+                WHERE occurrence_id IN (SELECT id FROM occurrences WHERE {LISTING})) AS listed,
                count(*) AS open, coalesce(sum(id), 0) AS ids, coalesce(sum(attempt), 0) AS attempts,
                coalesce(sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END), 0) AS running,
                coalesce(sum(coalesce(progress_done, 0)), 0) AS done,
@@ -25,20 +28,8 @@ MARK = both(
     ) AS marks
     """,
     rows=listed(
-        *(
-            "runs",
-            "occurrences",
-            "acts",
-            "bots",
-            "newest",
-            "open",
-            "ids",
-            "attempts",
-            "running",
-            "done",
-            "printed",
-            "cancelled",
-        )
+        *("runs", "occurrences", "acts", "bots", "newest", "listings", "listed"),
+        *("open", "ids", "attempts", "running", "done", "printed", "cancelled"),
     ),
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bots import job
+from sqlalchemy import insert
 from stored import DAWN, FAR, ODD, minute, put_bot, put_passed, put_run
 
 from pinstripe_bot.bot import Bot
@@ -15,6 +16,7 @@ from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person, write_audit
 from pinstripe_bot.ledger_changes import read_mark
 from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import listings
 from pinstripe_bot.testing import TravelClock
 
 MakeBot = Callable[..., Bot]
@@ -85,6 +87,29 @@ def test_a_bot_that_takes_the_place_of_another_one_changes_the_mark(ledger: Ledg
 
     write(ledger, f"UPDATE bots SET stopped_at = {to_column(minute(2))} WHERE id = 'old'")
     put_bot(ledger, "new", minute(3), None)
+
+    assert mark(ledger) != before
+
+
+def test_a_listing_that_fails_changes_the_mark(ledger: Ledger) -> None:
+    facts = {"params": "{}", "params_key": "", "overlap": "skip", "available_at": 0, "attempt": 1}
+    occurrence = put_passed(ledger, decision="run", listing="queued")
+    with ledger.store.writing() as connection:
+        connection.execute(insert(listings).values(facts | {"occurrence_id": occurrence}))
+    before = mark(ledger)
+
+    write(ledger, "UPDATE listings SET attempt = 2, error = 'out of paper'")
+    between = mark(ledger)
+    write(ledger, "UPDATE listings SET listed = 500")
+
+    assert len({before, between, mark(ledger)}) == 3
+
+
+def test_a_listing_that_is_given_up_changes_the_mark(ledger: Ledger) -> None:
+    put_passed(ledger, decision="run", listing="queued")
+    before = mark(ledger)
+
+    write(ledger, "UPDATE occurrences SET listing = 'failed'")
 
     assert mark(ledger) != before
 

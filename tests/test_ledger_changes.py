@@ -123,6 +123,16 @@ def test_a_heartbeat_is_no_event(ledger: Ledger) -> None:
     assert mark(ledger) == before
 
 
+def test_the_mark_bears_huge_numbers(ledger: Ledger) -> None:
+    for _ in range(3):
+        put_run(ledger, state="running", progress_done=2**63 - 1, progress_total=-1)
+    before = mark(ledger)
+
+    write(ledger, "UPDATE runs SET progress_done = 5 WHERE id = 2")
+
+    assert mark(ledger) != before
+
+
 def test_a_tick_without_anything_due_changes_nothing(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job("return 1", "'0 * * * *'"))
     before = mark(bot.ledger)

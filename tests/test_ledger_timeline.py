@@ -192,10 +192,11 @@ def a_bot(start: float, end: float | None, *, kind: str = "bot", heard: float | 
         ([a_bot(0, 10), a_bot(10.5, None)], []),
         ([a_bot(0, None, heard=10), a_bot(20, None)], [(10, 20)]),
         ([a_bot(0, 10), a_bot(12, 15, kind="command"), a_bot(20, None)], [(10, 20)]),
+        ([a_bot(0, 10), a_bot(20, 5), a_bot(30, None)], [(10, 20), (20, 30)]),
     ],
     ids=[
         *("none known", "one that lives", "one that stopped", "a gap", "in any order", "one inside another"),
-        *("they overlap", "started again at once", "one that died", "a command is none"),
+        *("they overlap", "started again at once", "one that died", "a command is none", "a clock set back"),
     ],
 )
 def test_the_times_without_a_bot_lie_between_their_lives(bots: list[BotRecord], expected: list[Any]) -> None:

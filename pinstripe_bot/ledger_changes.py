@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from pinstripe_bot.ledger_schema import OPEN
+from pinstripe_bot.ledger_schema import LISTING, OPEN
 from pinstripe_bot.ledger_sql import both, listed, rows_of
 
-# Every part is a look at the end of an index, or at the few runs that are open.
+# Every part is a look at the end of an index, or at the few runs that are open. Of progress the remainder is summed up:
+# the sum of a few large numbers is an error in SQLite.
 MARK = both(
     f"""
     SELECT {{rows}} FROM (
@@ -15,16 +16,21 @@ MARK = both(
                (SELECT coalesce(max(id), 0) FROM occurrences) AS occurrences,
                (SELECT coalesce(max(id), 0) FROM audit) AS acts,
                (SELECT count(*) FROM bots WHERE stopped_at IS NULL) AS bots,
+               (SELECT coalesce(max(started_at), 0) FROM bots) AS newest,
+               (SELECT count(*) FROM occurrences WHERE {LISTING}) AS listings,
+               (SELECT coalesce(sum(attempt + listed), 0) FROM listings
+                WHERE occurrence_id IN (SELECT id FROM occurrences WHERE {LISTING})) AS listed,
                count(*) AS open, coalesce(sum(id), 0) AS ids, coalesce(sum(attempt), 0) AS attempts,
                coalesce(sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END), 0) AS running,
-               coalesce(sum(coalesce(progress_done, 0)), 0) AS done,
+               coalesce(sum(progress_done % 1000000007), 0) AS done,
                coalesce(sum(length(output)), 0) AS printed,
                coalesce(sum(CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END), 0) AS cancelled
         FROM (SELECT * FROM runs WHERE {OPEN} LIMIT 2000) AS those
     ) AS marks
     """,
     rows=listed(
-        *("runs", "occurrences", "acts", "bots", "open", "ids", "attempts", "running", "done", "printed", "cancelled")
+        *("runs", "occurrences", "acts", "bots", "newest", "listings", "listed"),
+        *("open", "ids", "attempts", "running", "done", "printed", "cancelled"),
     ),
 )
 

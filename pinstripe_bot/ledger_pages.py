@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select, text
@@ -19,6 +21,10 @@ LOOKED_AT = 100_000
 """In so many rows one page is looked for, where no index leads to what is wanted; the next page looks further."""
 
 
+_Row = tuple[int, int, Run | PassedRecord]
+"""When it was decided, its number, and itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where a page begins: at the first run and the first occurrence whose numbers are below these."""
@@ -30,11 +36,15 @@ class Cursor:
     def read(cls, written: str) -> Self | None:
         """As `str` writes it: "1200-3400"; None for anything else."""
         run, _, occurrence = written.partition("-")
-        is_one = run.isascii() and run.isdigit() and occurrence.isascii() and occurrence.isdigit()
-        return cls(int(run), int(occurrence)) if is_one and len(written) < 40 else None
+        return cls(int(run), int(occurrence)) if _is_number(run) and _is_number(occurrence) else None
 
     def __str__(self) -> str:
         return f"{self.run}-{self.occurrence}"
+
+
+def _is_number(written: str) -> bool:
+    """Whether a row can have it: a database refuses one of 64 bits and more."""
+    return written.isascii() and written.isdigit() and len(written) <= 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +84,31 @@ class Page:
     following: Cursor | None
 
 
-def read_page(connection: Connection, wanted: Wanted, before: Cursor | None, *, most: int) -> Page:
+def read_page(
+    connection: Connection, wanted: Wanted, before: Cursor | None, *, most: int, looked_at: int = LOOKED_AT
+) -> Page:
     """So many rows before the cursor; two queries, besides those that find where a time begins and ends."""
     top = before or Cursor(_end(connection, runs, wanted), _end(connection, occurrences, wanted))
     first_run = _begin(connection, runs, wanted)
-    lowest = max(first_run, top.run - LOOKED_AT) if wanted.is_rare else first_run
-    found: list[tuple[int, int, Run | PassedRecord]] = []
+    lowest = max(first_run, top.run - looked_at) if wanted.is_rare else first_run
+    its_runs: list[_Row] = []
+    its_passed: list[_Row] = []
     if wanted.has_runs:
         rows = connection.execute(_runs(wanted, lowest, top.run, most)).mappings()
-        found += [(row["claimed_at"], row["id"], run_of(row)) for row in rows]
+        its_runs = [(row["claimed_at"], row["id"], run_of(row)) for row in rows]
     if wanted.has_passed:
         first = _begin(connection, occurrences, wanted)
         rows = connection.execute(_passed(wanted, first, top.occurrence, most)).mappings()
-        found += [(row["claimed_at"], row["id"], passed_of(row)) for row in rows]
-    shown = sorted(found, key=lambda one: one[:2], reverse=True)[:most]
+        its_passed = [(row["claimed_at"], row["id"], passed_of(row)) for row in rows]
+    # Merged, not sorted: after a clock was set back a later row has an earlier time, and the cursor would pass it by.
+    shown = list(islice(heapq.merge(its_runs, its_passed, key=lambda row: row[:2], reverse=True), most))
     return Page(
         tuple(one for _, _, one in shown),
-        _after(shown, top, is_last=len(found) <= most, lowest=lowest, first=first_run),
+        _after(shown, top, is_last=len(its_runs) + len(its_passed) <= most, lowest=lowest, first=first_run),
     )
 
 
-def _after(
-    shown: list[tuple[int, int, Run | PassedRecord]], top: Cursor, *, is_last: bool, lowest: int, first: int
-) -> Cursor | None:
+def _after(shown: list[_Row], top: Cursor, *, is_last: bool, lowest: int, first: int) -> Cursor | None:
     """Where the next page begins; one that was not filled goes on below the rows that were looked at."""
     of_runs = [number for _, number, one in shown if isinstance(one, Run)]
     of_passed = [number for _, number, one in shown if not isinstance(one, Run)]

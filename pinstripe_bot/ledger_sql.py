@@ -32,7 +32,7 @@ def both(template: str, **parts: Statement) -> Statement:
     """`template` with each {part} in its dialect; a finished statement, if no part of another one."""
     sqlite = template.format(**{name: part.sqlite for name, part in parts.items()})
     postgres = template.format(**{name: part.postgres for name, part in parts.items()})
-    return Statement(sqlite, _VALUE.sub(r"%(\1)s", postgres))
+    return Statement(sqlite, _VALUE.sub(r"%(\1)s", postgres.replace("%", "%%")))
 
 
 def given(name: str, **columns: str) -> Statement:

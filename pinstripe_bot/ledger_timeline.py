@@ -178,7 +178,7 @@ def times_without_bot(bots: Collection[BotRecord], since: datetime, now: datetim
     for started_at, until in lives:
         if seen_until is not None and started_at > seen_until:
             found.append((seen_until, started_at))
-        seen_until = until if seen_until is None else max(seen_until, until)
+        seen_until = max(seen_until or started_at, started_at, until)
     if seen_until is not None and seen_until < now:
         found.append((seen_until, now))
     return [(max(start, since), end) for start, end in found if end > since and end - start >= SHORTEST_GAP]

@@ -74,3 +74,12 @@ def test_a_cast_of_postgresql_is_no_value() -> None:
     assert statement.postgres == "SELECT '1'::text, %(word)s"
     assert statement.for_database("sqlite") == "SELECT '1'::text, :word"
     assert statement.for_database("postgresql") == statement.postgres
+
+
+def test_a_remainder_is_the_same_on_both_databases(ledger: Ledger) -> None:
+    statement = both(
+        "SELECT {rows} FROM {given} AS given", rows=listed("number % :of"), given=given("rows", number="int")
+    )
+
+    with ledger.store.reading() as connection:
+        assert rows_of(connection, statement, rows="[[7], [8]]", of=4) == [3, 0]

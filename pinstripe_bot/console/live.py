@@ -12,8 +12,6 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pinstripe_bot.console.visit import LedgerDoor
-from pinstripe_bot.errors import LedgerError
-from pinstripe_bot.ledger_changes import read_mark
 
 LOOK_S: Final = 1.0
 QUIET_S: Final = 15.0
@@ -43,7 +41,7 @@ class Live:
         return StreamingResponse(self._events(), media_type="text/event-stream", headers=headers)
 
     async def _events(self) -> AsyncIterator[str]:
-        """The mark at first and whenever it is another one; the client looks again at its page."""
+        """The mark at first and whenever it is another one; who has a page with an older one looks again at it."""
         self._listeners += 1
         try:
             known, told_at = "", asyncio.get_running_loop().time()
@@ -66,15 +64,5 @@ class Live:
         async with self._looking:
             now = asyncio.get_running_loop().time()
             if now - self._looked_at >= LOOK_S:
-                self._mark, self._looked_at = await run_in_threadpool(self._look), now
+                self._mark, self._looked_at = await run_in_threadpool(self._door.mark), now
             return self._mark
-
-    def _look(self) -> str:
-        try:
-            history = self._door.history()
-            if history is None:
-                return "none"
-            with history.store.reading() as connection:
-                return read_mark(connection)
-        except LedgerError:
-            return "lost"

@@ -119,6 +119,7 @@ class Pages:
 
     def _shown(self, request: Request, template: str, page: str, facts: Facts) -> Response:
         """The page, or in one sentence why there is none."""
+        mark = self._door.mark()  # first: what changes while the page is made is told of by the live stream
         try:
             visit = self.visit(request)
             standing = stand(visit)
@@ -126,6 +127,7 @@ class Pages:
                 f"{template}.html",
                 top=top_facts(visit, standing),
                 page=page,
+                mark=mark,
                 said=SAID.get(visit.asked("said"), ""),
                 **facts(visit, standing),
             )

@@ -123,8 +123,13 @@ def titled(told: str, body: str) -> str:
     return f"<g><title>{escape(told)}</title>{body}</g>" if told else body
 
 
-def picture(width: float, height: float, label: str, body: str, *, css: str = "c", fit: str = "") -> str:
-    """The whole picture; `label` says what is to be seen, without a label it is hidden from those who listen."""
-    named = f'role="img" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
+def picture(
+    width: float, height: float, label: str, body: str, *, css: str = "c", fit: str = "", has_links: bool = False
+) -> str:
+    """The whole picture; `label` says what is to be seen, without a label it is hidden from those who listen.
+
+    Nobody who listens looks for links in an image: one that has some is a group.
+    """
+    named = f'role="{"group" if has_links else "img"}" aria-label="{escape(label)}"' if label else 'aria-hidden="true"'
     fitting = f' preserveAspectRatio="{fit}"' if fit else ""
     return f'<svg class="{css}" viewBox="0 0 {number(width)} {number(height)}" {named}{fitting}>{body}</svg>'

@@ -105,7 +105,8 @@ def timeline(
         body += _lane(sheet, lane, lanes_top + index * lane_height, [down[:2] for down in seen])
     if not lanes:
         body += text(label_width, lanes_top + 17, "Nothing ran and nothing is due in this window.")
-    return picture(x.right, foot + (16 if seen else 0), label, body + _now(sheet))
+    has_links = any(lane.href for lane in lanes)
+    return picture(x.right, foot + (16 if seen else 0), label, body + _now(sheet), has_links=has_links)
 
 
 def _grid(sheet: _Sheet) -> str:

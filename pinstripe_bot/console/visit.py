@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.definition import JobDefinition
+from pinstripe_bot.errors import LedgerError
 from pinstripe_bot.ledger_audit import Person
+from pinstripe_bot.ledger_changes import read_mark
 from pinstripe_bot.ledger_history import History
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_store import LedgerStore
@@ -82,6 +84,17 @@ class LedgerDoor:
                     return None
                 self._store = store
             return History(self._store)
+
+    def mark(self) -> str:
+        """What is another text whenever something has changed; `none` without a ledger, `lost` if it does not answer."""
+        try:
+            history = self.history()
+            if history is None:
+                return "none"
+            with history.store.reading() as connection:
+                return read_mark(connection)
+        except LedgerError:
+            return "lost"
 
     @contextlib.contextmanager
     def closing(self) -> Iterator[None]:

@@ -67,6 +67,10 @@ def test_a_picture_without_a_label_is_hidden_from_those_who_listen() -> None:
     assert parsed(svg.picture(1, 1, "", "")).get("aria-hidden") == "true"
 
 
+def test_a_picture_with_links_is_no_image_whose_parts_nobody_can_reach() -> None:
+    assert parsed(svg.picture(1, 1, "3 jobs", "", has_links=True)).get("role") == "group"
+
+
 def test_pieces_are_short() -> None:
     assert svg.bar_d(1, 32, 4, 16.9) == "M1 32v-16.9h4v16.9z"
     assert svg.box_d(1, 2, 3, -1) == "M1 2h3v0h-3z"

@@ -49,6 +49,7 @@
   }
 
   function replace(fresh) {
+    body.dataset.mark = fresh.body.dataset.mark;
     for (const part of document.querySelectorAll("[data-part]")) {
       const other = fresh.getElementById(part.id);
       if (!other || other.innerHTML === part.innerHTML) continue;
@@ -108,11 +109,7 @@
 
   if (window.EventSource && body.dataset.live) {
     const stream = new EventSource(body.dataset.live);
-    let isFirst = true;
-    stream.addEventListener("changed", () => {
-      if (!isFirst) refresh();
-      isFirst = false;
-    });
+    stream.addEventListener("changed", (event) => event.data !== body.dataset.mark && refresh());
     stream.addEventListener("open", () => body.classList.contains("stale") && refresh());
     stream.addEventListener("error", () => setLive(false));
     addEventListener("pagehide", () => stream.close());

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -15,10 +15,16 @@ from pathlib import Path
 
 import click
 import pytest
+from starlette.routing import Route
 
 from pinstripe_bot import BackgroundJob, Bot, Project, RunState, errors
 from pinstripe_bot.cli import COMMANDS, main
 from pinstripe_bot.config import SETTINGS, VARIABLES
+from pinstripe_bot.console import PREFIX
+from pinstripe_bot.console.api import Api
+from pinstripe_bot.console.pages import Pages
+from pinstripe_bot.console.rendering import Rendering
+from pinstripe_bot.console.visit import LedgerDoor
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.occurrence import Decision
 from pinstripe_bot.options import OPTIONS, PLANNED, Option
@@ -313,6 +319,43 @@ def test_a_log_event_is_documented_with_its_levels_and_keys(name: str) -> None:
 
     assert event.levels <= set(levels.split(", ")) <= event.levels | event.perhaps
     assert event.keys <= set(re.findall(r"`(\w+)`", keys))
+
+
+# The console and its API
+
+
+def routes_of(routes: Iterable[Route]) -> list[str]:
+    """`GET /_pinstripe/jobs/{name}`, whatever the name may hold."""
+    found = [(method, route) for route in routes for method in sorted(route.methods or ()) if method != "HEAD"]
+    return [f"{method} {PREFIX}{route.path}".replace(":path}", "}") for method, route in found]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    (tmp_path / "lib" / "background_jobs").mkdir(parents=True)
+    return Project.load(tmp_path, environ={})
+
+
+def test_every_route_of_the_api_is_documented_and_no_other(shop: Project) -> None:
+    clock = TravelClock(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    api = Api(shop, LedgerDoor(shop, clock), clock, is_read_only=False)
+
+    listed = [cells[0] for cells in rows(read(DOCS / "api.md"))]
+
+    documented = [match[1] for cell in listed if (match := re.match(r"\[`([A-Z]+ /[^`]*)`\]", cell))]
+    assert sorted(documented) == sorted(routes_of(api.routes()))
+
+
+def test_every_page_of_the_console_is_documented(shop: Project) -> None:
+    clock = TravelClock(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    door = LedgerDoor(shop, clock)
+    pages = Pages(shop, door, clock, Rendering("shop"), is_read_only=False, readiness=list)
+    shown = [route.removeprefix("GET ") for route in routes_of(pages.routes()) if route.startswith("GET ")]
+
+    text = sections(read(DOCS / "console.md"))["The pages"]
+
+    named = {re.sub(r"{(\w+)}", lambda match: match[1].upper(), path): path for path in shown}
+    assert [path for name, path in named.items() if f"`{name}`." not in text] == []
 
 
 # Pages

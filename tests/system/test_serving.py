@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 from conftest import WriteProject
 
+TOKEN = "correct-horse-battery-staple"
+"""What lets a test into the console of each server."""
+
 PATIENCE_S = 20.0
 """How long a test waits for something that has to come."""
 
@@ -50,6 +53,7 @@ class Daemon:
 
     def __init__(self, root: Path, *arguments: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PINSTRIPE_")}
+        environment["PINSTRIPE_CONSOLE__TOKEN"] = TOKEN
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pinstripe_bot", *arguments],
             cwd=root,
@@ -79,10 +83,11 @@ class Daemon:
         self._wait(lambda: any(text in line for line in self.lines), text)
 
     def get(self, path: str, *, after: int = 0) -> tuple[int, Any]:
-        """(status, JSON) of a request to its first address."""
+        """(status, JSON) of a request to its first address, with the token of its console."""
         url = self.wait_for("server_started", after=after)["url"].split()[0]
+        request = urllib.request.Request(f"{url}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
         try:
-            with urllib.request.urlopen(f"{url}{path}", timeout=PATIENCE_S) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -167,12 +172,13 @@ def test_the_first_signal_lets_a_running_job_end(start_server: StartServer, go: 
 
     daemon.signal(number)
     stopping = daemon.wait_for("bot_stopping")
-    ready = daemon.get("/readyz")
+    ready, told = daemon.get("/readyz"), daemon.get("/_pinstripe/readyz")
     go.touch()
 
     assert daemon.exit_code() == 0
     assert stopping["running"] == 1
-    assert ready == (503, {"status": "failing", "reasons": ["the bot is stopping"]})
+    assert ready == (503, {"status": "failing"})
+    assert told == (503, {"status": "failing", "reasons": ["the bot is stopping"]})
     assert daemon.events()[-2:] == ["run_succeeded", "bot_stopped"]
 
 
@@ -223,7 +229,7 @@ def test_without_a_bot_it_only_serves(start_server: StartServer, tmp_path: Path)
     assert daemon.exit_code() == 0
     assert answers == [(200, {"status": "ok"})] * 2
     assert daemon.events() == ["server_started"]
-    assert not (tmp_path / "project/.pinstripe").exists()
+    assert [file.name for file in (tmp_path / "project/.pinstripe").iterdir()] == ["console.key"]
 
 
 def test_it_starts_with_the_sound_jobs_and_says_loudly_what_is_broken(start_server: StartServer) -> None:

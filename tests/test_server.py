@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from conftest import WriteProject
 
+from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.errors import CannotServe
 from pinstripe_bot.project import Project
@@ -54,7 +55,7 @@ def make_server(write_project: WriteProject) -> Iterator[MakeServer]:
     def make(files: dict[str, str] | None = None, *, started: bool = True, **settings: str) -> Server:
         overrides = {"server.host": f"{LOCALHOST}:0", **{f"server.{key}": value for key, value in settings.items()}}
         project = Project.load(write_project(files or {}), environ={}, overrides=overrides)
-        server = Server(project, AlwaysWell())
+        server = Server(project, AlwaysWell(), SystemClock())
         made.append(server)
         if started:
             server.start()
@@ -221,7 +222,7 @@ def test_an_application_without_a_life_of_its_own_is_served(make_server: MakeSer
     [
         ("no_web:application", r"\(ModuleNotFoundError: No module named 'no_web'\): write module:attribute"),
         ("json:application", r"\(AttributeError: .*'application'.*\): write module:attribute"),
-        ("json:__doc__", "is no ASGI application: name something callable"),
+        ("json:__doc__", "is no ASGI or WSGI application: name something callable"),
     ],
 )
 def test_an_application_that_cannot_be_loaded_is_one_sentence(name: str, told: str) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import Environment, PackageLoader
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from pinstripe_bot.console import PREFIX
 from pinstripe_bot.console.access import Guard
 from pinstripe_bot.console.attempts import Attempts
 from pinstripe_bot.console.login import Login
+from pinstripe_bot.console.rendering import Rendering
 from pinstripe_bot.console.sessions import Sessions
 from pinstripe_bot.console_settings import ConsoleConfig
 from pinstripe_bot.errors import LedgerUnavailable
@@ -35,11 +35,7 @@ TOKEN = "correct-horse-battery-staple"
 
 SECRET = "the reason is a secret"
 
-_pages = Environment(loader=PackageLoader("pinstripe_bot.console"), autoescape=True)
-
-
-def render(name: str, /, *, status_code: int = 200, **facts: Any) -> Response:
-    return HTMLResponse(_pages.get_template(name).render(project="shop", **facts), status_code)
+render = Rendering("shop").page
 
 
 async def whoami(request: Request) -> Response:

@@ -161,10 +161,10 @@ def check_a_story(site: Site, fault: Fault) -> Daemon:
     daemon = begun(site)
     with fault():
         lost = daemon.wait_for("ledger_lost")
-        not_ready, alive = daemon.get("/readyz"), daemon.get("/livez")
+        not_ready, alive = daemon.get("/_pinstripe/readyz"), daemon.get("/livez")
         (site.root / "go").touch()
         daemon.wait_for("outcomes_kept")
-        also_not_ready = daemon.get("/readyz")
+        also_not_ready = daemon.get("/_pinstripe/readyz")
         time.sleep(AWAY_S)
         still_alive = daemon.get("/livez")
     daemon.wait_for("ledger_found")

@@ -18,11 +18,16 @@ PATIENCE_S = 20.0
 """How long a test waits for something that has to come."""
 
 
+TOKEN = "correct-horse-battery-staple"
+"""What lets a test into the console of each server."""
+
+
 class Daemon:
     """A `pinstripe` process of its own, whose log lines are events to wait for."""
 
     def __init__(self, root: Path, *arguments: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PINSTRIPE_")}
+        environment["PINSTRIPE_CONSOLE__TOKEN"] = TOKEN
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pinstripe_bot", *arguments],
             cwd=root,
@@ -53,10 +58,11 @@ class Daemon:
         return next(line for line in self.lines if text in line)
 
     def get(self, path: str, *, after: int = 0) -> tuple[int, Any]:
-        """(status, JSON) of a request to its first address."""
+        """(status, JSON) of a request to its first address, with the token of its console."""
         url = self.wait_for("server_started", after=after)["url"].split()[0]
+        request = urllib.request.Request(f"{url}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
         try:
-            with urllib.request.urlopen(f"{url}{path}", timeout=PATIENCE_S) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:

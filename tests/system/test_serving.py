@@ -10,16 +10,7 @@ from textwrap import dedent
 
 import pytest
 from conftest import WriteProject
-<<<<<<< HEAD
 from daemons import Daemon
-=======
-
-TOKEN = "correct-horse-battery-staple"
-"""What lets a test into the console of each server."""
-
-PATIENCE_S = 20.0
-"""How long a test waits for something that has to come."""
->>>>>>> eddf67f97e18f653f365a7d7d033ad48c87795d0
 
 # Each runs once `go` is touched, or until it is cancelled; it says when it has begun.
 PATIENT = """
@@ -45,89 +36,6 @@ EVERY_SECOND = """
     """
 
 
-<<<<<<< HEAD
-=======
-class Daemon:
-    """A `pinstripe` process of its own, whose log lines are events to wait for."""
-
-    def __init__(self, root: Path, *arguments: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PINSTRIPE_")}
-        environment["PINSTRIPE_CONSOLE__TOKEN"] = TOKEN
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pinstripe_bot", *arguments],
-            cwd=root,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._has_come = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def wait_for(self, event: str, *, after: int = 0, **keys: Any) -> dict[str, Any]:
-        """The first event of this name with these keys, not counting the first `after` lines."""
-
-        def found() -> dict[str, Any] | None:
-            logged = (json.loads(line) for line in self.lines[after:] if line.startswith("{"))
-            return next((one for one in logged if {"event": event, **keys}.items() <= one.items()), None)
-
-        self._wait(lambda: found() is not None, event)
-        told = found()
-        assert told is not None
-        return told
-
-    def wait_for_text(self, text: str) -> None:
-        """Wait for a line with this text in it."""
-        self._wait(lambda: any(text in line for line in self.lines), text)
-
-    def get(self, path: str, *, after: int = 0) -> tuple[int, Any]:
-        """(status, JSON) of a request to its first address, with the token of its console."""
-        url = self.wait_for("server_started", after=after)["url"].split()[0]
-        request = urllib.request.Request(f"{url}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-    def signal(self, *numbers: signal.Signals) -> None:
-        for number in numbers:
-            self.process.send_signal(number)
-
-    def exit_code(self) -> int:
-        """How it ends, once it has."""
-        code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        return code
-
-    def events(self) -> list[str]:
-        return [json.loads(line)["event"] for line in self.lines if line.startswith("{")]
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.exit_code()
-        if self.process.stderr is not None:
-            self.process.stderr.close()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._has_come:
-                self.lines.append(line)
-                self._has_come.notify_all()
-        with self._has_come:
-            self._has_come.notify_all()
-
-    def _wait(self, has_come: Callable[[], bool], what: str) -> None:
-        with self._has_come:
-            self._has_come.wait_for(lambda: has_come() or not self._reader.is_alive(), PATIENCE_S)
-        assert has_come(), f"{what} has not come:\n{''.join(self.lines)}"
-
-
->>>>>>> eddf67f97e18f653f365a7d7d033ad48c87795d0
 StartServer = Callable[..., Daemon]
 
 

@@ -699,3 +699,11 @@ def test_a_run_may_be_asked_for_later(make_bot: MakeBot, clock: TravelClock) -> 
 
     tick(bot, clock, minutes=0.5)
     assert rows(bot.ledger, "SELECT state FROM runs WHERE schedule = 'manual'") == [("queued",)]
+
+
+def test_a_parameter_that_json_has_no_word_for_is_enqueued(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return None", takes=TAKING, head=HEAD))
+
+    acts_on(bot).enqueue(wish(bot, "sweep", clock, params={"folder": "/srv/paper"}), clock.now())
+
+    assert audit(bot)[0][-1] == {"params": {"folder": "/srv/paper"}}

@@ -100,6 +100,18 @@ def test_since_what_is_no_instant_is_refused(written: str) -> None:
         read_since(written, "UTC", NOON)
 
 
+@pytest.mark.parametrize("written", ["999999d", "999999999d", "99999999999999w", "1000000000000"])
+def test_since_before_the_first_year_is_refused(written: str) -> None:
+    with pytest.raises(InvalidParams):
+        read_since(written, "UTC", NOON)
+
+
+@given(st.text(max_size=30))
+def test_since_anything_is_an_instant_or_refused(written: str) -> None:
+    with contextlib.suppress(InvalidParams):
+        assert read_since(written, "America/New_York", NOON) <= NOON
+
+
 # Until when
 
 

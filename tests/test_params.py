@@ -339,6 +339,13 @@ def test_what_is_no_object_is_refused(written):
         Params.of_any().read_object(written)
 
 
+def test_an_object_too_deep_to_be_read_is_refused():
+    with pytest.raises(InvalidParams, match="no JSON object"):
+        Params.of_any().read_object('{"a":' * 100_000)
+    with pytest.raises(InvalidParams, match="does not fit"):
+        cast_one(list[Any], "[" * 100_000)
+
+
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text()))
 def test_an_object_is_read_as_it_was_written(params):
     assert Params.of_any().read_object(encode_params(params)) == params

@@ -48,6 +48,14 @@ def test_an_instant_is_told_by_the_clock_with_as_much_of_its_day_as_is_needed(in
     assert at_clock(instant, NOW, BERLIN) == words
 
 
+@pytest.mark.parametrize("name", ["Asia/Tokyo", "America/New_York", "UTC", "Pacific/Kiritimati"])
+def test_the_last_instant_there_is_has_words_in_every_zone(name: str) -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+
+    for told in (at_clock(last, NOW, zone(name)), at_second(last, NOW, zone(name)), on_day(last, NOW, zone(name))):
+        assert "9999" in told
+
+
 def test_an_instant_is_told_to_the_second_and_to_the_millisecond() -> None:
     instant = at(26, 9, 5, 7.0419)
 

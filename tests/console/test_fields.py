@@ -128,6 +128,29 @@ def test_a_choice_may_be_left_open_unless_it_is_required() -> None:
 # Secrets
 
 
+@pytest.mark.parametrize(
+    ("wanted", "name", "default"),
+    [
+        (Secret, "code", "hush"),
+        (Secret | None, "code", "hush"),
+        (str, "api_token", "hush"),
+        (str, "url", "postgresql://me:hush@db/shop"),
+        (list[Secret], "codes", ["hush"]),
+        (dict[str, Any], "smtp", {"password": "hush"}),
+    ],
+)
+def test_a_secret_default_is_not_shown(wanted: Any, name: str, default: Any) -> None:
+    assert "hush" not in repr(fields_of(a_job({name: wanted}, **{name: default})))
+
+
+@pytest.mark.parametrize("own", [{"api_token": "hush"}, {"smtp": {"password": "hush"}}, {"url": "amqp://me:hush@mq"}])
+def test_secrets_among_the_others_are_not_shown(own: dict[str, Any]) -> None:
+    job = a_job({"days": int}, others=True, kind="all", **own)
+
+    assert "hush" not in repr(fields_of(job))
+    assert job.manual_params(filled(job)) == {"kind": "all"} | own
+
+
 def test_a_secret_that_is_not_written_is_that_of_the_job() -> None:
     job = a_job({"code": Secret}, required="code", code="hush")
 

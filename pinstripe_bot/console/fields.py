@@ -49,7 +49,9 @@ def fields_of(job: JobDefinition) -> list[Field]:
 def _field(job: JobDefinition, name: str, wanted: Any) -> Field:
     default = job.options["params"].get(name)
     inner, may_be_none = _without_none(wanted)
-    choices = _choices(inner)
+    is_known = default is not None or name in job.params.required
+    # What the function itself has for its default is not known here: a box would always say yes or no.
+    choices = ("true", "false") if inner is bool and (may_be_none or not is_known) else _choices(inner)
     told = _told(inner, choices) + (" or none" if may_be_none else "")
     is_required = name in job.params.required and default is None and inner is not bool
     if name in job.params.secrets or is_secret(name) or _hides_something(name, default):

@@ -178,6 +178,7 @@ def test_a_secret_that_is_not_written_is_that_of_the_job() -> None:
         (list[int], "[1, 2]", [1, 2]),
         (dict[str, int], '{"a": 1}', {"a": 1}),
         (int | None, "3", 3),
+        (bool | None, "false", False),
         (Secret, "hush", "hush"),
         (Any, "3", "3"),
     ],
@@ -251,6 +252,17 @@ def test_an_untouched_box_is_what_its_job_says() -> None:
     assert filled(a_job({"full": bool}, full=False)) == {"full": False}
 
 
+def test_a_yes_or_no_whose_default_is_the_functions_own_may_be_left_open() -> None:
+    job = a_job({"full": bool})
+
+    assert field_of(bool).choices == ("", "true", "false")
+    assert filled(job) == {}
+    assert [job.manual_params(filled(job, full=word)) for word in ("true", "false")] == [
+        {"full": True},
+        {"full": False},
+    ]
+
+
 _VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (int, st.integers(-(2**63), 2**63 - 1)),
     (float, st.floats(allow_nan=False, allow_infinity=False)),
@@ -266,3 +278,20 @@ _VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
 
 
 MakeProject = Callable[..., Any]
+
+
+def test_a_job_of_a_file_has_its_fields(load_project: MakeProject) -> None:
+    text = """
+    from pinstripe_bot import Secret, background_job
+
+    @background_job(params={"days": 3})
+    def sweep(workspace, *, days: int, code: Secret, full: bool = True, **others): ...
+    """
+    job = load_project({"lib/background_jobs/sweep.py": text}).job("sweep")
+
+    assert [(field.name, field.kind, field.value) for field in fields_of(job)] == [
+        ("days", "number", "3"),
+        ("code", "password", ""),
+        ("full", "select", ""),
+        (OTHERS, "json", ""),
+    ]

@@ -112,12 +112,17 @@ def _text(value: Any) -> str:
 
 
 def read_form(job: JobDefinition, form: Mapping[str, str]) -> dict[str, Any]:
-    """What was written, as `JobDefinition.manual_params` takes it; an empty field is left out. Raises InvalidParams."""
+    """What was written, as `JobDefinition.manual_params` takes it. Raises InvalidParams.
+
+    A field that is empty, or as it was shown, is left out.
+    """
     given: dict[str, Any] = {}
     for field in fields_of(job):
         written = form.get(NAME + field.name, "")
         if field.kind == "checkbox":
             given[field.name] = bool(written)
+        elif written == field.value:
+            continue  # the job has it already, and of its own type
         elif field.name == OTHERS and OTHERS not in job.params.types:
             given |= job.params.read_object(written)
         elif written:

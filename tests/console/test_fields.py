@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, Optional
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pinstripe_bot.console.fields import NAME, OTHERS, Field, fields_of, read_form
@@ -263,18 +264,55 @@ def test_a_yes_or_no_whose_default_is_the_functions_own_may_be_left_open() -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "default"),
+    [
+        (Any, 5),
+        (Any, "5"),
+        (Any, [1]),
+        (Any, timedelta(minutes=5)),
+        (int | str, "5"),
+        (str | None, "null"),
+        (timedelta, timedelta(days=1)),
+        (bool | None, True),
+        (list[Any], [timedelta(1)]),
+    ],
+)
+def test_an_untouched_form_gives_what_the_job_has(wanted: Any, default: Any) -> None:
+    job = a_job({"value": wanted}, value=default)
+
+    assert job.manual_params(filled(job)) == {"value": default}
+
+
+def test_an_untouched_object_gives_what_the_job_has() -> None:
+    own = {"wait": timedelta(minutes=5), "to": ["a"]}
+    job = a_job({}, **own)
+
+    assert job.manual_params(filled(job)) == own
+
+
 _VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (int, st.integers(-(2**63), 2**63 - 1)),
     (float, st.floats(allow_nan=False, allow_infinity=False)),
     (str, st.text(min_size=1)),
     (date, st.dates()),
     (datetime, st.datetimes(timezones=st.just(UTC))),
-    (timedelta, st.timedeltas()),
+    (timedelta, st.timedeltas(timedelta(0))),
     (Colour, st.sampled_from(Colour)),
     (list[str], st.lists(st.text(st.characters(exclude_categories=["Cs"])))),
     (dict[str, int], st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers(-9, 9))),
     (bool, st.booleans()),
 ]
+
+
+@given(st.sampled_from(_VALUES).flatmap(lambda pair: st.tuples(st.just(pair[0]), pair[1], st.booleans())))
+def test_what_a_field_shows_is_read_as_the_value(drawn: tuple[Any, Any, bool]) -> None:
+    wanted, value, may_be_none = drawn
+    wanted = wanted | None if may_be_none else wanted
+    shown = field_of(wanted, value=value).value
+    job = a_job({"value": wanted}, required="value")
+
+    assert job.manual_params(filled(job, value=shown)) == {"value": value}
 
 
 MakeProject = Callable[..., Any]

@@ -30,7 +30,8 @@ class Line:
 def printed_lines(output: str, search: str = "") -> list[Line]:
     """The lines of an output; what is searched for, in any case, is marked."""
     found = []
-    for number, text in enumerate(AnsiDecoder().decode(output.rstrip("\n")), start=1):
+    lines = output.replace("\r\n", "\n").rstrip("\n")  # of a line, the decoder keeps what stands after the last return
+    for number, text in enumerate(AnsiDecoder().decode(lines), start=1):
         places = list(_places(text.plain, search))
         found.append(Line(number, Markup("").join(_pieces(text, places)), bool(places)))
     return found

@@ -37,6 +37,10 @@ def test_lines_are_numbered_from_one_and_empty_ones_stay() -> None:
     assert [(line.number, str(line.html)) for line in printed_lines("a\n\nb\n")] == [(1, "a"), (2, ""), (3, "b")]
 
 
+def test_lines_of_windows_keep_their_text() -> None:
+    assert html("one\r\ntwo\r\n") == ["one", "two"]
+
+
 def test_a_line_that_is_written_over_shows_what_was_written_last() -> None:
     assert html("10 %\r50 %\r100 %\ndone") == ["100 %", "done"]
 

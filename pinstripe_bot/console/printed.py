@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +17,8 @@ from pinstripe_bot.escapes import escape_line
 
 _BRIGHT: Final = 8
 _KNOWN: Final = 16  # colours with a name; others are of a palette that no theme knows
+_NO_STYLE: Final = re.compile("\x1b\\[[0-9;]{200,}m?")
+"""What the decoder would fail at: Python reads no number of thousands of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def printed_lines(output: str, search: str = "") -> list[Line]:
     """The lines of an output; what is searched for, in any case, is marked."""
     found = []
     lines = output.replace("\r\n", "\n").rstrip("\n")  # of a line, the decoder keeps what stands after the last return
-    for number, text in enumerate(AnsiDecoder().decode(lines), start=1):
+    for number, text in enumerate(AnsiDecoder().decode(_NO_STYLE.sub("", lines)), start=1):
         places = list(_places(text.plain, search))
         found.append(Line(number, Markup("").join(_pieces(text, places)), bool(places)))
     return found

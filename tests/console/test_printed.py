@@ -77,6 +77,11 @@ def test_a_colour_that_no_theme_knows_is_no_class(code: str) -> None:
     assert html(f"\x1b[{code}mtext") == ["text"]
 
 
+def test_a_colour_with_more_digits_than_a_number_may_have_is_no_class() -> None:
+    assert html(f"\x1b[{'9' * 5000}mtext") == ["text"]
+    assert html(f"\x1b[{'9' * 60_000}text") == ["text"]
+
+
 # What a terminal would obey
 
 

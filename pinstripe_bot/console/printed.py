@@ -41,9 +41,8 @@ def printed_lines(output: str, search: str = "") -> list[Line]:
 
 
 def _places(plain: str, search: str) -> Iterator[tuple[int, int]]:
-    wanted, lower, at = search.lower(), plain.lower(), 0
-    if len(lower) != len(plain):  # a letter whose small form is two
-        return
+    wanted, at = search.lower(), 0
+    lower = "".join(small if len(small := one.lower()) == 1 else one for one in plain)  # of some letters it is two
     while wanted and (at := lower.find(wanted, at)) >= 0:
         yield at, at + len(wanted)
         at += len(wanted)

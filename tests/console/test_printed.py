@@ -169,6 +169,14 @@ def test_what_overlaps_is_marked_once() -> None:
     assert html("aaa", "aa") == ["<mark>aa</mark>a"]
 
 
+@pytest.mark.parametrize("output", ["İstanbul paper", "paper İ", "ß paper", "ﬃ paper"])
+def test_a_line_with_letters_that_grow_in_another_case_is_searched(output: str) -> None:
+    (line,) = printed_lines(output, "PAPER")
+
+    assert line.is_found
+    assert "<mark>paper</mark>" in str(line.html)
+
+
 @given(st.text("aAbİ<\u202e ", max_size=20), st.text("aAb<", max_size=3))
 def test_a_mark_changes_no_text(output: str, search: str) -> None:
     assert [plain(line) for line in printed_lines(output, search)] == [plain(line) for line in printed_lines(output)]

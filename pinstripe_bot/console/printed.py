@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from markupsafe import Markup
 from rich.ansi import AnsiDecoder
@@ -54,13 +55,22 @@ def _pieces(text: Text, marked: Sequence[tuple[int, int]]) -> Iterator[Markup]:
     cuts = {0, len(plain), *(at for span in text.spans for at in (span.start, span.end))}
     cuts |= {at for place in marked for at in place}
     edges = sorted(at for at in cuts if 0 <= at <= len(plain))
+    styles = deque((span.start, span.end, span.style) for span in text.spans)  # the decoder's do not overlap
+    marks = deque(marked)
     for start, end in pairwise(edges):
-        styles = [span.style for span in text.spans if span.start <= start and span.end >= end]
-        classes = " ".join(dict.fromkeys(name for style in styles for name in _classes(style)))
+        _pass(styles, start)
+        _pass(marks, start)
+        classes = " ".join(_classes(styles[0][2])) if styles and styles[0][0] <= start else ""
         piece = Markup.escape(escape_line(plain[start:end]))
         if classes:
             piece = Markup('<span class="{}">{}</span>').format(classes, piece)
-        yield Markup("<mark>{}</mark>").format(piece) if any(a <= start < b for a, b in marked) else piece
+        yield Markup("<mark>{}</mark>").format(piece) if marks and marks[0][0] <= start else piece
+
+
+def _pass(places: deque[Any], at: int) -> None:
+    """Drop those that end before."""
+    while places and places[0][1] <= at:
+        places.popleft()
 
 
 def _classes(style: Style | str) -> Iterator[str]:

@@ -184,3 +184,11 @@ def test_a_mark_changes_no_text(output: str, search: str) -> None:
 
 def test_hostile_text_is_searched() -> None:
     assert printed_lines(HOSTILE.replace("\ud800", ""), "script")[0].is_found
+
+
+@pytest.mark.timeout(20)
+def test_a_full_output_of_nothing_but_colours_is_shown_at_once() -> None:
+    (line,) = printed_lines(f"{RED}a{BOLD}b" * 7000, "a")
+
+    assert line.is_found
+    assert plain(line) == "ab" * 7000

@@ -9,6 +9,9 @@ from typing import Final
 _FRAME: Final = re.compile(r'\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
 _LIBRARY: Final = re.compile(r"(^|/)(site-packages|dist-packages|lib/python3[^/]*|<frozen )")
 
+_REPEATED: Final = "  [Previous line repeated "
+"""What Python writes below a frame, instead of hundreds of the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -44,7 +47,7 @@ def parts_of(traceback: str) -> list[Part]:
             path = match["path"]
             is_own = not path.startswith(("/", "<")) and not _LIBRARY.search(path)
             frames.append(Frame(f"{path}:{match['line']}", match["name"] or "", "", is_own))
-        elif frames and not end and line.startswith("    "):
+        elif frames and not end and line.startswith(("    ", _REPEATED)):
             last = frames[-1]
             frames[-1] = Frame(last.place, last.name, f"{last.code}\n{line}".lstrip("\n"), last.is_own)
         elif line.startswith("Traceback (most recent call last)"):

@@ -83,6 +83,25 @@ def _context() -> None:
         raise ValueError("out of paper")  # noqa: B904
 
 
+def test_the_frames_of_a_recursion_are_those_of_one_error() -> None:
+    def deep(left: int) -> None:
+        deep(left - 1) if left else {}["paper"]
+
+    (part,) = told(raised(lambda: deep(50)))
+
+    assert part.end == "KeyError: 'paper'"
+    assert any("repeated" in frame.code for frame in part.frames)
+
+
+def test_a_recursion_without_an_end_is_one_error() -> None:
+    def deep() -> None:
+        deep()
+
+    (part,) = told(raised(deep))
+
+    assert part.end.startswith("RecursionError")
+
+
 def test_a_syntax_error_has_the_place_that_it_names() -> None:
     (part,) = told(raised(lambda: compile("def (:\n", "lib/sweep.py", "exec")))
 

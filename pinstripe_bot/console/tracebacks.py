@@ -12,6 +12,11 @@ _LIBRARY: Final = re.compile(r"(^|/)(site-packages|dist-packages|lib/python3[^/]
 _REPEATED: Final = "  [Previous line repeated "
 """What Python writes below a frame, instead of hundreds of the same."""
 
+_JOINTS: Final = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -42,8 +47,9 @@ def parts_of(traceback: str) -> list[Part]:
         match = _FRAME.match(line)
         if match:
             if end:
+                joint = _take_joint(end)
                 parts.append(Part("\n".join(before), tuple(frames), "\n".join(end)))
-                frames, before, end = [], [], []
+                frames, before, end = [], joint, []
             path = match["path"]
             is_own = not path.startswith(("/", "<")) and not _LIBRARY.search(path)
             frames.append(Frame(f"{path}:{match['line']}", match["name"] or "", "", is_own))
@@ -59,3 +65,13 @@ def parts_of(traceback: str) -> list[Part]:
     if frames or end or before:
         parts.append(Part("\n".join(before), tuple(frames), "\n".join(end).rstrip()))
     return parts
+
+
+def _take_joint(end: list[str]) -> list[str]:
+    """What joins an error to the next one, taken away from below the first."""
+    while end and not end[-1].strip():
+        end.pop()
+    joint = [end.pop()] if end and end[-1] in _JOINTS else []
+    while end and not end[-1].strip():
+        end.pop()
+    return joint

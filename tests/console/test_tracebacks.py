@@ -83,6 +83,20 @@ def _context() -> None:
         raise ValueError("out of paper")  # noqa: B904
 
 
+@pytest.mark.parametrize(
+    ("chain", "between"), [(_chain, "direct cause of the following"), (_context, "another exception occurred")]
+)
+def test_chained_errors_are_parts_with_what_joins_them_before_the_second(
+    chain: Callable[[], None], between: str
+) -> None:
+    first, second = told(raised(chain))
+
+    assert first.end == "KeyError: 'paper'"
+    assert between in second.before
+    assert second.end == "ValueError: out of paper"
+    assert len(second.frames) == 2
+
+
 def test_the_frames_of_a_recursion_are_those_of_one_error() -> None:
     def deep(left: int) -> None:
         deep(left - 1) if left else {}["paper"]

@@ -33,6 +33,8 @@ def read_since(written: str, timezone: str, now: datetime) -> datetime:
     """From when on something is wanted: "2h" ago, or as `read_instant`. Raises InvalidParams for what is to come."""
     try:
         return now - parse_duration(written)
+    except OverflowError as error:
+        raise InvalidParams(f"since {written!r}: it is before the year 1: write a shorter time") from error
     except InvalidSchedule:
         since = read_instant(written, timezone, now=now)
     if since > now:

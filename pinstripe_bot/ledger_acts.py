@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, insert, select, text, update
 
@@ -74,9 +75,8 @@ class Acts:
         """
         with self._store.writing() as connection:
             run = wish.write(connection, bot=self._person.origin)
-            facts: dict[str, Any] = (
-                {"params": self._project.job(run.job).params.shown(run.params)} if run.params else {}
-            )
+            params = msgspec.json.decode(wish.params_json)  # as the ledger has them: a Path is text
+            facts: dict[str, Any] = {"params": self._project.job(run.job).params.shown(params)} if params else {}
             facts |= {"tenant": run.tenant} if run.tenant else {}
             write_audit(connection, self._person, now, "run", job=run.job, run=run.id or None, **facts)
             return run

@@ -95,7 +95,7 @@ class Params:
         wanted = self.types[name]
         try:
             return _convert(value, wanted)
-        except (msgspec.MsgspecError, PinstripeError, ValueError, TypeError) as error:
+        except (msgspec.MsgspecError, PinstripeError, ValueError, TypeError, RecursionError) as error:
             raise InvalidParams(
                 f"the parameter {name} = {value!r} does not fit its annotation {_describe(wanted)}: {error}"
             ) from error
@@ -114,7 +114,7 @@ class Params:
         """Read a JSON object of parameters; nothing for nothing. Raises InvalidParams."""
         try:
             return msgspec.json.decode(written, type=dict[str, Any]) if written.strip() else {}
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidParams(f'the parameters are no JSON object ({error}): write {{"name": "value"}}') from error
 
     def call(self, function: Callable[..., Any], subject: Any, cast: Mapping[str, Any]) -> Any:

@@ -496,3 +496,32 @@ def test_where_the_tenants_are_may_be_written(tmp_path: Path, key: str) -> None:
 
     assert getattr(load_config(tmp_path, environ={}).config.tenants, key) == "shops"
     assert problems(tmp_path, f'[tenants]\n{key} = ""').startswith(f'pinstripe.toml, line 2: tenants.{key} = "" is not')
+
+
+# Where a value is written
+
+
+def test_a_value_of_a_file_has_its_line(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, 'workers = 3\n\n[ledger]\nlease = "20s"\n')
+
+    assert settings.places["workers"].replace(", line ", ":") == "pinstripe.toml:1"
+    assert settings.places["ledger.lease"].replace(", line ", ":") == "pinstripe.toml:4"
+
+
+def test_a_value_that_nobody_wrote_is_the_default(tmp_path: Path) -> None:
+    settings = loaded(tmp_path)
+
+    assert settings.places["workers"] == "default"
+
+
+def test_a_value_of_a_variable_or_a_flag_has_its_name(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "workers = 3", overrides={"server.host": "localhost:9"}, PINSTRIPE_WORKERS="5")
+
+    assert (settings.places["workers"], settings.places["server.host"]) == ("PINSTRIPE_WORKERS", "--host")
+
+
+def test_every_value_has_a_place(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, 'timezone = "UTC"')
+
+    assert settings.places.keys() == settings.origins.keys()
+    assert all(settings.places.values())

@@ -684,3 +684,55 @@ def test_an_overlap_on_which_all_decorators_agree_counts_by_hand_too(define, dec
     definition = define(f"{decorators}\ndef sweep(workspace): ...")
 
     assert definition.options["overlap"] == overlap
+
+
+# Where its options are written
+
+
+def test_an_option_knows_the_line_where_its_author_wrote_it(define):
+    job = define("""
+class Cleanup(BackgroundJob):
+    overlap = "allow"
+
+    timeout = "5m"
+
+    def run(self): ...
+""")
+
+    assert {name: str(place) for name, place in job.places.items()} == {
+        "overlap": f"{CLEANUP}:4",
+        "timeout": f"{CLEANUP}:6",
+    }
+
+
+def test_the_options_of_a_function_stand_where_it_does(define):
+    job = define("""
+@background_job(overlap="allow", timeout="5m")
+def cleanup(workspace): ...
+""")
+
+    assert job.places.keys() == {"overlap", "timeout"}
+    assert {place.path for place in job.places.values()} == {CLEANUP}
+    assert all(place.line is not None for place in job.places.values())
+
+
+def test_an_option_of_a_base_class_has_a_place(define):
+    job = define("""
+class _Base(BackgroundJob):
+    timeout = "5m"
+
+class Cleanup(_Base):
+    overlap = "allow"
+
+    def run(self): ...
+""")
+
+    assert job.places.keys() == {"overlap", "timeout"}
+    assert str(job.places["overlap"]) == f"{CLEANUP}:7"
+
+
+def test_what_the_settings_give_has_no_place_in_the_file(define):
+    job = define("class Cleanup(BackgroundJob):\n    def run(self): ...", settings='[job_defaults]\ntimeout = "5m"')
+
+    assert job.options["timeout"] == timedelta(minutes=5)
+    assert job.places == {}

@@ -24,12 +24,15 @@ from bots import (
     states,
     write_tenants,
 )
+from tenancy import work_off
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.enqueueing import wish_of
 from pinstripe_bot.errors import InvalidSchedule, UnknownJob, UnknownRun
 from pinstripe_bot.ledger_acts import ActRefused, Acts, schedules_of
 from pinstripe_bot.ledger_audit import Person
 from pinstripe_bot.ledger_backfill import Gap, Span, missing
+from pinstripe_bot.ledger_queue import Wish
 from pinstripe_bot.occurrence import Reason, RunState
 from pinstripe_bot.testing import TravelClock
 
@@ -608,3 +611,99 @@ def test_runs_of_a_backfill_wait_for_the_run_before(make_bot: MakeBot, clock: Tr
     owned = rows(bot.ledger, "SELECT count(*) FROM runs WHERE owner IS NOT NULL")
     names_in(bot, "sweep")["go"].set()
     assert owned == [(1,)]
+
+
+# Enqueue
+
+
+TAKING = "days: int = 1, folder: Path | None = None, api_code: Secret = Secret(''), token: str = ''"
+
+HEAD = "from pathlib import Path\nfrom pinstripe_bot import Secret"
+
+
+def wish(bot: Bot, name: str, clock: TravelClock, **options: Any) -> Wish:
+    return wish_of(bot.project, name, options.pop("params", {}), options.pop("delay", None), clock.now(), **options)
+
+
+def test_a_run_that_is_enqueued_waits_for_a_bot(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return None", takes=TAKING, head=HEAD))
+
+    run = acts_on(bot).enqueue(wish(bot, "sweep", clock, params={"days": "3"}), clock.now())
+
+    assert (run.id, run.state, run.params) == (1, RunState.QUEUED, {"days": 3})
+    assert rows(bot.ledger, "SELECT state, schedule, owner, params FROM runs") == [
+        ("queued", "manual", None, '{"days":3}')
+    ]
+    assert audit(bot) == [("ada", "command on web-1", "run", "sweep", 1, {"params": {"days": 3}})]
+
+
+def test_a_run_that_is_enqueued_is_taken_up_and_performed(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("calls.append(days)", takes="days: int = 0"))
+    acts_on(bot).enqueue(wish(bot, "sweep", clock, params={"days": "3"}), clock.now())
+
+    work_off(bot)
+
+    assert names_in(bot, "sweep")["calls"] == [3]
+
+
+def test_secret_parameters_do_not_stand_in_the_audit(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return None", takes=TAKING, head=HEAD))
+    params = {"api_code": "hush hush", "token": "psst", "days": 2}
+
+    acts_on(bot).enqueue(wish(bot, "sweep", clock, params=params), clock.now())
+
+    ((*_, details),) = audit(bot)
+    assert details == {"params": {"api_code": "redacted", "token": "redacted", "days": 2}}
+
+
+def test_a_run_without_parameters_has_an_audit_without_them(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job())
+
+    acts_on(bot).enqueue(wish(bot, "sweep", clock), clock.now())
+
+    assert rows(bot.ledger, "SELECT job, details FROM audit") == [("sweep", None)]
+
+
+def test_a_run_that_would_overlap_is_skipped_and_still_an_act(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job())
+    for _ in range(2):
+        run = acts_on(bot).enqueue(wish(bot, "sweep", clock), clock.now())
+
+    assert (run.state, run.reason) == (RunState.SKIPPED, Reason.OVERLAP)
+    assert rows(bot.ledger, "SELECT count(*) FROM audit") == [(2,)]
+
+
+def test_a_run_for_one_tenant_names_it_in_the_audit(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return None", "'0 0 1 1 *', multi_tenant=True"))
+
+    run = acts_on(bot).enqueue(wish(bot, "sweep", clock, tenant=("acme", "Acme")), clock.now())
+
+    assert (run.tenant, run.tenant_name) == ("acme", "Acme")
+    assert audit(bot)[0][-1] == {"tenant": "acme"}
+
+
+def test_a_run_for_all_tenants_has_no_number_yet(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return None", "'0 0 1 1 *', multi_tenant=True"))
+
+    run = acts_on(bot).enqueue(wish(bot, "sweep", clock), clock.now())
+
+    assert run.id == 0
+    assert rows(bot.ledger, "SELECT job, run_id FROM audit") == [("sweep", None)]
+    assert rows(bot.ledger, "SELECT listing FROM occurrences") == [("queued",)]
+
+
+def test_a_run_may_be_asked_for_later(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job())
+
+    acts_on(bot).enqueue(wish(bot, "sweep", clock, delay="1h"), clock.now())
+
+    tick(bot, clock, minutes=0.5)
+    assert rows(bot.ledger, "SELECT state FROM runs WHERE schedule = 'manual'") == [("queued",)]
+
+
+def test_a_parameter_that_json_has_no_word_for_is_enqueued(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return None", takes=TAKING, head=HEAD))
+
+    acts_on(bot).enqueue(wish(bot, "sweep", clock, params={"folder": "/srv/paper"}), clock.now())
+
+    assert audit(bot)[0][-1] == {"params": {"folder": "/srv/paper"}}

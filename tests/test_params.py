@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinstripe_bot.errors import InvalidJob, InvalidParams
-from pinstripe_bot.params import Params, encode_params, params_key
+from pinstripe_bot.params import Params, Secret, encode_params, params_key
+from pinstripe_bot.redaction import REDACTED
 
 if TYPE_CHECKING:
     from decimal import Context as Elsewhere
@@ -257,3 +258,94 @@ def test_no_parameters_have_an_empty_key():
 
 def test_integers_larger_than_a_column_survive():
     assert cast_one(int, str(sys.maxsize)) == sys.maxsize
+
+
+# Secrets
+
+
+def test_a_secret_is_text_that_shows_itself_nowhere():
+    secret = cast_one(Secret, "hush")
+
+    assert secret == "hush"
+    assert isinstance(secret, Secret)
+    assert "hush" not in repr(secret)
+    assert "hush" not in repr({"api_code": secret})
+
+
+def test_a_secret_is_written_as_text_and_read_back():
+    params = Params({"code": Secret}, frozenset(), False)
+
+    encoded = encode_params(params.cast({"code": "hush"}))
+
+    assert encoded == '{"code":"hush"}'
+    assert params.cast(msgspec.json.decode(encoded)) == {"code": "hush"}
+
+
+def test_parameters_are_secret_by_their_annotation():
+    def run(self, *, code: Secret, other: Secret | None = None, several: list[Secret] = (), days: int = 1): ...
+
+    assert params_of(run).secrets == {"code", "other", "several"}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, {}),
+        ({"code": "hush", "days": 3}, {"code": REDACTED, "days": 3}),
+        ({"code": None}, {"code": REDACTED}),
+        ({"api_token": "x", "password": ["x"]}, {"api_token": REDACTED, "password": REDACTED}),
+        ({"password": "", "token": None}, {"password": "", "token": None}),
+        ({"smtp": {"user": "me", "password": "x"}}, {"smtp": {"user": "me", "password": REDACTED}}),
+        ({"url": "postgresql://me:pw@db/shop"}, {"url": "postgresql://me:***@db/shop"}),
+        ({"": "x", "ü\x00": 1}, {"": "x", "ü\x00": 1}),
+    ],
+)
+def test_parameters_are_shown_without_secrets(given, shown):
+    assert Params({"code": Secret, "days": int}, frozenset(), True).shown(given) == shown
+
+
+def test_what_is_shown_leaves_the_parameters_as_they_are():
+    given = {"smtp": {"password": "x"}}
+
+    Params.of_any().shown(given)
+
+    assert given == {"smtp": {"password": "x"}}
+
+
+# An object as text
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", {}),
+        (" \r\n\t", {}),
+        ("{}", {}),
+        (' {"days": 3, "to": ["a", null]} ', {"days": 3, "to": ["a", None]}),
+        ('{"days": 1, "days": 2}', {"days": 2}),
+        ('{"ü\\u0000": 1e3}', {"ü\x00": 1000.0}),
+    ],
+)
+def test_an_object_of_parameters_is_read(written, read):
+    assert Params.of_any().read_object(written) == read
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["[]", "null", "7", '"days"', "{days: 3}", "{'days': 3}", '{"days": 3', '{"days": NaN}', "{}{}", "\ufeff{}"],
+)
+def test_what_is_no_object_is_refused(written):
+    with pytest.raises(InvalidParams, match="no JSON object"):
+        Params.of_any().read_object(written)
+
+
+def test_an_object_too_deep_to_be_read_is_refused():
+    with pytest.raises(InvalidParams, match="no JSON object"):
+        Params.of_any().read_object('{"a":' * 100_000)
+    with pytest.raises(InvalidParams, match="does not fit"):
+        cast_one(list[Any], "[" * 100_000)
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text()))
+def test_an_object_is_read_as_it_was_written(params):
+    assert Params.of_any().read_object(encode_params(params)) == params

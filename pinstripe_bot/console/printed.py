@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from markupsafe import Markup
 from rich.ansi import AnsiDecoder
@@ -16,6 +18,8 @@ from pinstripe_bot.escapes import escape_line
 
 _BRIGHT: Final = 8
 _KNOWN: Final = 16  # colours with a name; others are of a palette that no theme knows
+_NO_STYLE: Final = re.compile("\x1b\\[[0-9;]{200,}m?")
+"""What the decoder would fail at: Python reads no number of thousands of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,16 @@ class Line:
 def printed_lines(output: str, search: str = "") -> list[Line]:
     """The lines of an output; what is searched for, in any case, is marked."""
     found = []
-    for number, text in enumerate(AnsiDecoder().decode(output.rstrip("\n")), start=1):
+    lines = output.replace("\r\n", "\n").rstrip("\n")  # of a line, the decoder keeps what stands after the last return
+    for number, text in enumerate(AnsiDecoder().decode(_NO_STYLE.sub("", lines)), start=1):
         places = list(_places(text.plain, search))
         found.append(Line(number, Markup("").join(_pieces(text, places)), bool(places)))
     return found
 
 
 def _places(plain: str, search: str) -> Iterator[tuple[int, int]]:
-    wanted, lower, at = search.lower(), plain.lower(), 0
-    if len(lower) != len(plain):  # a letter whose small form is two
-        return
+    wanted, at = search.lower(), 0
+    lower = "".join(small if len(small := one.lower()) == 1 else one for one in plain)  # of some letters it is two
     while wanted and (at := lower.find(wanted, at)) >= 0:
         yield at, at + len(wanted)
         at += len(wanted)
@@ -51,13 +55,22 @@ def _pieces(text: Text, marked: Sequence[tuple[int, int]]) -> Iterator[Markup]:
     cuts = {0, len(plain), *(at for span in text.spans for at in (span.start, span.end))}
     cuts |= {at for place in marked for at in place}
     edges = sorted(at for at in cuts if 0 <= at <= len(plain))
+    styles = deque((span.start, span.end, span.style) for span in text.spans)  # the decoder's do not overlap
+    marks = deque(marked)
     for start, end in pairwise(edges):
-        styles = [span.style for span in text.spans if span.start <= start and span.end >= end]
-        classes = " ".join(dict.fromkeys(name for style in styles for name in _classes(style)))
+        _pass(styles, start)
+        _pass(marks, start)
+        classes = " ".join(_classes(styles[0][2])) if styles and styles[0][0] <= start else ""
         piece = Markup.escape(escape_line(plain[start:end]))
         if classes:
             piece = Markup('<span class="{}">{}</span>').format(classes, piece)
-        yield Markup("<mark>{}</mark>").format(piece) if any(a <= start < b for a, b in marked) else piece
+        yield Markup("<mark>{}</mark>").format(piece) if marks and marks[0][0] <= start else piece
+
+
+def _pass(places: deque[Any], at: int) -> None:
+    """Drop those that end before."""
+    while places and places[0][1] <= at:
+        places.popleft()
 
 
 def _classes(style: Style | str) -> Iterator[str]:

@@ -9,6 +9,14 @@ from typing import Final
 _FRAME: Final = re.compile(r'\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
 _LIBRARY: Final = re.compile(r"(^|/)(site-packages|dist-packages|lib/python3[^/]*|<frozen )")
 
+_REPEATED: Final = "  [Previous line repeated "
+"""What Python writes below a frame, instead of hundreds of the same."""
+
+_JOINTS: Final = (
+    "The above exception was the direct cause of the following exception:",
+    "During handling of the above exception, another exception occurred:",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -39,12 +47,13 @@ def parts_of(traceback: str) -> list[Part]:
         match = _FRAME.match(line)
         if match:
             if end:
+                joint = _take_joint(end)
                 parts.append(Part("\n".join(before), tuple(frames), "\n".join(end)))
-                frames, before, end = [], [], []
+                frames, before, end = [], joint, []
             path = match["path"]
             is_own = not path.startswith(("/", "<")) and not _LIBRARY.search(path)
             frames.append(Frame(f"{path}:{match['line']}", match["name"] or "", "", is_own))
-        elif frames and not end and line.startswith("    "):
+        elif frames and not end and line.startswith(("    ", _REPEATED)):
             last = frames[-1]
             frames[-1] = Frame(last.place, last.name, f"{last.code}\n{line}".lstrip("\n"), last.is_own)
         elif line.startswith("Traceback (most recent call last)"):
@@ -56,3 +65,13 @@ def parts_of(traceback: str) -> list[Part]:
     if frames or end or before:
         parts.append(Part("\n".join(before), tuple(frames), "\n".join(end).rstrip()))
     return parts
+
+
+def _take_joint(end: list[str]) -> list[str]:
+    """What joins an error to the next one, taken away from below the first."""
+    while end and not end[-1].strip():
+        end.pop()
+    joint = [end.pop()] if end and end[-1] in _JOINTS else []
+    while end and not end[-1].strip():
+        end.pop()
+    return joint

@@ -31,13 +31,13 @@ STATE_TONES: Final = {
 
 def at_clock(instant: datetime, now: datetime, zone: Zone) -> str:
     """`14:32`; on another day `Fri 23 Oct 02:30`; in another year `23 Oct 2027 02:30`."""
-    local = instant.astimezone(zone.tzinfo)
+    local = _local(instant, zone)
     return _with_day(local, now.astimezone(zone.tzinfo), f"{local:%H:%M}")
 
 
 def at_second(instant: datetime, now: datetime, zone: Zone) -> str:
     """The same to the second: `14:32:08`."""
-    local = instant.astimezone(zone.tzinfo)
+    local = _local(instant, zone)
     return _with_day(local, now.astimezone(zone.tzinfo), f"{local:%H:%M:%S}")
 
 
@@ -49,10 +49,17 @@ def at_millisecond(instant: datetime, zone: Zone) -> str:
 
 def on_day(instant: datetime, now: datetime, zone: Zone) -> str:
     """`today`, `Fri 23 Oct`, `23 Oct 2027`."""
-    local, today = instant.astimezone(zone.tzinfo), now.astimezone(zone.tzinfo)
+    local, today = _local(instant, zone), now.astimezone(zone.tzinfo)
     if local.date() == today.date():
         return "today"
     return f"{local:%a} {local.day} {local:%b}" if local.year == today.year else f"{local.day} {local:%b} {local.year}"
+
+
+def _local(instant: datetime, zone: Zone) -> datetime:
+    try:
+        return instant.astimezone(zone.tzinfo)
+    except OverflowError:  # the last hours of the year 9999, east of Greenwich
+        return instant
 
 
 def _with_day(local: datetime, now: datetime, clock: str) -> str:

@@ -17,6 +17,7 @@ from pinstripe_bot.console.addresses import to, to_job, to_run
 from pinstripe_bot.console.glyphs import glyph
 from pinstripe_bot.console.strips import key_stripe
 from pinstripe_bot.console.words import sentence
+from pinstripe_bot.escapes import escape_controls
 
 HERE: Final = Path(__file__).parent
 ASSETS: Final = HERE / "assets"
@@ -45,6 +46,7 @@ class Rendering:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_harmless,
         )
         hashes = {path.name: hashlib.blake2b(path.read_bytes(), digest_size=6).hexdigest() for path in ASSETS.iterdir()}
         environment.globals |= {
@@ -59,6 +61,11 @@ class Rendering:
         }
         environment.filters |= {"ticks": _ticks, "sentence": sentence, "capital": _capital}
         return environment
+
+
+def _harmless(value: Any) -> Any:
+    """What a template shows, with what would make it read as what it is not written out; markup stays markup."""
+    return type(value)(escape_controls(value)) if isinstance(value, str) else value
 
 
 def _milliseconds(instant: datetime) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import WriteProject
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from structlog.testing import capture_logs
 
 from pinstripe_bot.console import PREFIX
 from pinstripe_bot.console.access import Guard
@@ -22,9 +24,11 @@ from pinstripe_bot.console_settings import ConsoleConfig
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger_audit import Person
 from pinstripe_bot.login_addresses import LoginAddresses, signing_key
+from pinstripe_bot.output import print_capture
 from pinstripe_bot.testing import TravelClock
 
 from .asking import SAME_SITE, Answer, ask, post
+from .whole import WholeConsole, fill
 
 HASH = "scrypt:16384:1:1:7iskWheWXw9-cOQWx9VsxQ:7bUjgbN7Tr2E6CpC_OIb0CtE5qXkD5a347XHWZgCXwY"
 """Of PASSWORD, cheap."""
@@ -99,3 +103,21 @@ def make_console(tmp_path: Path, clock: TravelClock) -> MakeConsole:
 def console(make_console: MakeConsole) -> Console:
     """A console without settings."""
     return make_console()
+
+
+@pytest.fixture
+def whole(write_project: WriteProject, clock: TravelClock) -> Iterator[WholeConsole]:
+    """A console over a ledger in which everything has happened."""
+    console = WholeConsole(write_project({}, "shop"), clock)
+    with capture_logs() as console.logged, print_capture():  # a log line to stdout would be captured in its turn
+        fill(console)
+        yield console
+        console.close()
+
+
+@pytest.fixture
+def empty(write_project: WriteProject, clock: TravelClock) -> Iterator[WholeConsole]:
+    """The same project before its first bot: there is no ledger yet."""
+    console = WholeConsole(write_project({}, "shop"), clock)
+    yield console
+    console.close()

@@ -86,7 +86,7 @@ class LedgerDoor:
             return History(self._store)
 
     def mark(self) -> str:
-        """What is another text whenever something has changed; `none` without a ledger, `lost` if it does not answer."""
+        """Another text whenever something has changed; `none` without a ledger, `lost` if it does not answer."""
         try:
             history = self.history()
             if history is None:

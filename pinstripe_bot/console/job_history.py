@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -40,7 +41,8 @@ _WORST_FIRST: Final = ("failed", "timed_out", "interrupted", "missed", "running"
 def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[str, Any]:
     """What the template shows of them."""
     if visit.history is None:
-        return {"last": None, "calendar": "", "duration": "", "lateness": "", "tenants": [], "points": 0}
+        facts = {"last": None, "calendar": "", "duration": "", "lateness": "", "tenants": [], "points": 0}
+        return facts | {"is_by_tenant": False}
     since = visit.now - timedelta(days=DAYS)
     is_for_tenants = job is not None and bool(job.options["multi_tenant"])
     limit = LATE_AFTER if job is None else late_after(job)
@@ -55,7 +57,8 @@ def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[st
         "last": _last(visit, ended[-1]) if ended else None,
         "strip": [stripe_of(visit, one) for one in strips],
         "points": len(points),
-        "calendar": _calendar(visit, slots, summed, name),
+        "calendar": _calendar(visit, slots, summed, name, _patches_of_tenants(visit, points, limit) if tenants else {}),
+        "is_by_tenant": bool(tenants),
         **_scatters(visit, name, job, points),
         "tenants": [_tenant(visit, one) for one in tenants],
         "tenants_bad": sum(one.state in ("failed", "timed_out", "interrupted") for one in tenants),
@@ -114,16 +117,41 @@ def _line(found: Sequence[Quantiles]) -> list[Percentile]:
     return [Percentile(one.middle_at, one.p50.total_seconds(), one.p95.total_seconds()) for one in found]
 
 
-def _calendar(visit: Visit, slots: Sequence[Slot], summed: Sequence[SummedDay], name: str) -> str:
+def _calendar(
+    visit: Visit,
+    slots: Sequence[Slot],
+    summed: Sequence[SummedDay],
+    name: str,
+    by_tenant: Mapping[date, tuple[Stripe, ...]],
+) -> str:
     """The days of the zone's calendar; those whose rows are gone are days in UTC."""
     days: dict[date, list[Slot]] = {}
     for slot in slots:
         days.setdefault(slot.begins_at.astimezone(visit.zone.tzinfo).date(), []).append(slot)
     patches = {day: _patch(visit.zone, day, its) for day, its in days.items()}
+    for day in patches.keys() & by_tenant.keys():
+        patches[day] = replace(patches[day], stripes=by_tenant[day])
     for one in summed:
         patches.setdefault(date.fromisoformat(one.day), _summed_patch(one))
     today = visit.now.astimezone(visit.zone.tzinfo).date()
     return calendar(patches, today, label=f"the last {DAYS} days of {name}")
+
+
+def _patches_of_tenants(visit: Visit, points: Sequence[RunPoint], limit: timedelta) -> dict[date, tuple[Stripe, ...]]:
+    """{day: a stripe for each tenant's run}, of the days with one instant."""
+    days: dict[date, list[RunPoint]] = {}
+    for one in points:
+        days.setdefault(one.due_at.astimezone(visit.zone.tzinfo).date(), []).append(one)
+    return {
+        day: tuple(_stripe(one, limit) for one in its)
+        for day, its in days.items()
+        if len({one.due_at for one in its}) == 1
+    }
+
+
+def _stripe(one: RunPoint, limit: timedelta) -> Stripe:
+    is_late = one.lateness is not None and one.lateness > limit
+    return Stripe(one.state, None if one.took is None else one.took.total_seconds(), is_late=is_late)
 
 
 def _patch(where: Zone, day: date, slots: Sequence[Slot]) -> DayPatch:

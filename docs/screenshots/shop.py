@@ -80,7 +80,7 @@ JOBS = (
         ("30 2 * * *",),
         130,
         "Issues the invoices of the day before.",
-        f'{_TENANT}; {_PROCESS}; timeout = "10m"; retries = 2; max_concurrent_tenants = 4',
+        f'{_TENANT}; {_PROCESS}; timeout = "10m"; retries = 2',
         ISSUE,
     ),
     Job(

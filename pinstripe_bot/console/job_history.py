@@ -41,7 +41,14 @@ _WORST_FIRST: Final = ("failed", "timed_out", "interrupted", "missed", "running"
 def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[str, Any]:
     """What the template shows of them."""
     if visit.history is None:
-        facts = {"last": None, "calendar": "", "duration": "", "lateness": "", "tenants": [], "points": 0}
+        facts: dict[str, Any] = {
+            "last": None,
+            "calendar": "",
+            "duration": "",
+            "lateness": "",
+            "tenants": [],
+            "points": 0,
+        }
         return facts | {"is_by_tenant": False}
     since = visit.now - timedelta(days=DAYS)
     is_for_tenants = job is not None and bool(job.options["multi_tenant"])

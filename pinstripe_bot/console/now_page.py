@@ -162,7 +162,7 @@ def _next_hour(visit: Visit, first: Mapping[Schedule, datetime], running: Sequen
     for one in running:
         lane = lanes.get(one.run.job)
         if lane is not None and one.run.id not in {mark.run for mark in lane.runs}:
-            lane.runs.append(_mark_of(one))
+            lane.runs.append(_mark_of(visit, one))
     span = Span(now - BEFORE, until, now, visit.zone)
     drawn = [lane_of(lane, span) for lane in lanes.values()]
     label = f"the next hour: {due:,} due instants of {len(soon)} jobs"
@@ -170,10 +170,11 @@ def _next_hour(visit: Visit, first: Mapping[Schedule, datetime], running: Sequen
     return {"due": f"{due:,}", "picture": picture, "more": len(soon) - len(names)}
 
 
-def _mark_of(record: RunRecord) -> RunMark:
+def _mark_of(visit: Visit, record: RunRecord) -> RunMark:
     run = record.run
+    is_late = run.lateness is not None and run.lateness > late_after(visit.project.jobs[run.job])
     return RunMark(
-        run.id, run.job, run.due_at, str(run.state), run.started_at, run.finished_at, run.whose, is_late=False
+        run.id, run.job, run.due_at, str(run.state), run.started_at, run.finished_at, run.whose, is_late=is_late
     )
 
 

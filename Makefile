@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak check format lint types bench clean
+.PHONY: help setup browser run test soak screenshots check format lint types bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment with everything in it
 
@@ -21,14 +21,25 @@ $(READY): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.[postgres,reload]' --group dev
 	@touch $(READY)
 
+browser: $(VENV)/.browser ## Add what the tests in a browser need, and find the browser
+
+$(VENV)/.browser: $(READY)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		{ echo "the browser is missing: apt-get install chromium"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --group browser
+	@touch $@
+
 run: $(READY) ## Run the example shop: its server, and its bot with a handful of jobs
 	@cd docs/examples/shop && exec ../../../$(BIN)/pinstripe start-server
 
-test: $(READY) ## Run all tests
+test: $(READY) ## Run all tests; those in a browser where `make browser` has been run
 	@$(BIN)/python -m pytest -q --numprocesses 4 --dist loadgroup
 
 soak: $(READY) ## Run the system tests in their long form; it takes a while
 	@PINSTRIPE_TEST_SOAK=1 $(BIN)/python -m pytest -q -s tests/system tests/test_bot_properties.py
+
+screenshots: $(VENV)/.browser ## Take the pictures of the console in docs/screenshots
+	@$(BIN)/python docs/screenshots/make.py
 
 check: format lint types ## Check format, lint and types
 

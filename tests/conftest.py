@@ -155,13 +155,18 @@ def root(tmp_path: Path) -> Path:
 WAITING = {"test_away", "test_downtime", "test_clock_changes", "test_serving", "test_signals", "test_acting"}
 """System tests that wait more than they work; the others start and kill processes as fast as they can."""
 
+BROWSING = {"test_console_browser"}
+"""Those that share a browser and a server."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let system tests share two processes of the test run, since what they start and kill should not meet too much."""
+    """Let system tests share three processes of the test run: what they start and kill should not meet too much."""
     system = Path(__file__).parent / "system"
     for item in items:
         if item.path.is_relative_to(system):
-            item.add_marker(pytest.mark.xdist_group("waiting" if item.path.stem in WAITING else "killing"))
+            stem = item.path.stem
+            group = "browsing" if stem in BROWSING else "waiting" if stem in WAITING else "killing"
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

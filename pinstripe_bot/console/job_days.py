@@ -21,11 +21,18 @@ _PASSED: Final = ("skipped", "missed")
 
 
 def day_patches(
-    slots: Sequence[Slot], points: Sequence[RunPoint], summed: Sequence[SummedDay], where: Zone, *, is_whole: bool
+    slots: Sequence[Slot],
+    points: Sequence[RunPoint],
+    summed: Sequence[SummedDay],
+    where: Zone,
+    *,
+    is_whole: bool,
+    late_after: timedelta,
 ) -> dict[date, DayPatch]:
     """{day of the zone's calendar: its patch}; days whose rows are gone are days in UTC.
 
-    `is_whole`: the points are all runs of that time, so that each can be a stripe.
+    `is_whole`: the points are all runs of that time, so that each can be a stripe. The runs of one instant, which
+    are those of tenants, stay stripes however many there are.
     """
     of_day: dict[date, list[Slot]] = {}
     for slot in slots:
@@ -33,29 +40,36 @@ def day_patches(
     runs: dict[date, list[RunPoint]] = {}
     for point in points if is_whole else ():
         runs.setdefault(point.due_at.astimezone(where.tzinfo).date(), []).append(point)
-    patches = {day: _patch(day, its, runs.get(day, []), where) for day, its in of_day.items()}
+    patches = {day: _patch(day, its, runs.get(day, []), where, late_after) for day, its in of_day.items()}
     for one in summed:
         patches.setdefault(date.fromisoformat(one.day), _summed(one))
     return patches
 
 
-def _patch(day: date, slots: Sequence[Slot], points: Sequence[RunPoint], where: Zone) -> DayPatch:
+def _patch(
+    day: date, slots: Sequence[Slot], points: Sequence[RunPoint], where: Zone, late_after: timedelta
+) -> DayPatch:
     counts: dict[str, int] = {}
     for slot in slots:
         counts[slot.state] = counts.get(slot.state, 0) + slot.count
     told = ", ".join(f"{count:,} {state_word(state)}" for state, count in sorted(counts.items()))
     passed = [slot for slot in slots if slot.state in _PASSED]
     ran = sum(count for state, count in counts.items() if state not in _PASSED)
-    is_few = ran == len(points) and ran + len(passed) <= MOST
-    stripes = _each(points, passed) if is_few else _twelfths(day, slots, where)
+    is_of_one_instant = not passed and len({one.due_at for one in points}) == 1
+    is_few = ran == len(points) and (ran + len(passed) <= MOST or is_of_one_instant)
+    stripes = _each(points, passed, late_after) if is_few else _twelfths(day, slots, where)
     return DayPatch(stripes, f"{day:%a} {day.day} {day:%b}: {told}")
 
 
-def _each(points: Sequence[RunPoint], passed: Sequence[Slot]) -> tuple[Stripe | None, ...]:
+def _each(points: Sequence[RunPoint], passed: Sequence[Slot], late_after: timedelta) -> tuple[Stripe | None, ...]:
     """A stripe for each run and for each half hour in which something did not run, in their order."""
-    found = [(one.due_at, Stripe(one.state, _seconds(one.took))) for one in points]
+    found = [(one.due_at, Stripe(one.state, _seconds(one.took), _is_late(one, late_after))) for one in points]
     found += [(one.begins_at, Stripe(one.state, count=one.count)) for one in passed]
     return tuple(stripe for _, stripe in sorted(found, key=lambda one: one[0]))
+
+
+def _is_late(point: RunPoint, late_after: timedelta) -> bool:
+    return point.lateness is not None and point.lateness > late_after
 
 
 def _twelfths(day: date, slots: Sequence[Slot], where: Zone) -> tuple[Stripe | None, ...]:

@@ -36,7 +36,15 @@ _WEEK: Final = timedelta(days=7)
 def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[str, Any]:
     """What the template shows of them."""
     if visit.history is None:
-        return {"last": None, "calendar": "", "duration": "", "lateness": "", "tenants": [], "points": 0}
+        facts: dict[str, Any] = {
+            "last": None,
+            "calendar": "",
+            "duration": "",
+            "lateness": "",
+            "tenants": [],
+            "points": 0,
+        }
+        return facts | {"is_by_tenant": False}
     since = visit.now - timedelta(days=DAYS)
     is_for_tenants = job is not None and bool(job.options["multi_tenant"])
     limit = LATE_AFTER if job is None else late_after(job)
@@ -47,7 +55,7 @@ def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[st
         strips = read_strips(connection, [Wanted(name, is_for_tenants, limit)])[name]
         tenants = read_tenants(connection, name, most=MOST_TENANTS) if is_for_tenants else []
     ended = [one for one in strips if one.run is not None]
-    patches = day_patches(slots, points, summed, visit.zone, is_whole=is_whole)
+    patches = day_patches(slots, points, summed, visit.zone, is_whole=is_whole, late_after=limit)
     today = visit.now.astimezone(visit.zone.tzinfo).date()
     return {
         "last": _last(visit, ended[-1]) if ended else None,
@@ -55,6 +63,7 @@ def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[st
         "points": len(points),
         "calendar": calendar(patches, today, label=f"the last {DAYS} days of {name}"),
         "is_by_run": is_whole,
+        "is_by_tenant": bool(tenants),
         **_scatters(visit, name, job, points),
         "tenants": [_tenant(visit, one) for one in tenants],
         "tenants_bad": sum(one.state in ("failed", "timed_out", "interrupted") for one in tenants),

@@ -112,6 +112,10 @@ def _to_come(facts: LaneFacts, span: Span, *, is_dense: bool) -> list[Mark]:
     return found
 
 
+_UNTOLD: Final = {"timed_out": reason_in_words(Reason.TIMEOUT), "cancelled": reason_in_words(Reason.CANCELLED)}
+"""Why a run without an error ended so, where its state says it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A mark of the picture, in words: when it was due, its glyph, of which job or run, why, and how many alike."""
@@ -145,7 +149,8 @@ def _together(alike: Sequence[Told]) -> Told:
 def _told(run: RunMark) -> Told | None:
     whose = f"for {run.whose}: " if run.whose else ""
     if run.state in ("failed", "timed_out", "interrupted", "cancelled"):
-        return Told(run.due_at, run.state, run.job, f"{whose}{error_line(run.error)}", run.run)
+        why = error_line(run.error) or _UNTOLD.get(run.state, "")
+        return Told(run.due_at, run.state, run.job, f"{whose}{why}", run.run)
     if run.is_late and run.started_at is not None:
         return Told(run.due_at, "late", run.job, f"{whose}started {took(run.started_at - run.due_at)} late", run.run)
     return None

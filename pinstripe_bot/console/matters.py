@@ -95,7 +95,7 @@ def _needs_attention(trouble: Trouble, now: datetime) -> bool:
 def _broken(problem: Problem) -> Matter:
     place, message = str(problem.place), redact_text(problem.message)
     name = problem.place.path.rpartition("/")[2]
-    after = "" if problem.job is None else " Its schedules are not planned; nothing is forgotten."
+    after = "" if problem.job is None else ". Its schedules are not planned; nothing is forgotten."
     line = "" if problem.place.line is None else f"Line {problem.place.line}: "
     told = message.removeprefix(f"{place}: ")
     return Matter("broken", name, "does not load", f"{line}|{after}", None, job=problem.job, code=told, place=place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from pinstripe_bot.console.standing import Standing, usual_of, verdict
 from pinstripe_bot.console.timelines import timeline
 from pinstripe_bot.console.visit import Visit, late_after
 from pinstripe_bot.console.words import ago, at_clock, at_second, took
-from pinstripe_bot.ledger_timeline import count_per_span, count_runs, read_marks, read_passed
+from pinstripe_bot.ledger_timeline import RunMark, count_per_span, count_runs, read_marks, read_passed
 from pinstripe_bot.outlook import LATELY
 from pinstripe_bot.records import RunRecord
 from pinstripe_bot.schedule import Schedule
@@ -48,7 +48,7 @@ def now_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
         "more_running": max(len(running) - MOST_RUNNING, 0),
         "workers": _workers(standing),
         "day": day,
-        "hour": _next_hour(visit, first),
+        "hour": _next_hour(visit, first, running),
     }
 
 
@@ -146,8 +146,8 @@ def _hours(visit: Visit, since: datetime) -> list[tuple[int, str]]:
     return found
 
 
-def _next_hour(visit: Visit, first: Mapping[Schedule, datetime]) -> dict[str, Any]:
-    """A timeline of the jobs that come due soonest."""
+def _next_hour(visit: Visit, first: Mapping[Schedule, datetime], running: Sequence[RunRecord]) -> dict[str, Any]:
+    """A timeline of the jobs that come due soonest, with what runs of them, however long."""
     now, until = visit.now, visit.now + HOUR
     due = sum(one.count_ts(int(now.timestamp()), int(until.timestamp())) for one in first)
     soon: dict[str, datetime] = {}
@@ -159,11 +159,23 @@ def _next_hour(visit: Visit, first: Mapping[Schedule, datetime]) -> dict[str, An
         return {"due": 0, "picture": "", "more": 0}
     lanes = lanes_by_job(names, first)
     _add_past(visit, lanes)
+    for one in running:
+        lane = lanes.get(one.run.job)
+        if lane is not None and one.run.id not in {mark.run for mark in lane.runs}:
+            lane.runs.append(_mark_of(visit, one))
     span = Span(now - BEFORE, until, now, visit.zone)
     drawn = [lane_of(lane, span) for lane in lanes.values()]
     label = f"the next hour: {due:,} due instants of {len(soon)} jobs"
     picture = timeline(drawn, span.begins_at, span.ends_at, now, visit.zone, label=label)
     return {"due": f"{due:,}", "picture": picture, "more": len(soon) - len(names)}
+
+
+def _mark_of(visit: Visit, record: RunRecord) -> RunMark:
+    run = record.run
+    is_late = run.lateness is not None and run.lateness > late_after(visit.project.jobs[run.job])
+    return RunMark(
+        run.id, run.job, run.due_at, str(run.state), run.started_at, run.finished_at, run.whose, is_late=is_late
+    )
 
 
 def _add_past(visit: Visit, lanes: Mapping[str, LaneFacts]) -> None:

@@ -19,6 +19,7 @@ _ROOM_OF_A_TICK: Final = 62  # pixels
 _BUSY_HEIGHT: Final = 52
 _BUSY_BAR: Final = 32
 _GUTTER: Final = 16  # between the names and the picture
+_WIDEST_LABEL: Final = 248
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ def timeline(
     `downs` are the stretches without a bot, with their length in words; `busy` the number of busy workers in equal
     parts of the window. What lies outside of the window is cut off.
     """
+    wanted = max((_label_width(lane) for lane in lanes), default=0)
+    label_width = max(label_width, min(int(wanted), _WIDEST_LABEL))
     x = TimeScale(begins_at, ends_at, label_width, max(width, label_width + 100))
     axis = time_axis(begins_at, ends_at, zone, int((x.right - x.left) / _ROOM_OF_A_TICK))
     lane_height = 26 if axis.step_minutes >= 60 else 24
@@ -188,6 +191,10 @@ def _lane(sheet: _Sheet, lane: Lane, top: float, downs: Sequence[tuple[datetime,
     rule = path(line_d(0, top, sheet.x.right, top), "grid") if top > sheet.grid_top else ""
     marks = draw_marks(lane.marks, track, is_dense=bool(lane.every), downs=downs)
     return rule + _name(sheet, lane, middle + 4) + marks + (_every(sheet, lane, middle) if lane.every else "")
+
+
+def _label_width(lane: Lane) -> float:
+    return text_width(lane.name) + text_width(lane.note, 11) + (12 if lane.note else 0) + _GUTTER
 
 
 def _name(sheet: _Sheet, lane: Lane, y: float) -> str:

@@ -44,7 +44,7 @@ def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[st
             "tenants": [],
             "points": 0,
         }
-        return facts | {"is_by_tenant": False}
+        return facts | {"is_by_tenant": False, "is_by_run": False}
     since = visit.now - timedelta(days=DAYS)
     is_for_tenants = job is not None and bool(job.options["multi_tenant"])
     limit = LATE_AFTER if job is None else late_after(job)

@@ -89,7 +89,10 @@ def leads_somewhere(whole: WholeConsole, address: str) -> bool:
     path = address.removeprefix(PREFIX)
     if path == "/live":  # it does not end
         return True
-    return follow(whole, path).status == 200 or (path == "/readyz" and follow(whole, path).status == 503)
+    answer = follow(whole, path)
+    if answer.status == 303:  # the search field
+        return leads_somewhere(whole, answer.header("location") or "")
+    return answer.status == 200 or (path == "/readyz" and answer.status == 503)
 
 
 def test_every_form_sends_to_a_route_that_takes_it(whole: WholeConsole) -> None:

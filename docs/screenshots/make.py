@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import oxipng
 from history import NOW, write_history
 from playwright.sync_api import Browser, Page, sync_playwright
 from shop import write_shop
@@ -33,7 +34,13 @@ PAGES = {
     "system": "system",
 }
 
-SIZES = {"": {"width": 1440, "height": 900}, "-phone": {"width": 390, "height": 844}}
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+LOOKS = (("light", "light", DESKTOP), ("dark", "dark", DESKTOP), ("phone", "light", PHONE))
+"""(how its file is called, the scheme of colours, the size) of each picture of a page."""
+
+LONGEST = {1440: 1500, 390: 1688}
+"""{width: how much of a long page is shown}: on a phone two screens of it."""
 
 FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>
 <include ignore_missing="yes">/etc/fonts/fonts.conf</include>{aliases}</fontconfig>"""
@@ -64,22 +71,21 @@ def main() -> None:
 def _take_all(browser: Browser, server: Server, names: set[str]) -> None:
     url = server.urls[0]
     if "login" in names:
-        for scheme in ("light", "dark"):
-            page = _page(browser, scheme, SIZES[""])
+        for look, scheme, size in LOOKS:
+            page = _page(browser, scheme, size)
             page.goto(f"{url}/_pinstripe/login")
-            page.screenshot(path=HERE / f"login-{scheme}.png")
+            _save(page, HERE / f"login-{look}.png", size["height"])
             page.context.close()
-    first = _page(browser, "light", SIZES[""])
+    first = _page(browser, "light", DESKTOP)
     first.goto(server.login_url() or "")
     first.get_by_role("button").click()
     first.wait_for_url("**/_pinstripe/")
     session: Any = first.context.storage_state()
-    for scheme in ("light", "dark"):
-        for suffix, size in SIZES.items():
-            page = _page(browser, scheme, size, storage_state=session)
-            for name in sorted(names & PAGES.keys()):
-                _take(page, f"{url}/_pinstripe/{PAGES[name]}", HERE / f"{name}-{scheme}{suffix}.png")
-            page.context.close()
+    for look, scheme, size in LOOKS:
+        page = _page(browser, scheme, size, storage_state=session)
+        for name in sorted(names & PAGES.keys()):
+            _take(page, f"{url}/_pinstripe/{PAGES[name]}", HERE / f"{name}-{look}.png")
+        page.context.close()
 
 
 def _take(page: Page, address: str, file: Path) -> None:
@@ -87,7 +93,14 @@ def _take(page: Page, address: str, file: Path) -> None:
     if file.name.startswith("run-"):
         page.locator("main tbody a.name").first.click()
         page.wait_for_url("**/runs/*")
-    page.screenshot(path=file, full_page=True, animations="disabled")
+    _save(page, file, LONGEST[page.evaluate("innerWidth")])
+
+
+def _save(page: Page, file: Path, longest: int) -> None:
+    """The whole page, or its beginning, as small as it gets without losing anything."""
+    width, height = page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+    clip: Any = {"x": 0, "y": 0, "width": width, "height": min(height, longest)}
+    file.write_bytes(oxipng.optimize_from_memory(page.screenshot(full_page=True, clip=clip), level=3))
 
 
 def _page(browser: Browser, scheme: Any, size: Any, **options: Any) -> Page:

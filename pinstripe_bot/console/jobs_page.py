@@ -227,7 +227,7 @@ def _kind(row: Row) -> str:
 def _schedules(row: Row) -> list[tuple[str, str]]:
     """(in words, expression) of each schedule; of a broken file, where it is."""
     if row.job is None:
-        return [("not planned", row.place)]
+        return [("not planned", row.place.rpartition("/")[2])]
     if not row.job.schedules:
         return [("by hand only", "")]
     return [schedule_words(one) for one in row.job.schedules]

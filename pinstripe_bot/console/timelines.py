@@ -95,7 +95,7 @@ def timeline(
     parts of the window. What lies outside of the window is cut off.
     """
     wanted = max((_label_width(lane) for lane in lanes), default=0)
-    label_width = max(label_width, min(int(wanted), _WIDEST_LABEL))
+    label_width = max(label_width, min(int(wanted) + 1, _WIDEST_LABEL))
     x = TimeScale(begins_at, ends_at, label_width, max(width, label_width + 100))
     axis = time_axis(begins_at, ends_at, zone, int((x.right - x.left) / _ROOM_OF_A_TICK))
     lane_height = 26 if axis.step_minutes >= 60 else 24

@@ -106,6 +106,10 @@ def test_an_end_without_an_error_tells_its_reason(project: Project) -> None:
     assert (matter.why, matter.code) == ("Because its bot died.", "")
 
 
+def test_an_end_without_an_error_or_a_reason_tells_none(project: Project) -> None:
+    assert only(project, troubles=[failed(error=None)]).why == ""
+
+
 def test_a_failure_that_is_over_is_no_matter(project: Project) -> None:
     assert matters(project, troubles=[failed(is_over=True)]) == []
 
@@ -231,6 +235,10 @@ def test_what_was_missed_for_one_reason_is_one_matter(project: Project) -> None:
     assert several.filter == {"state": "missed"}
     assert (one.subject, one.told, one.job) == ("a", "missed 1 instant", "a")
     assert one.filter == {"state": "missed", "job": "a"}
+
+
+def test_an_instant_that_was_missed_without_a_reason_tells_none(project: Project) -> None:
+    assert only(project, **missed(PassedGroup(1, NOON, a_miss(reason=None)))).why == ""
 
 
 def test_what_was_skipped_is_no_matter(project: Project) -> None:

@@ -48,6 +48,10 @@ def test_the_verdict_is_one_sentence(found: Standing, words: str) -> None:
     assert verdict(found, jobs=1, runs=1440) == words
 
 
+def test_several_jobs_need_attention() -> None:
+    assert verdict(standing(matter("3 jobs", "missed", None)), jobs=9, runs=1) == "3 jobs need attention"
+
+
 def test_a_project_is_well_with_a_bot_and_without_matters() -> None:
     assert standing().is_well
     assert not standing(has_bot=False).is_well

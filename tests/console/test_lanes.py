@@ -116,6 +116,7 @@ def test_how_long_it_usually_takes_is_noted() -> None:
     [
         ({}, "sweep, 11:59: missed, because no bot was running"),
         ({"count": 1_000}, "sweep, 11:59: missed 1,000 times, because no bot was running"),
+        ({"reason": None, "decision": "skipped"}, "sweep, 11:59: skipped"),
     ],
 )
 def test_an_instant_that_did_not_run_tells_why(facts: dict[str, Any], told: str) -> None:

@@ -71,11 +71,20 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
 def hidden(visit: Visit, record: RunRecord, text: str) -> str:
     """A text of the run without the values of its secret parameters, and without passwords of URLs."""
     job = visit.project.jobs.get(record.run.job)
-    for name in () if job is None else job.params.secrets:
-        value = record.run.params.get(name)
-        if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, "redacted")
+    names = () if job is None else job.params.secrets
+    values = {value for name in names for value in _texts_in(record.run.params.get(name))}
+    for value in sorted(values, key=len, reverse=True):  # one may be a part of another one
+        text = text.replace(value, "redacted") if len(value) >= SHORTEST_SECRET else text
     return redact_text(text)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """The texts of a parameter, as JSON has it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(one)
 
 
 def _acts(record: RunRecord, *, has_job: bool) -> dict[str, Any]:

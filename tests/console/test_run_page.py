@@ -135,6 +135,8 @@ def a_secret_record(**params: Any) -> RunRecord:
         ({"code": "hush"}, "the code is hush, hush", "the code is redacted, redacted"),
         ({"code": "a.*b"}, "a.*b aXXb", "redacted aXXb"),
         ({"pin": "7"}, "7 of 77", "7 of 77"),
+        ({"code": "hush", "longer": "hush-hush"}, "hush-hush", "redacted"),
+        ({"codes": ["hush", "psst"]}, "hush psst", "redacted redacted"),
         ({"code": None, "codes": 7}, "7", "7"),
         ({}, "postgresql://me:hush@db", "postgresql://me:***@db"),
     ],

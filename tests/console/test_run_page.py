@@ -152,6 +152,14 @@ def test_of_a_job_that_is_no_more_only_passwords_of_urls_are_hidden(bot: Bot) ->
     )
 
 
+def test_no_secret_stands_anywhere_on_the_page(bot: Bot) -> None:
+    error = RunError("OSError", "hush does not open", "", 'Traceback\n  File "a.py", line 1, in run\nOSError: hush')
+    run = put_run(bot.ledger, "secret", state="failed", params='{"code":"hush"}', output="hush", attempt=2, error=error)
+    put_attempt(bot.ledger, run, 1, minute(0))
+
+    assert "hush" not in repr({name: value for name, value in facts(bot).items() if name not in ("record", "run")})
+
+
 # The page
 
 

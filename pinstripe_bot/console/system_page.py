@@ -163,7 +163,7 @@ def _clock(visit: Visit) -> list[tuple[str, str, str]]:
     return [
         ("Now", f"{local:%a} {local.day} {local:%b %H:%M:%S %Z}, {visit.now:%H:%M:%S} UTC", ""),
         ("Zone", visit.zone.name, origin),
-        ("Next shift", "none to come" if shift is None else _shift_words(visit.zone, *shift), _met(visit, shift)),
+        ("Next shift", "none to come" if shift is None else _shift_words(*shift), _met(visit, shift)),
     ]
 
 
@@ -175,11 +175,9 @@ def _next_shift(where: Zone, now: datetime) -> tuple[datetime, int, int] | None:
     return EPOCH + timedelta(seconds=segment.end_ts), segment.offset, where.segment(index + 1).offset
 
 
-def _shift_words(where: Zone, at: datetime, before_s: int, after_s: int) -> str:
-    wall = at + timedelta(seconds=before_s)
-    to = at + timedelta(seconds=after_s)
-    day = at.astimezone(where.tzinfo)
-    return f"{day:%a} {day.day} {day:%b %Y} {wall:%H:%M} to {to:%H:%M}"
+def _shift_words(at: datetime, before_s: int, after_s: int) -> str:
+    wall, to = at + timedelta(seconds=before_s), at + timedelta(seconds=after_s)
+    return f"{wall:%a} {wall.day} {wall:%b %Y} {wall:%H:%M} to {to:%H:%M}"
 
 
 def _met(visit: Visit, shift: tuple[datetime, int, int] | None) -> str:

@@ -53,7 +53,14 @@ def test_the_next_shift_is_told_on_the_clock_that_it_shifts(name: str, words: st
     shift = _next_shift(zone(name), NOON)
 
     assert shift is not None
-    assert _shift_words(zone(name), *shift) == words
+    assert _shift_words(*shift) == words
+
+
+def test_a_shift_at_midnight_is_told_by_the_day_that_the_clock_shows_before_it() -> None:
+    shift = _next_shift(zone("Asia/Beirut"), datetime(2026, 6, 1, tzinfo=UTC))
+
+    assert shift is not None
+    assert _shift_words(*shift) == "Sun 25 Oct 2026 00:00 to 23:00"
 
 
 @pytest.mark.parametrize("name", ["UTC", "Asia/Tokyo", "America/Sao_Paulo", "Asia/Kolkata"])

@@ -85,6 +85,8 @@ SUMMER, WINTER = datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 1
         ("30 1 * * *", WINTER, ""),
         ("* * * * *", WINTER, ""),
         ("30 2 * * *", SUMMER, "sweep is due then"),
+        ("30 1 * * *", SUMMER, ""),
+        ("30 3 * * *", SUMMER, ""),
         ("* * * * *", SUMMER, ""),
     ],
 )

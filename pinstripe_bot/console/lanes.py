@@ -91,9 +91,9 @@ def _run_mark(run: RunMark, span: Span) -> Mark:
 
 def _passed_mark(passed: PassedMark, span: Span) -> Mark:
     times = "" if passed.count == 1 else f" {passed.count:,} times"
-    reason = reason_in_words(Reason(passed.reason)) if passed.reason else ""
+    because = f", because {reason_in_words(Reason(passed.reason))}" if passed.reason else ""
     at = at_clock(passed.due_at, span.now, span.zone)
-    told = f"{passed.job}, {at}: {passed.decision}{times}, because {reason}"
+    told = f"{passed.job}, {at}: {passed.decision}{times}{because}"
     return Mark(passed.decision, passed.due_at, passed.until_at, None, passed.count, told)
 
 

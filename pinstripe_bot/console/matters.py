@@ -12,7 +12,7 @@ from pinstripe_bot.console.words import and_list, at_clock, on_day, roughly, sta
 from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
-from pinstripe_bot.occurrence import Decision, RunState
+from pinstripe_bot.occurrence import Decision, Reason, RunState
 from pinstripe_bot.project import Problem, Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import ListingRecord, RunRecord
@@ -118,12 +118,16 @@ def _trouble(look: _Look, trouble: Trouble) -> Matter:
         whose = f"{run.tenant_name or run.tenant}: " if run.tenant else ""
         told = words + (" for one tenant" if run.tenant else "") + _often(trouble.count)
     tries = f"{run.attempt} attempts: " if run.attempt > 1 else ""
-    why = f"{whose}{tries}|" if run.error else f"{whose}{tries}Because {reason_in_words(run.reason)}."
+    why = f"{whose}{tries}|" if run.error else f"{whose}{tries}{_because(run.reason)}"
     can_retry = run.job in look.project.jobs
     at = run.finished_at or run.started_at
     return Matter(
         trouble.kind, run.job, told, why, at, job=run.job, code=error_line(run.error), run=run.id, retry=can_retry
     )
+
+
+def _because(reason: Reason | None) -> str:
+    return "" if reason is None else f"Because {reason_in_words(reason)}."
 
 
 def _often(count: int) -> str:
@@ -171,7 +175,7 @@ def _missed(look: _Look) -> Iterator[Matter]:
         count = sum(one.count for one in groups)
         subject = jobs[0] if len(jobs) == 1 else count_of(len(jobs), "job")
         last_at = max(one.newest.last_due_at for one in groups)
-        why = f"Because {reason_in_words(reason)}.{_span_of(look, groups)}"
+        why = f"{_because(reason)}{_span_of(look, groups)}".strip()
         wanted = {"state": "missed"} | ({"job": jobs[0]} if len(jobs) == 1 else {})
         told = f"missed {count_of(count, 'instant')}"
         yield Matter("missed", subject, told, why, last_at, job=jobs[0] if len(jobs) == 1 else None, filter=wanted)

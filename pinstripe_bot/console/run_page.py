@@ -22,6 +22,7 @@ from pinstripe_bot.occurrence import MANUAL, RunState
 from pinstripe_bot.records import RunRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.shown import count_of, error_line, params_of, show_bot, show_json, show_params, show_size
+from pinstripe_bot.story import Story
 from pinstripe_bot.story_commands import RETRIABLE
 from pinstripe_bot.story_words import story_sentences
 
@@ -45,7 +46,7 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
         "run": run,
         "heading": _heading(record),
         "tone": STATE_TONES.get(str(run.state), ""),
-        "sentences": [] if story is None else story_sentences(story, visit.zone, visit.now),
+        "sentences": [] if story is None else _sentences(visit, record, story),
         "day": f"{on_day(run.due_at, visit.now, visit.zone)} {run.due_at.astimezone(visit.zone.tzinfo):%H:%M}",
         "waterfall": waterfall(list(_steps(record)), visit.zone, label=_sum(visit, record), now=visit.now),
         "sum": _sum(visit, record),
@@ -57,7 +58,7 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
         "output_size": show_size(len(output.encode())) if output else "",
         "output_lines": count_of(len(lines), "line") if output else "",
         "traceback": [] if run.error is None else _traceback(visit, record, run.error.traceback),
-        "result": "" if run.result is None else show_json(redact("", run.result)),
+        "result": "" if run.result is None else hidden(visit, record, show_json(redact("", run.result))),
         "job_href": to_job(run.job),
         "output_href": to(f"api/runs/{run.id}/output"),
         "previous": "" if near.previous is None else to_run(near.previous),
@@ -71,11 +72,24 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
 def hidden(visit: Visit, record: RunRecord, text: str) -> str:
     """A text of the run without the values of its secret parameters, and without passwords of URLs."""
     job = visit.project.jobs.get(record.run.job)
-    for name in () if job is None else job.params.secrets:
-        value = record.run.params.get(name)
-        if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
-            text = text.replace(value, "redacted")
+    names = () if job is None else job.params.secrets
+    values = {value for name in names for value in _texts_in(record.run.params.get(name))}
+    for value in sorted(values, key=len, reverse=True):  # one may be a part of another one
+        text = text.replace(value, "redacted") if len(value) >= SHORTEST_SECRET else text
     return redact_text(text)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """The texts of a parameter, as JSON has it."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(one)
+
+
+def _sentences(visit: Visit, record: RunRecord, story: Story) -> list[str]:
+    return [hidden(visit, record, one) for one in story_sentences(story, visit.zone, visit.now)]
 
 
 def _acts(record: RunRecord, *, has_job: bool) -> dict[str, Any]:
@@ -178,7 +192,7 @@ def _attempts(visit: Visit, record: RunRecord) -> list[dict[str, Any]]:
             "state": str(one.state),
             "at": "" if one.started_at is None else at_millisecond(one.started_at, visit.zone)[:-4],
             "took": took(one.duration),
-            "error": error_line(one.error),
+            "error": hidden(visit, record, error_line(one.error)),
             "lines": printed_lines(hidden(visit, record, one.output)),
         }
         for one in record.attempts
@@ -186,7 +200,7 @@ def _attempts(visit: Visit, record: RunRecord) -> list[dict[str, Any]]:
     run = record.run
     started = "" if run.started_at is None else at_millisecond(run.started_at, visit.zone)[:-4]
     now = {"number": run.attempt, "state": str(run.state), "at": started, "took": took(run.duration)}
-    return [*rows, now | {"error": error_line(run.error), "lines": []}]
+    return [*rows, now | {"error": hidden(visit, record, error_line(run.error)), "lines": []}]
 
 
 def _same(visit: Visit, record: RunRecord, near: Neighbours) -> dict[str, Any] | None:

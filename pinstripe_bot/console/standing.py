@@ -111,6 +111,7 @@ def verdict(standing: Standing, *, jobs: int, runs: int) -> str:
     if not matters:
         return "No bot is running"
     if len(matters) == 1:
-        return f"{matters[0].subject} needs attention"
+        is_of_many = matters[0].kind == "missed" and matters[0].job is None  # "3 jobs"
+        return f"{matters[0].subject} {'need' if is_of_many else 'needs'} attention"
     counted = count_in_words(len(matters), "thing")
     return f"{counted[:1].upper()}{counted[1:]} need attention"

@@ -25,6 +25,9 @@ from pinstripe_bot.zones import EPOCH, Zone
 
 ACTS: Final = 50
 
+MOST_MET: Final = 4
+"""What comes due more often in the two hours around a shift of the clock is not met by it."""
+
 _ACTED: Final = {
     "run": "ran {job} by hand",
     "pause": "paused {job}",
@@ -163,7 +166,7 @@ def _clock(visit: Visit) -> list[tuple[str, str, str]]:
     return [
         ("Now", f"{local:%a} {local.day} {local:%b %H:%M:%S %Z}, {visit.now:%H:%M:%S} UTC", ""),
         ("Zone", visit.zone.name, origin),
-        ("Next shift", "none to come" if shift is None else _shift_words(visit.zone, *shift), _met(visit, shift)),
+        ("Next shift", "none to come" if shift is None else _shift_words(*shift), _met(visit, shift)),
     ]
 
 
@@ -175,11 +178,9 @@ def _next_shift(where: Zone, now: datetime) -> tuple[datetime, int, int] | None:
     return EPOCH + timedelta(seconds=segment.end_ts), segment.offset, where.segment(index + 1).offset
 
 
-def _shift_words(where: Zone, at: datetime, before_s: int, after_s: int) -> str:
-    wall = at + timedelta(seconds=before_s)
-    to = at + timedelta(seconds=after_s)
-    day = at.astimezone(where.tzinfo)
-    return f"{day:%a} {day.day} {day:%b %Y} {wall:%H:%M} to {to:%H:%M}"
+def _shift_words(at: datetime, before_s: int, after_s: int) -> str:
+    wall, to = at + timedelta(seconds=before_s), at + timedelta(seconds=after_s)
+    return f"{wall:%a} {wall.day} {wall:%b %Y} {wall:%H:%M} to {to:%H:%M}"
 
 
 def _met(visit: Visit, shift: tuple[datetime, int, int] | None) -> str:
@@ -187,10 +188,12 @@ def _met(visit: Visit, shift: tuple[datetime, int, int] | None) -> str:
     if shift is None:
         return ""
     at, before_s, after_s = shift
-    span = abs(after_s - before_s)
-    at_ts = int(at.timestamp())
+    span, at_ts = abs(after_s - before_s), int(at.timestamp())
     near = (at_ts - span - 1, at_ts + span)
-    jobs = sorted({one.job for one in visit.planned() if one.zone == visit.zone and 0 < one.count_ts(*near) <= 4})
+    # What is due in the hour that is left out comes right after it.
+    then = near if after_s < before_s else (at_ts - 1, at_ts)
+    own = [one for one in visit.planned() if one.zone == visit.zone]
+    jobs = sorted({one.job for one in own if one.count_ts(*then) and one.count_ts(*near) <= MOST_MET})
     if not jobs:
         return ""
     are = "is" if len(jobs) == 1 else "are"

@@ -29,9 +29,9 @@ class Cursor:
     @classmethod
     def read(cls, written: str) -> Self | None:
         """As `str` writes it: "1200-3400"; None for anything else."""
-        run, _, occurrence = written.partition("-")
-        is_one = run.isascii() and run.isdigit() and occurrence.isascii() and occurrence.isdigit()
-        return cls(int(run), int(occurrence)) if is_one and len(written) < 40 else None
+        parts = written.split("-")
+        is_one = len(parts) == 2 and all(one.isascii() and one.isdigit() and len(one) < 19 for one in parts)
+        return cls(*map(int, parts)) if is_one else None
 
     def __str__(self) -> str:
         return f"{self.run}-{self.occurrence}"

@@ -104,7 +104,7 @@ class Params:
         wanted = self.types[name]
         try:
             return _convert(value, wanted)
-        except (msgspec.MsgspecError, PinstripeError, ValueError, TypeError) as error:
+        except (msgspec.MsgspecError, PinstripeError, ValueError, TypeError, RecursionError) as error:
             if self.shown({name: value})[name] == REDACTED:  # neither the value nor what the error tells of it
                 raise InvalidParams(f"the parameter {name} does not fit its annotation {_describe(wanted)}") from None
             raise InvalidParams(
@@ -132,7 +132,7 @@ class Params:
         """Read a JSON object of parameters; nothing for nothing. Raises InvalidParams."""
         try:
             return msgspec.json.decode(written, type=dict[str, Any]) if written.strip() else {}
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InvalidParams(f'the parameters are no JSON object ({error}): write {{"name": "value"}}') from error
 
     def call(self, function: Callable[..., Any], subject: Any, cast: Mapping[str, Any]) -> Any:

@@ -96,6 +96,7 @@ def _add_traceback(logger: Any, method: str, event: EventDict) -> EventDict:
 def _keep_for_run(logger: Any, method: str, event: EventDict) -> EventDict:
     output = current_output.get()
     if output is not None:
+        event = output.conceal(event)
         output.append(plain_line(event) + "\n")
     return event
 

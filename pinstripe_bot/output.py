@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, TextIO, cast
 
 import structlog
+
+from pinstripe_bot.redaction import conceal
 
 OUTPUT_LIMIT: Final = 64 * 1024
 """How many bytes of a run's output are kept."""
@@ -23,7 +25,9 @@ log = structlog.get_logger()
 class RunOutput:
     """The last 64 KiB of what one run printed and logged. Safe in threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Collection[str] = frozenset()) -> None:
+        """`secrets` are texts that are kept nowhere."""
+        self._secrets = secrets
         # Reentrant: the garbage collector may run a __del__ that prints while its own thread holds the lock.
         self._lock = threading.RLock()
         self._kept = bytearray()
@@ -37,7 +41,7 @@ class RunOutput:
 
     def append(self, text: str) -> None:
         """Add `text`, forgetting the oldest bytes where there are too many."""
-        encoded = text.encode("utf-8", "backslashreplace")
+        encoded = self.conceal(text).encode("utf-8", "backslashreplace")
         with self._lock:
             self._size += len(encoded)
             self._kept += encoded[-OUTPUT_LIMIT:]
@@ -50,7 +54,7 @@ class RunOutput:
         Zero characters, which PostgreSQL refuses, are replaced by a sign for them.
         """
         with self._lock:
-            unfinished = "\n".join(self._unfinished.values()).encode("utf-8", "backslashreplace")
+            unfinished = self.conceal("\n".join(self._unfinished.values())).encode("utf-8", "backslashreplace")
             kept = bytes(self._kept + unfinished)[-OUTPUT_LIMIT:]
             cut = self._size + len(unfinished) - len(kept)
         note = f"[{cut} earlier bytes are not kept]\n" if cut else ""
@@ -65,14 +69,18 @@ class RunOutput:
                 lines, rest = [*lines, rest], ""
             if rest:
                 self._unfinished[writer] = rest
-        return lines
+        return [*map(self.conceal, lines)]
 
     def take_unfinished(self) -> list[str]:
         """Return the lines whose end never came."""
         with self._lock:
             lines = list(self._unfinished.values())
             self._unfinished.clear()
-        return lines
+        return [*map(self.conceal, lines)]
+
+    def conceal(self, said: Any) -> Any:
+        """What was said, without the run's secrets."""
+        return conceal(said, self._secrets)
 
 
 current_output: ContextVar[RunOutput | None] = ContextVar("current_output", default=None)

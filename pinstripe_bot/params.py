@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FunctionType, NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, Self, get_args, get_type_hints
 
 import msgspec
 
@@ -20,10 +20,19 @@ from pinstripe_bot.redaction import REDACTED, redact
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
+SHORTEST_SECRET = 4
+"""A secret of fewer characters would be found in every other word."""
+
+
 class Secret(str):
     """The annotation of a text parameter whose value is shown nowhere: `def run(self, *, api_code: Secret)`."""
 
     __slots__ = ()
+
+    def __new__(cls, text: str = "") -> Self:
+        if not isinstance(text, str):  # a number would be kept as one, and found by nobody who looks for the text
+            raise TypeError("a secret is a text")
+        return super().__new__(cls, text)
 
     def __repr__(self) -> str:
         return "Secret(redacted)"
@@ -96,6 +105,8 @@ class Params:
         try:
             return _convert(value, wanted)
         except (msgspec.MsgspecError, PinstripeError, ValueError, TypeError, RecursionError) as error:
+            if self.shown({name: value})[name] == REDACTED:  # neither the value nor what the error tells of it
+                raise InvalidParams(f"the parameter {name} does not fit its annotation {_describe(wanted)}") from None
             raise InvalidParams(
                 f"the parameter {name} = {value!r} does not fit its annotation {_describe(wanted)}: {error}"
             ) from error
@@ -109,6 +120,13 @@ class Params:
         """Parameters as they may be shown: without secrets, by their annotation or by their name."""
         secrets = self.secrets
         return {name: REDACTED if name in secrets else redact(name, value) for name, value in given.items()}
+
+    def secret_texts(self, given: Mapping[str, Any]) -> frozenset[str]:
+        """What must not be found in whatever a run says: its secrets, also as Python and JSON write them."""
+        values = (given.get(name) for name in self.secrets)
+        known = [str(value) for value in values if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
+        quoted = [text[1:-1] for value in known for text in (repr(value), msgspec.json.encode(value).decode())]
+        return frozenset([*known, *quoted])
 
     def read_object(self, written: str) -> dict[str, Any]:
         """Read a JSON object of parameters; nothing for nothing. Raises InvalidParams."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 REDACTED = "redacted"
@@ -52,6 +52,19 @@ def redact_text(text: str) -> str:
 
 def _redact_query(match: re.Match[str]) -> str:
     return match[1] + _PAIR.sub(lambda pair: pair[0] if pair[1] in _HARMLESS else f"{pair[1]}=***", match[2])
+
+
+def conceal(value: Any, secrets: Collection[str]) -> Any:
+    """`value` with each of these texts replaced, in its texts at any depth."""
+    if not secrets:
+        return value
+    if isinstance(value, str):
+        for secret in sorted(secrets, key=len, reverse=True):
+            value = value.replace(secret, REDACTED)
+        return value
+    if isinstance(value, Mapping):
+        return {conceal(name, secrets): conceal(item, secrets) for name, item in value.items()}
+    return [conceal(item, secrets) for item in value] if isinstance(value, list | tuple) else value
 
 
 def redact_no_url(text: str) -> str:

@@ -7,7 +7,7 @@ import contextvars
 import copy
 import inspect
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
 from pinstripe_bot.output import OUTPUT_LIMIT, RunOutput, capture, current_output
 from pinstripe_bot.policies import Isolation
 from pinstripe_bot.project import Project
+from pinstripe_bot.redaction import conceal
 from pinstripe_bot.schedule import in_zones
 from pinstripe_bot.services import ProcessServices
 from pinstripe_bot.tenants import home_of
@@ -99,10 +100,11 @@ class Runner:
     def _run(self, run: Run, bot: Caller, control: RunControl) -> tuple[Run, BaseException | None]:
         self.controls[run.id] = control
         control.thread = threading.get_ident()
-        options = self._project.jobs[run.job].options
+        job = self._project.jobs[run.job]
+        options, secrets = job.options, job.params.secret_texts(run.params)
         is_isolated = options["isolation"] is Isolation.PROCESS
         patience = options["kill_after"] + (KILLED_WITHIN if is_isolated else timedelta(0))
-        output = control.output = RunOutput()
+        output = control.output = RunOutput(secrets)
         try:
             self.deadlines.begin(control, options["timeout"], patience)
             bind_log_keys(run)
@@ -112,7 +114,7 @@ class Runner:
                     self._on_start(run)
                 perform = self._perform_in_process if is_isolated else self.perform
                 ended, error = perform(run, control, bot)
-            ended = replace(ended, finished_at=self._clock.now(), output=output.text())
+            ended = replace(_without(ended, secrets), finished_at=self._clock.now(), output=output.text())
             return ended, error
         finally:
             self.deadlines.end(control)
@@ -240,6 +242,14 @@ def _described(error: BaseException, root: Path) -> RunError:
     except BaseException as mute:  # noqa: BLE001 - a wall: their __str__
         told = RunError(type(error).__name__, f"its message cannot be told: {type(mute).__name__}", "", "")
     return RunError(*(_storable(text) for text in (told.type, told.message, told.place, told.traceback)))
+
+
+def _without(run: Run, secrets: Collection[str]) -> Run:
+    """An ended run whose error and result do not tell these."""
+    if not secrets:
+        return run
+    told = run.error and RunError(*conceal([getattr(run.error, name) for name in RunError.__struct_fields__], secrets))
+    return replace(run, error=told, result=conceal(run.result, secrets))
 
 
 def _storable(text: str) -> str:

@@ -57,6 +57,18 @@ def test_away_from_a_terminal_each_event_is_one_json_object(stream: io.StringIO)
     assert [line["event"] for line in lines(stream)] == ["run_succeeded", "ledger_locked"]
 
 
+def test_what_a_run_logs_does_not_tell_its_secrets(stream: io.StringIO) -> None:
+    configure_logs(stream=stream)
+    output = RunOutput(frozenset({"open sesame"}))
+
+    with capture(output):
+        structlog.get_logger().info("asked", url="https://shop.example/?code=open sesame", all=[{"a": "open sesame"}])
+
+    (line,) = lines(stream)
+    assert (line["url"], line["all"]) == ("https://shop.example/?code=redacted", [{"a": "redacted"}])
+    assert "open sesame" not in output.text()
+
+
 def test_on_a_terminal_each_event_is_one_readable_line() -> None:
     stream = Terminal()
     configure_logs(stream=stream, colors=False)

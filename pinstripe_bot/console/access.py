@@ -123,7 +123,7 @@ class Guard:
         is_ours = is_open and is_host_allowed(asked.scope, self._config.hosts)
         if asked.path in HEALTH:
             return Verdict(self._person(asked.scope) if is_ours else None)
-        if not is_open:
+        if not is_open or "\0" in asked.path:  # no name has a zero character, and not every ledger takes one
             return Verdict(None, asked.refuse(404, "Not Found"))
         if not is_ours:
             return Verdict(None, asked.refuse(421, "the console is not known by this name: add it to console.hosts"))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.desk import open_desk
+from pinstripe_bot.desk import has_ledger, open_desk
 from pinstripe_bot.enqueueing import wake_bots, wish_of
-from pinstripe_bot.errors import InvalidParams, PinstripeError
+from pinstripe_bot.errors import InvalidParams, PinstripeError, UnknownRun
 from pinstripe_bot.instants import read_until
 from pinstripe_bot.ledger_acts import Resume
 from pinstripe_bot.ledger_audit import Person
@@ -52,6 +52,8 @@ class Acting:
     def resume(self, name: str, *, tenant: str = "") -> Resume:
         """End a pause."""
         job = EVERY_JOB if not name else name if name in self.project.broken_jobs else self.project.job(name).name
+        if not has_ledger(self.project):
+            return Resume(None)
         with open_desk(self.project, self.person) as desk:
             if tenant:
                 return desk.acts.resume_tenant(job, key_of(tenant), self.clock.now())
@@ -59,14 +61,18 @@ class Acting:
 
     def skip(self, name: str, *, count: str = "1", schedule: str = "", reason: str = "") -> int:
         """Let the next `count` due instants not run; 0 takes the wish back. How many will be skipped."""
-        if not (count.isascii() and count.isdigit()) or int(count) > 1000:
-            raise InvalidParams(f"count = {count!r} is no number of instants: write one from 0 to 1000")
+        if not (count.isascii() and count.isdigit()) or len(count) > 4 or int(count) > 1000:
+            raise InvalidParams(f"count = {count[:20]!r} is no number of instants: write one from 0 to 1000")
+        job = self.project.job(name)
+        if not int(count) and not has_ledger(self.project):
+            return 0
         with open_desk(self.project, self.person) as desk:
-            desk.acts.skip(self.project.job(name).name, int(count), self.clock.now(), schedule=schedule, why=reason)
+            desk.acts.skip(job.name, int(count), self.clock.now(), schedule=schedule, why=reason.strip()[:200])
         return int(count)
 
     def cancel(self, run_id: int) -> Run:
         """End a queued run, or ask a running one to end."""
+        self._check_is_there(run_id)
         with open_desk(self.project, self.person) as desk:
             run = desk.acts.cancel(run_id, self.clock.now()).run
         wake_bots()
@@ -74,10 +80,16 @@ class Acting:
 
     def retry(self, run_id: int, *, force: bool = False) -> Run:
         """Queue an ended run for another attempt."""
+        self._check_is_there(run_id)
         with open_desk(self.project, self.person) as desk:
             run = desk.acts.retry(run_id, self.clock.now(), force=force)
         wake_bots()
         return run
+
+    def _check_is_there(self, run_id: int) -> None:
+        """Raise UnknownRun where there is no ledger: none is made to find that out."""
+        if not has_ledger(self.project):
+            raise UnknownRun(f"there is no run {run_id}, and no ledger yet: `pinstripe start-server` starts the bot")
 
     def _tenant(self, written: str) -> tuple[str, str]:
         """(key, name) of a tenant of the project. Raises InvalidTenant, and InvalidParams where there is none."""

@@ -14,9 +14,9 @@ def to(path: str = "", **query: str | int | None) -> str:
     return f"{PREFIX}/{path}" + (f"?{urlencode(asked)}" if asked else "")
 
 
-def to_job(name: str, action: str = "") -> str:
+def to_job(name: str, action: str = "", **query: str) -> str:
     """The page of a job, or where an act on it is sent; a name may have slashes."""
-    return to(f"jobs/{quote(name)}{f'/{action}' if action else ''}")
+    return to(f"jobs/{quote(name)}{f'/{action}' if action else ''}", **query)
 
 
 def to_run(number: int, action: str = "") -> str:

@@ -125,7 +125,7 @@ def _read_object(body: bytes) -> dict[str, Any]:
     """The JSON object of a request; nothing for no body. Raises InvalidParams."""
     try:
         return msgspec.json.decode(body, type=dict[str, Any]) if body.strip() else {}
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InvalidParams(f"the body is no JSON object: {error}") from error
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -78,13 +79,34 @@ def build_application(
         *pages.routes(),
     ]
 
-    async def not_found(_request: Request, _error: Exception) -> Response:
-        told = "There is no such page: the links above lead to those that there are."
-        return rendering.error("Not found", told, status_code=404, back=to())
-
-    ours = Starlette(routes=[Mount(PREFIX, routes=routes)], exception_handlers={404: not_found})
+    ours = Starlette(routes=[Mount(PREFIX, routes=routes)], exception_handlers=_handlers(rendering))
     beside = own or Starlette(routes=[*health_routes(health), Route("/", _lead_in)])
     return Served(_Beside(Guard(ours, config, sessions), beside), addresses, door.close)
+
+
+_SORRY: Final = {
+    404: ("Not found", "There is no such page: the links above lead to those that there are."),
+    405: ("Not so", "This address is not asked for in this way."),
+    500: ("That went wrong", "The console could not answer: the reason is in the log of the server."),
+}
+
+
+def _handlers(rendering: Rendering) -> dict[Any, Callable[[Request, Exception], Awaitable[Response]]]:
+    """What is answered where no route does: a page to people, and to programs JSON."""
+
+    def saying(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+        async def say(request: Request, error: Exception) -> Response:
+            headers = getattr(error, "headers", None)
+            title, told = _SORRY[status]
+            if request.url.path.startswith(f"{PREFIX}/api/"):
+                return JSONResponse({"error": told}, status, headers)
+            page = rendering.error(title, told, status_code=status, back=to())
+            page.headers.update(headers or {})
+            return page
+
+        return say
+
+    return {status: saying(status) for status in _SORRY}
 
 
 async def _lead_in(_request: Request) -> Response:

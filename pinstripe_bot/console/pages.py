@@ -166,7 +166,7 @@ class Pages:
         job = self._project.job(path["name"])
         run = acting.run(job.name, read_form(job, form), tenant=form.get("tenant", ""))
         if not run.id:
-            return to(f"jobs/{job.name}", said="queued")
+            return to_job(job.name, said="queued")
         return to_run(run.id) if run.state.is_open else to(f"runs/{run.id}", said="skipped")
 
 
@@ -180,24 +180,24 @@ async def _find(request: Request) -> Response:
 def read_body(body: bytes) -> dict[str, str]:
     """The fields of a form; of one that is sent twice, the last. Nothing for what is no form."""
     try:
-        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=500))
+        return dict(parse_qsl(body.decode("utf-8", "replace").replace("%00", ""), max_num_fields=500))
     except ValueError:
         return {}
 
 
 def _paused(acting: Acting, name: str, form: Mapping[str, str]) -> str:
     acting.pause(name, until=form.get("until", ""), reason=form.get("reason", ""), tenant=form.get("tenant", ""))
-    return to(f"jobs/{name}" if name else "", said="paused")
+    return to_job(name, said="paused") if name else to(said="paused")
 
 
 def _resumed(acting: Acting, name: str, form: Mapping[str, str]) -> str:
     acting.resume(name, tenant=form.get("tenant", ""))
-    return to(f"jobs/{name}" if name else "", said="resumed")
+    return to_job(name, said="resumed") if name else to(said="resumed")
 
 
 def _skip(acting: Acting, path: Mapping[str, Any], form: Mapping[str, str]) -> str:
     count = acting.skip(path["name"], count=form.get("count", "1"))
-    return to(f"jobs/{path['name']}", said="skip" if count else "unskip")
+    return to_job(path["name"], said="skip" if count else "unskip")
 
 
 def _cancel(acting: Acting, path: Mapping[str, Any], _form: Mapping[str, str]) -> str:

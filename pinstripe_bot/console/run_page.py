@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from pinstripe_bot.console.addresses import to, to_job, to_run
 from pinstripe_bot.console.bars import same_instant
@@ -20,14 +20,11 @@ from pinstripe_bot.ledger_neighbours import Neighbours, read_neighbours
 from pinstripe_bot.ledger_story import Stories
 from pinstripe_bot.occurrence import MANUAL, RunState
 from pinstripe_bot.records import RunRecord
-from pinstripe_bot.redaction import redact, redact_text
+from pinstripe_bot.redaction import conceal, redact, redact_text
 from pinstripe_bot.shown import count_of, error_line, params_of, show_bot, show_json, show_params, show_size
 from pinstripe_bot.story import Story
 from pinstripe_bot.story_commands import RETRIABLE
 from pinstripe_bot.story_words import story_sentences
-
-SHORTEST_SECRET: Final = 4
-"""A secret parameter of fewer characters would be found in every other word."""
 
 
 def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
@@ -72,20 +69,8 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
 def hidden(visit: Visit, record: RunRecord, text: str) -> str:
     """A text of the run without the values of its secret parameters, and without passwords of URLs."""
     job = visit.project.jobs.get(record.run.job)
-    names = () if job is None else job.params.secrets
-    values = {value for name in names for value in _texts_in(record.run.params.get(name))}
-    for value in sorted(values, key=len, reverse=True):  # one may be a part of another one
-        text = text.replace(value, "redacted") if len(value) >= SHORTEST_SECRET else text
-    return redact_text(text)
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    """The texts of a parameter, as JSON has it."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _texts_in(one)
+    secrets = frozenset() if job is None else job.params.secret_texts(record.run.params)
+    return redact_text(conceal(text, secrets))
 
 
 def _sentences(visit: Visit, record: RunRecord, story: Story) -> list[str]:

@@ -39,7 +39,7 @@ class Visit:
 
     def asked(self, name: str, otherwise: str = "") -> str:
         """A value of the address's query, without blanks around it, and no longer than anything that is a name."""
-        return self.query.get(name, otherwise).strip()[:200]
+        return self.query.get(name, otherwise).replace("\0", "").strip()[:200]
 
     def number(self, name: str, otherwise: int) -> int:
         """A whole number of the address's query."""

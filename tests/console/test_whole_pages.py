@@ -20,7 +20,19 @@ RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u
 """What a terminal would obey, and what makes a line read as what it is not."""
 
 JOBS = [
-    *("hello", "failing", "often", "slow", "typed", "for-all", "apart", "broken", "reports/daily", "reports/run"),
+    *(
+        "hello",
+        "failing",
+        "often",
+        "slow",
+        "typed",
+        "keyed",
+        "for-all",
+        "apart",
+        "broken",
+        "reports/daily",
+        "reports/run",
+    ),
     *(ODD_JOB, "open", "waits", "resting"),
 ]
 

@@ -57,6 +57,18 @@ def work(workspace, *, days: int, share: float = 0.5, dry: bool = False, day: da
     return {"code": api_code}
 """
 
+KEYED = f"""
+import json
+from pinstripe_bot import Secret, background_job
+
+@background_job("0 */2 * * *", params={{"api_code": {CODE!r}, "password": {CODE!r}}}, retries=1, backoff="1h")
+def work(workspace, *, api_code: Secret, password: str = ""):
+    print("half of a line", api_code, end="")
+    workspace.logger.info("asked", code=api_code, url=f"https://shop.example/?code={{api_code}}")
+    print(json.dumps({{"code": api_code}}))
+    raise KeyError({{"code": api_code}})
+"""
+
 TENANTS = f"""
 from pinstripe_bot import Tenant
 
@@ -85,6 +97,7 @@ FILES = {
         f"{YEARLY}, timeout='30s', on_interrupt='fail'",
     ),
     "typed": TYPED,
+    "keyed": KEYED,
     "for_all": FOR_ALL,
     "apart": job("print('apart')", f"{YEARLY}, isolation='process', timeout='1m'"),
     "broken": f"raise RuntimeError({HOSTILE!r})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FunctionType, NoneType
@@ -123,8 +123,8 @@ class Params:
 
     def secret_texts(self, given: Mapping[str, Any]) -> frozenset[str]:
         """What must not be found in whatever a run says: its secrets, also as Python and JSON write them."""
-        values = (given.get(name) for name in self.secrets)
-        known = [str(value) for value in values if isinstance(value, str) and len(value) >= SHORTEST_SECRET]
+        texts = (text for name in self.secrets for text in _texts_in(given.get(name)))
+        known = [text for text in texts if len(text) >= SHORTEST_SECRET]
         quoted = [text[1:-1] for value in known for text in (repr(value), msgspec.json.encode(value).decode())]
         return frozenset([*known, *quoted])
 
@@ -138,6 +138,16 @@ class Params:
     def call(self, function: Callable[..., Any], subject: Any, cast: Mapping[str, Any]) -> Any:
         """Call `function(subject)` with the cast values, if it declares any parameters."""
         return function(subject, **cast) if self.types or self.takes_others else function(subject)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """The texts of a parameter, at any depth."""
+    if isinstance(value, str):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        yield from (text for one in value.values() for text in _texts_in(one))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (text for one in value for text in _texts_in(one))
 
 
 def _type_of(parameter: inspect.Parameter, function: Callable[..., Any]) -> Any:

@@ -15,7 +15,7 @@ from pinstripe_bot.console.visit import LedgerDoor
 
 LOOK_S: Final = 1.0
 QUIET_S: Final = 15.0
-"""After so long without news a comment is sent, so that whoever has gone is noticed."""
+"""After so long without news a sign is sent: whoever has gone is noticed, and so is a server that stands still."""
 
 MOST_STREAMS: Final = 100
 """How many may listen at once: each keeps a connection."""
@@ -54,7 +54,7 @@ class Live:
                     yield f"event: changed\ndata: {mark}\n\n"
                 elif now - told_at >= QUIET_S:
                     told_at = now
-                    yield ": quiet\n\n"
+                    yield "event: quiet\ndata: .\n\n"
                 await asyncio.sleep(LOOK_S)
         finally:
             self._listeners -= 1

@@ -204,7 +204,7 @@ def test_a_file_that_does_not_load_is_told_with_its_place(bot: Bot) -> None:
     found = row(bot, "broken")
 
     assert (found["result"], found["glyph"]) == ("does not load", "broken")
-    assert found["schedules"] == [("not planned", "lib/background_jobs/broken.py:1")]
+    assert found["schedules"] == [("not planned", "broken.py:1")]
 
 
 def test_schedules_are_told_in_words(make_bot: MakeBot) -> None:

@@ -213,13 +213,13 @@ def test_the_first_due_instant_is_that_of_any_schedule(schedules: MakeSchedules)
 
 
 def test_each_job_has_its_lane_in_the_order_that_is_asked_for(schedules: MakeSchedules) -> None:
-    found = lanes_by_job(["z", "sweep"], {"z": "/z", "sweep": "/sweep"}, schedules("0 1 * * *", "0 2 * * *"))
+    found = lanes_by_job(["z", "sweep"], schedules("0 1 * * *", "0 2 * * *"))
 
     assert [(name, one.href, len(one.schedules)) for name, one in found.items()] == [
-        ("z", "/z", 0),
-        ("sweep", "/sweep", 2),
+        ("z", "/_pinstripe/jobs/z", 0),
+        ("sweep", "/_pinstripe/jobs/sweep", 2),
     ]
-    assert lanes_by_job([], {}, schedules("0 1 * * *")) == {}
+    assert lanes_by_job([], schedules("0 1 * * *")) == {}
 
 
 # In words

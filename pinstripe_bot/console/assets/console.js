@@ -37,7 +37,8 @@
     isLoading = true;
     isWanted = false;
     try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual", signal: AbortSignal.timeout(10000) });
+      if (answer.type === "opaqueredirect") return location.reload(); // the login has ended: the server asks for another one
       if (!answer.ok) throw new Error(String(answer.status));
       replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
       setLive(true);
@@ -112,6 +113,10 @@
     stream.addEventListener("changed", (event) => event.data !== body.dataset.mark && refresh());
     stream.addEventListener("open", () => body.classList.contains("stale") && refresh());
     stream.addEventListener("error", () => setLive(false));
+    // A server that stands still closes nothing: it is missed when its regular sign does not come.
+    let heardAt = now();
+    for (const sign of ["changed", "quiet"]) stream.addEventListener(sign, () => (heardAt = now()));
+    setInterval(() => now() - heardAt > 40000 && setLive(false), 5000);
     addEventListener("pagehide", () => stream.close());
     document.addEventListener("visibilitychange", () => !document.hidden && isWanted && refresh());
     setInterval(refresh, 15000); // what ages without anything happening: how long ago, how late
@@ -119,15 +124,17 @@
 
   // Keys: never inside a field.
   const rows = () => [...document.querySelectorAll("[data-row]")].filter((one) => one.dataset.row);
-  let at = -1, chord = "";
+  // The marked row is remembered by where it leads, not by its place: others may come before it.
+  let chosen = "", chord = "";
   function mark() {
-    rows().forEach((one, index) => one.classList.toggle("on", index === at));
+    for (const one of rows()) one.classList.toggle("on", one.dataset.row === chosen);
   }
   function move(by) {
-    const all = rows();
-    at = Math.min(Math.max(at + by, 0), all.length - 1);
+    const all = rows(), at = all.findIndex((one) => one.dataset.row === chosen);
+    const next = all[at < 0 ? 0 : Math.min(Math.max(at + by, 0), all.length - 1)];
+    chosen = next?.dataset.row ?? "";
     mark();
-    all[at]?.scrollIntoView({ block: "nearest" });
+    next?.scrollIntoView({ block: "nearest" });
   }
   const pages = { n: "", j: "jobs", r: "runs", t: "timeline", s: "system" };
   document.addEventListener("keydown", (event) => {
@@ -145,9 +152,9 @@
     } else if (event.key === "?") document.getElementById("keys")?.showModal();
     else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
-    else if (event.key === "Enter" && at >= 0 && event.target === body) location.href = rows()[at].dataset.row;
+    else if (event.key === "Enter" && chosen && event.target === body) location.href = chosen;
     else if (event.key === "Escape") {
-      at = -1;
+      chosen = "";
       mark();
     }
     chord = event.key;

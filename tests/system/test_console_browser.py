@@ -18,9 +18,9 @@ from daemons import Daemon
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "all is here")
-
-if not missing():
+if missing():
+    pytest.skip(missing(), allow_module_level=True)
+else:
     from playwright.sync_api import expect
 
 FILES = {

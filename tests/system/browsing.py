@@ -34,8 +34,8 @@ def missing() -> str:
     """What these tests lack here, as a reason to leave them out; empty where they can run."""
     for library in ("playwright", "axe_playwright_python"):
         if importlib.util.find_spec(library) is None:
-            return f"no {library}: `make browser` installs it"
-    return "" if CHROMIUM else "no chromium: `apt-get install chromium`"
+            return f"the console is not tested in a browser, without {library}: `make browser` installs it"
+    return "" if CHROMIUM else "the console is not tested in a browser, without one: `apt-get install chromium`"
 
 
 @contextmanager

@@ -5,7 +5,13 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_schema import LISTING, OPEN
-from pinstripe_bot.ledger_sql import both, listed, rows_of
+from pinstripe_bot.ledger_sql import Statement, both, listed, rows_of
+
+# Of an output that is as long as it may be, the number at its beginning says how much went before.
+_CUT = Statement(
+    "CASE WHEN output LIKE '[% earlier bytes are not kept]%' THEN CAST(substr(output, 2, 15) AS INTEGER) END",
+    "CAST(substring(output from '^\\[([0-9]{1,15}) earlier bytes are not kept\\]') AS bigint)",
+)
 
 # Every part is a look at the end of an index, or at the few runs that are open. Of progress the remainder is summed up:
 # the sum of a few large numbers is an error in SQLite.
@@ -23,14 +29,15 @@ MARK = both(
                count(*) AS open, coalesce(sum(id), 0) AS ids, coalesce(sum(attempt), 0) AS attempts,
                coalesce(sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END), 0) AS running,
                coalesce(sum(progress_done % 1000000007), 0) AS done,
-               coalesce(sum(length(output)), 0) AS printed,
+               coalesce(sum(length(output)), 0) AS printed, coalesce(sum({{cut}}), 0) AS cut,
                coalesce(sum(CASE WHEN cancel_requested_at IS NULL THEN 0 ELSE 1 END), 0) AS cancelled
         FROM (SELECT * FROM runs WHERE {OPEN} LIMIT 2000) AS those
     ) AS marks
     """,
+    cut=_CUT,
     rows=listed(
         *("runs", "occurrences", "acts", "bots", "newest", "listings", "listed"),
-        *("open", "ids", "attempts", "running", "done", "printed", "cancelled"),
+        *("open", "ids", "attempts", "running", "done", "printed", "cut", "cancelled"),
     ),
 )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, literal_column, select, text
 
+from pinstripe_bot.ledger_failures import LATE_AFTER
 from pinstripe_bot.ledger_history import first_since, passed_of
 from pinstripe_bot.ledger_rows import run_of
 from pinstripe_bot.ledger_schema import PASSED, WANTED_AT, occurrences, runs
@@ -49,7 +50,10 @@ def _is_number(written: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rows: of one job or of all, for one tenant, in these states or decisions (none: all), in a time."""
+    """Which rows: of one job or of all, for one tenant, in these states or decisions (none: all), in a time.
+
+    `late_after` says of jobs with a limit of their own from when on a run is late.
+    """
 
     job: str | None = None
     tenant: str | None = None
@@ -59,7 +63,7 @@ class Wanted:
     is_by_hand: bool = False
     since: datetime | None = None
     until: datetime | None = None
-    late_after: timedelta = timedelta(seconds=60)
+    late_after: Mapping[str, timedelta] = field(default_factory=dict)
 
     @property
     def has_runs(self) -> bool:
@@ -140,8 +144,15 @@ def _runs(wanted: Wanted, lowest: int, before: int, most: int) -> Select[Any]:
         conditions.append(runs.c.schedule == MANUAL)
     if wanted.is_late:
         lateness = runs.c.started_at - literal_column(f"({WANTED_AT})")
-        conditions += [runs.c.attempt == 1, lateness > wanted.late_after // timedelta(microseconds=1)]
+        conditions += [runs.c.attempt == 1, lateness > _limit(wanted)]
     return select(runs).where(*conditions).order_by(runs.c.id.desc()).limit(most + 1)
+
+
+def _limit(wanted: Wanted) -> ColumnElement[int] | int:
+    """From when on a run is late, in microseconds."""
+    own = {job: after // timedelta(microseconds=1) for job, after in wanted.late_after.items() if after != LATE_AFTER}
+    usual = LATE_AFTER // timedelta(microseconds=1)
+    return case(own, value=runs.c.job, else_=usual) if own else usual
 
 
 def _passed(wanted: Wanted, first: int, before: int, most: int) -> Select[Any]:

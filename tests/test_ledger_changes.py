@@ -152,3 +152,13 @@ def test_acts_change_the_mark_also_where_they_come_to_nothing_new(make_bot: Make
         marks.append(mark(bot.ledger))
 
     assert len(set(marks)) == 3
+
+
+def test_what_a_run_prints_changes_the_mark_also_where_its_beginning_is_not_kept(ledger: Ledger) -> None:
+    put_run(ledger, state="running", output=f"[1000 earlier bytes are not kept]\n{'x' * 500}")
+    put_run(ledger, state="running", output="[no earlier bytes are not kept]\n[")
+    before = mark(ledger)
+
+    write(ledger, f"UPDATE runs SET output = '[1234 earlier bytes are not kept]\n{'y' * 500}' WHERE id = 1")
+
+    assert mark(ledger) != before

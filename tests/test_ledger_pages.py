@@ -207,6 +207,19 @@ def test_late_is_a_first_attempt_that_began_too_late(ledger: Ledger) -> None:
     assert told(page(ledger, is_late=True)) == ["run 2"]
 
 
+def test_each_job_says_itself_from_when_on_a_run_is_late(ledger: Ledger) -> None:
+    for job in ("strict", "calm", "usual", ODD):
+        put_run(ledger, job, started_at=minute(2))
+    late_after = {
+        "strict": timedelta(0),
+        "calm": timedelta(hours=1),
+        "usual": timedelta(minutes=1),
+        ODD: timedelta(days=1),
+    }
+
+    assert told(page(ledger, is_late=True, late_after=late_after)) == ["run 3", "run 1"]
+
+
 def test_a_run_by_hand_is_late_from_when_it_was_asked_for(ledger: Ledger) -> None:
     asked = {"schedule": "manual", "due_at": minute(1), "claimed_at": minute(60), "available_at": minute(60)}
     put_run(ledger, **asked, started_at=minute(60.5))

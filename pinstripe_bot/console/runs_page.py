@@ -8,11 +8,12 @@ from typing import Any, Final
 
 from pinstripe_bot.console.addresses import to_job, to_run, with_query
 from pinstripe_bot.console.standing import Standing
-from pinstripe_bot.console.visit import Visit
+from pinstripe_bot.console.visit import Visit, late_after
 from pinstripe_bot.console.words import STATE_TONES, at_clock, at_second, state_word, took
 from pinstripe_bot.errors import InvalidParams
 from pinstripe_bot.instants import read_since
 from pinstripe_bot.job import dasherize
+from pinstripe_bot.ledger_failures import LATE_AFTER
 from pinstripe_bot.ledger_pages import Cursor, Page, Wanted, read_page
 from pinstripe_bot.occurrence import MANUAL, Decision, Run, RunState
 from pinstripe_bot.reason_words import reason_in_words, tenant_reason_in_words
@@ -56,6 +57,7 @@ def read_wanted(visit: Visit) -> Wanted:
         is_by_hand=state == "manual",
         since=_read_time(visit, "since"),
         until=_read_time(visit, "until"),
+        late_after={name: late_after(job) for name, job in visit.project.jobs.items()},
     )
 
 
@@ -108,7 +110,8 @@ def row_of(visit: Visit, one: Run | PassedRecord) -> dict[str, Any]:
     if isinstance(one, PassedRecord):
         return _passed_row(visit, one)
     late = one.lateness if one.attempt == 1 else None
-    is_late = late is not None and late.total_seconds() > 60
+    job = visit.project.jobs.get(one.job)
+    is_late = late is not None and late > (LATE_AFTER if job is None else late_after(job))
     ended = one.duration
     if ended is None and one.started_at is not None and one.state is RunState.RUNNING:
         ended = visit.now - one.started_at

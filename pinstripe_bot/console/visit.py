@@ -56,9 +56,10 @@ class Visit:
 
 
 def late_after(job: JobDefinition) -> timedelta:
-    """From when on a run of this job is late."""
+    """From when on a run of this job is late: as its schedules say where they agree, else as the job does."""
     after: timedelta = job.options["late_after"]
-    return after
+    own = {one.policy.late_after_s for one in job.schedules}
+    return timedelta(seconds=own.pop()) if len(own) == 1 else after
 
 
 class LedgerDoor:

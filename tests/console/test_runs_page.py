@@ -171,6 +171,15 @@ def test_a_run_tells_how_late_it_began(bot: Bot) -> None:
     assert (row(bot)["late"], row(bot)["is_late"]) == ("+2 m 00 s", True)
 
 
+def test_each_job_says_itself_from_when_on_a_run_is_late(make_bot: MakeBot) -> None:
+    bot = make_bot(calm=job("return None", "'* * * * *', late_after='1h'"), sweep=job())
+    put_run(bot.ledger, "calm", started_at=minute(2))
+    put_run(bot.ledger, "sweep", started_at=minute(2))
+
+    assert [(one["job"], one["is_late"]) for one in facts(bot)["rows"]] == [("sweep", True), ("calm", False)]
+    assert [one["job"] for one in facts(bot, state="late")["rows"]] == ["sweep"]
+
+
 def test_a_retry_is_not_late(bot: Bot) -> None:
     put_run(bot.ledger, started_at=minute(2), attempt=2)
 

@@ -33,6 +33,10 @@ def read_since(written: str, timezone: str, now: datetime) -> datetime:
     """From when on something is wanted: "2h" ago, or as `read_instant`. Raises InvalidParams for what is to come."""
     try:
         return now - parse_duration(written)
+    except OverflowError as error:
+        raise InvalidParams(
+            f"since {written!r}: it lies before the year 1: write an instant nearer to today"
+        ) from error
     except InvalidSchedule:
         since = read_instant(written, timezone, now=now)
     if since > now:

@@ -80,6 +80,28 @@ def test_a_filter_that_cannot_be_read_is_one_sentence(whole: WholeConsole, query
     assert whole.ask("/api/runs", query=query).status == answer.status
 
 
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/runs", "since=9999999d"),
+        ("/runs", "until=9999999d"),
+        ("/api/runs", "since=99999999h"),
+        ("/api/timeline", "since=9999999d"),
+        ("/api/explain", "job=hello&at=0001-01-01"),
+        ("/api/explain", "job=hello&at=9999-12-31T23:59:59"),
+    ],
+)
+def test_a_time_before_or_after_all_years_is_one_sentence(whole: WholeConsole, path: str, query: str) -> None:
+    answer = whole.ask(path, query=query)
+
+    assert (answer.status, "nearer to today" in answer.text) == (400, True)
+
+
+def test_a_place_of_a_page_that_no_ledger_has_shows_nothing_or_the_first(whole: WholeConsole) -> None:
+    for before in ("9" * 30 + "-1", f"{'9' * 18}-{'9' * 18}", "0-0", "1-1-1", "-", "x"):
+        assert whole.ask("/runs", query=f"before={before}").status == 200, before
+
+
 def test_a_filter_stands_in_its_fields_as_it_was_written(whole: WholeConsole) -> None:
     page = Page(whole.ask("/runs", query="tenant=%22%3E%3Cimg%20src%3Dx%20onerror%3D1%3E&job=%3Cscript%3E").text)
 

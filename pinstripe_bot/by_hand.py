@@ -155,7 +155,9 @@ class ByHand:
             self._dispatcher.came_back(control)
         workspace.checkpoint()
         if ended.state is not RunState.SUCCEEDED:
-            raise RunFailed(f"the job {ended.job!r} {ended.state}{_why(ended)}", ended) from error
+            has_secrets = bool(self._project.jobs[ended.job].params.secret_texts(ended.params))
+            cause = None if has_secrets else error  # the caller's traceback would tell them
+            raise RunFailed(f"the job {ended.job!r} {ended.state}{_why(ended)}", ended) from cause
         return ended
 
     def enqueue(

@@ -349,3 +349,18 @@ def test_a_run_that_fails_before_it_hears_of_its_cancel_ends_once_and_is_not_tri
 
     assert ears.names("attempt_ended", *(f"run_{state}" for state in RunState)) == ["run_failed"]
     assert rows(bot.ledger, "SELECT state, attempt FROM runs") == [("failed", 1)]
+
+
+def test_a_caller_is_not_told_the_secrets_of_the_job_that_it_runs(make_bot: Callable[..., Bot]) -> None:
+    bot = make_bot(
+        callee=job(
+            "raise ValueError(code)", takes="code: Secret | None = None", head="from pinstripe_bot import Secret"
+        ),
+        caller=job("workspace.run_background_job('callee', code=' '.join(['open', 'sesame']))"),
+    )
+
+    caller = bot.run_background_job("caller")
+
+    assert caller.error is not None
+    assert "ValueError" in caller.error.message
+    assert "open sesame" not in f"{caller.error} {caller.output}"

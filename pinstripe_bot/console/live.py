@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from pinstripe_bot.console.visit import LedgerDoor
 
@@ -19,6 +20,20 @@ QUIET_S: Final = 15.0
 
 MOST_STREAMS: Final = 100
 """How many may listen at once: each keeps a connection."""
+
+
+class _Stream(StreamingResponse):
+    """Events to one client; `on_end` is called once, however it ends, also where nothing was sent."""
+
+    def __init__(self, events: AsyncIterator[str], on_end: Callable[[], None]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._on_end()
 
 
 class Live:
@@ -37,27 +52,26 @@ class Live:
     async def _listen(self, _request: Request) -> Response:
         if self._listeners >= MOST_STREAMS:
             return PlainTextResponse("too many listen already\n", 503, headers={"Retry-After": "30"})
-        headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(self._events(), media_type="text/event-stream", headers=headers)
+        self._listeners += 1  # here and not at the first event: a herd that comes at once is counted before that
+        return _Stream(self._events(), self._forget)
+
+    def _forget(self) -> None:
+        self._listeners -= 1
 
     async def _events(self) -> AsyncIterator[str]:
         """The mark at first and whenever it is another one; who has a page with an older one looks again at it."""
-        self._listeners += 1
-        try:
-            known, told_at = "", asyncio.get_running_loop().time()
-            yield "retry: 2000\n\n"
-            while True:
-                mark = await self._current()
-                now = asyncio.get_running_loop().time()
-                if mark != known:
-                    known, told_at = mark, now
-                    yield f"event: changed\ndata: {mark}\n\n"
-                elif now - told_at >= QUIET_S:
-                    told_at = now
-                    yield "event: quiet\ndata: .\n\n"
-                await asyncio.sleep(LOOK_S)
-        finally:
-            self._listeners -= 1
+        known, told_at = "", asyncio.get_running_loop().time()
+        yield "retry: 2000\n\n"
+        while True:
+            mark = await self._current()
+            now = asyncio.get_running_loop().time()
+            if mark != known:
+                known, told_at = mark, now
+                yield f"event: changed\ndata: {mark}\n\n"
+            elif now - told_at >= QUIET_S:
+                told_at = now
+                yield "event: quiet\ndata: .\n\n"
+            await asyncio.sleep(LOOK_S)
 
     async def _current(self) -> str:
         """The mark of the ledger, not older than a second; `lost` while it does not answer."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cron_descriptor
 
 
+@lru_cache(maxsize=8192)  # half a millisecond each, and the console shows them all
 def in_words(expression: str) -> str:
     """A cron expression in English; empty where the library finds no words."""
     options = cron_descriptor.Options(use_24hour_time_format=True, locale_code="en_US")  # whatever the machine speaks

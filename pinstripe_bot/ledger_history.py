@@ -8,13 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Select, Table, select
 
 from pinstripe_bot import ledger_residences
 from pinstripe_bot.errors import UnknownRun
 from pinstripe_bot.ledger_place import LedgerPlace
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_rows import error_of, from_column, run_of, tenants_zone, to_column
+from pinstripe_bot.ledger_rows import BRIEF, error_of, from_column, run_of, tenants_zone, to_column
 from pinstripe_bot.ledger_schema import attempts, occurrences, runs, schedules
 from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
@@ -30,6 +30,47 @@ BACKFILLED = both(
     """,
     rows=listed("runs.id"),
     ids=values_of("ids", "bigint"),
+)
+
+
+def first_claimed(table: str, at: str) -> str:
+    """The SQL of the id of the first row claimed at `at` or later, one more than the last where there is none.
+
+    Found by halving: ids grow as time goes on, and there is no index of instants.
+    """
+    return f"""(
+        WITH RECURSIVE halving(before, step) AS (
+            SELECT CAST(0 AS bigint), CAST({2**40} AS bigint) UNION ALL
+            SELECT before + CASE WHEN (
+                SELECT claimed_at FROM {table} WHERE id >= before + step ORDER BY id LIMIT 1
+            ) < {at} THEN step ELSE 0 END, step / 2 FROM halving WHERE step > 0
+        ) SELECT before + 1 FROM halving WHERE step = 0
+    )"""
+
+
+FIRST_SINCE = {
+    table.name: both(
+        "SELECT {facts}",
+        facts=listed(first_claimed(table.name, ":since"), f"(SELECT coalesce(max(id), 0) FROM {table.name})"),
+    )
+    for table in (runs, occurrences)
+}
+
+EACH_JOB = """
+    names(job) AS (
+        SELECT min(job) FROM runs UNION ALL
+        SELECT (SELECT min(job) FROM runs WHERE job > names.job) FROM names WHERE names.job IS NOT NULL
+    )
+"""
+"""The jobs that have runs: the index of jobs is asked once for each, and not walked."""
+
+NEWEST_EACH = both(
+    f"""
+    WITH RECURSIVE {EACH_JOB} SELECT {{rows}} FROM (
+        SELECT (SELECT max(id) FROM runs WHERE runs.job = names.job) AS id FROM names WHERE names.job IS NOT NULL
+    ) AS newest
+    """,
+    rows=listed("id"),
 )
 
 
@@ -156,22 +197,13 @@ def _newest(connection: Connection, table: Table, job: str | None, since: dateti
     return query if since is None else query.where(table.c.id >= first_since(connection, table, since))
 
 
-def first_since(connection: Connection, table: Table, since: datetime) -> int:
-    """The id of the first row claimed `since`: ids grow as time goes on, and there is no index of instants.
+def first_since(connection: Connection, table: Table, since: datetime, *, among: int | None = None) -> int:
+    """The id of the first row claimed `since`; `among` so many of the newest rows, where that is given.
 
     A clock that was set back may let in some rows from before, or leave out some from after it.
     """
-    wanted_at = to_column(since)
-    low, high = 1, (connection.scalar(select(func.max(table.c.id))) or 0) + 1
-    while low < high:
-        middle = (low + high) // 2
-        after = select(table.c.claimed_at).where(table.c.id >= middle).order_by(table.c.id).limit(1)
-        claimed_at = connection.scalar(after)
-        if claimed_at is None or claimed_at >= wanted_at:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    ((first, last),) = rows_of(connection, FIRST_SINCE[table.name], since=to_column(since))
+    return int(first if among is None else max(first, last - among + 1))
 
 
 def record_of(
@@ -229,8 +261,8 @@ def passed_of(row: Mapping[Any, Any]) -> PassedRecord:
 
 
 def _last_runs(connection: Connection) -> dict[str, Run]:
-    newest = select(func.max(runs.c.id)).group_by(runs.c.job)
-    rows = connection.execute(select(runs).where(runs.c.id.in_(newest))).mappings()
+    newest = rows_of(connection, NEWEST_EACH)
+    rows = connection.execute(select(*BRIEF).where(runs.c.id.in_(newest))).mappings()
     return {row["job"]: run_of(row) for row in rows}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,10 +12,10 @@ from pinstripe_bot.ledger_failures import Trouble, read_failures
 from pinstripe_bot.ledger_history import first_since, passed_of, record_of
 from pinstripe_bot.ledger_listed import broken_off_listings, open_listings
 from pinstripe_bot.ledger_roll import read_bots
-from pinstripe_bot.ledger_rows import from_column, to_column
-from pinstripe_bot.ledger_schema import OPEN, occurrences, runs, schedules, skips
+from pinstripe_bot.ledger_rows import BRIEF, from_column, to_column
+from pinstripe_bot.ledger_schema import OPEN, occurrences, runs, skips
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses, read_tenant_pauses
-from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
+from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, RunState
 from pinstripe_bot.records import BotRecord, ListingRecord, PassedRecord, RunRecord
@@ -36,6 +36,24 @@ NAMES = both(
     """,
     rows=listed("tenant", "name"),
     tenants=values_of("tenants", "text"),
+)
+
+
+# Schedule by schedule, where an index leads to its instants.
+PAUSED_COUNTS = both(
+    """
+    SELECT {rows} FROM (
+        SELECT wanted.job AS job, sum((
+            SELECT coalesce(sum(occurrences.count), 0) FROM occurrences
+            WHERE occurrences.job = schedules.job AND occurrences.schedule = schedules.schedule
+              AND occurrences.key = schedules.key AND occurrences.due_at >= wanted.paused_at
+              AND occurrences.reason = 'paused'
+        )) AS count
+        FROM {wanted} AS wanted JOIN schedules ON wanted.job IN ('', schedules.job) GROUP BY wanted.job
+    ) AS counted
+    """,
+    rows=listed("job", "count"),
+    wanted=given("wanted", job="text", paused_at="bigint"),
 )
 
 
@@ -103,7 +121,7 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
             troubles=tuple(read_failures(connection, planned, since)),
             passed=tuple(_passed(connection, since)),
             pauses=tuple(lasting),
-            paused_counts={pause.job: _paused_count(connection, pause) for pause in lasting},
+            paused_counts=_paused_counts(connection, lasting),
             tenant_pauses=tuple(of_tenants),
             tenant_names=_names(connection, {pause.tenant for pause in of_tenants}),
             skips=tuple(_skips(connection)),
@@ -155,24 +173,17 @@ def _instant(column: int) -> datetime:
     return instant
 
 
-def _paused_count(connection: Connection, pause: Pause) -> int:
-    """How many instants a pause has passed over so far; schedule by schedule, where an index leads to them."""
-    planned = select(schedules.c.job, schedules.c.schedule, schedules.c.key)
-    if pause.job != EVERY_JOB:
-        planned = planned.where(schedules.c.job == pause.job)
-    counts = select(func.coalesce(func.sum(occurrences.c.count), 0)).where(
-        occurrences.c.due_at >= to_column(pause.paused_at),
-        occurrences.c.reason == Reason.PAUSED,
-    )
-    paused = (
-        counts.where(occurrences.c.job == row.job, occurrences.c.schedule == row.schedule, occurrences.c.key == row.key)
-        for row in connection.execute(planned).all()
-    )
-    return sum(int(connection.scalar(count) or 0) for count in paused)
+def _paused_counts(connection: Connection, lasting: Collection[Pause]) -> dict[str, int]:
+    """{job: how many instants its pause has passed over so far}."""
+    wanted = [(pause.job, to_column(pause.paused_at)) for pause in lasting]
+    counts = rows_of(connection, PAUSED_COUNTS, wanted=to_json(wanted))
+    return dict.fromkeys((pause.job for pause in lasting), 0) | {job: int(count) for job, count in counts}
 
 
-def _names(connection: Connection, tenants: Iterable[str]) -> dict[str, str]:
+def _names(connection: Connection, tenants: Collection[str]) -> dict[str, str]:
     """{tenant: its name}, as the newest runs have it: no index leads to those of one tenant."""
+    if not tenants:
+        return {}
     last = connection.scalar(select(func.max(runs.c.id))) or 0
     return dict(rows_of(connection, NAMES, tenants=to_json(list(tenants)), after=last - NEWEST))
 
@@ -188,5 +199,5 @@ def _open_count(connection: Connection) -> int:
 
 def _open_runs(connection: Connection, bots: Mapping[str, BotRecord]) -> list[RunRecord]:
     """What runs (also what has timed out and goes on), and what waits: what comes first, first."""
-    found = select(runs).where(text(OPEN)).order_by(runs.c.state == RunState.QUEUED, runs.c.available_at, runs.c.id)
+    found = select(*BRIEF).where(text(OPEN)).order_by(runs.c.state == RunState.QUEUED, runs.c.available_at, runs.c.id)
     return [record_of(row, bots) for row in connection.execute(found.limit(MOST_SHOWN)).mappings()]

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, lit
 
 from pinstripe_bot.ledger_failures import LATE_AFTER
 from pinstripe_bot.ledger_history import first_since, passed_of
-from pinstripe_bot.ledger_rows import run_of
+from pinstripe_bot.ledger_rows import BRIEF, run_of
 from pinstripe_bot.ledger_schema import PASSED, WANTED_AT, occurrences, runs
 from pinstripe_bot.occurrence import MANUAL, Decision, Run, RunState
 from pinstripe_bot.records import PassedRecord
@@ -145,7 +145,7 @@ def _runs(wanted: Wanted, lowest: int, before: int, most: int) -> Select[Any]:
     if wanted.is_late:
         lateness = runs.c.started_at - literal_column(f"({WANTED_AT})")
         conditions += [runs.c.attempt == 1, lateness > _limit(wanted)]
-    return select(runs).where(*conditions).order_by(runs.c.id.desc()).limit(most + 1)
+    return select(*BRIEF).where(*conditions).order_by(runs.c.id.desc()).limit(most + 1)
 
 
 def _limit(wanted: Wanted) -> ColumnElement[int] | int:

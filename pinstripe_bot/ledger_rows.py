@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, literal
 
 from pinstripe_bot.errors import InvalidSchedule
+from pinstripe_bot.ledger_schema import runs
 from pinstripe_bot.ledger_sql import to_json
 from pinstripe_bot.occurrence import MANUAL, Reason, Run, RunError, RunState
 from pinstripe_bot.zones import Zone, zone
@@ -43,6 +44,12 @@ RUN_COLUMNS = (
     *("tenant_name", "available_at", "started_at", "finished_at", "error", "result", "output"),
 )
 """What `run_of` asks a row for."""
+
+BRIEF = [
+    literal(None, column.type).label(column.name) if column.name in ("output", "result") else column
+    for column in runs.c
+]
+"""The columns of a run without what it printed and returned, which may be long, and which no list shows."""
 
 
 def run_of(row: RowMapping | Mapping[str, Any]) -> Run:

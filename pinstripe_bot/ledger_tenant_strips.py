@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from pinstripe_bot.ledger_sql import both, listed, rows_of
+from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
 
 RUNS_EACH = 30
 LOOKED_AT = 20_000
@@ -30,10 +30,14 @@ RUNS = both(
     SELECT {{rows}} FROM (
         SELECT tenant, id, state, finished_at - started_at AS took,
                row_number() OVER (PARTITION BY tenant ORDER BY id DESC) AS place
-        FROM (SELECT * FROM runs WHERE job = :job ORDER BY id DESC LIMIT {LOOKED_AT}) AS looked WHERE tenant <> ''
+        FROM (
+            SELECT tenant, id, state, started_at, finished_at FROM runs
+            WHERE job = :job ORDER BY id DESC LIMIT {LOOKED_AT}
+        ) AS looked WHERE tenant IN {{tenants}}
     ) AS placed WHERE place <= {RUNS_EACH}
     """,
     rows=listed("tenant", "id", "state", "took"),
+    tenants=values_of("tenants", "text"),
 )
 
 _BAD = ("failed", "timed_out", "interrupted")
@@ -55,11 +59,10 @@ def read_tenants(connection: Connection, job: str, *, most: int) -> list[TenantS
     """So many tenants, those first whose newest run went wrong; two queries."""
     found = rows_of(connection, TENANTS, job=job)
     shown = sorted(found, key=lambda row: (row[3] not in _BAD, -row[2]))[:most]
-    wanted = {row[0] for row in shown}
+    wanted = to_json([row[0] for row in shown])
     runs: dict[str, list[tuple[int, str, timedelta | None]]] = {}
-    for tenant, run, state, took in rows_of(connection, RUNS, job=job) if shown else ():
-        if tenant in wanted:
-            runs.setdefault(tenant, []).append((run, state, _span(took)))
+    for tenant, run, state, took in rows_of(connection, RUNS, job=job, tenants=wanted) if shown else ():
+        runs.setdefault(tenant, []).append((run, state, _span(took)))
     return [
         TenantStrip(tenant, name, newest, state, _span(took), tuple(each[1:] for each in sorted(runs.get(tenant, []))))
         for tenant, name, newest, state, took in shown

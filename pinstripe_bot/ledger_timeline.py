@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_failures import LATE_AFTER
-from pinstripe_bot.ledger_history import first_since
+from pinstripe_bot.ledger_history import EACH_JOB, first_claimed, first_since
 from pinstripe_bot.ledger_rows import SECOND, error_of, from_column, to_column
 from pinstripe_bot.ledger_schema import PASSED, WANTED_AT, occurrences, runs
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json, values_of
@@ -22,39 +23,61 @@ SHORTEST_GAP = timedelta(minutes=1)
 MOST_MARKS = 6000
 """How many runs are read for one picture; the newest."""
 
+LOOKED_AT = 200_000
+"""In so many of the newest runs what stands out is looked for."""
+
 _LIMITS = given("limits", job="text", late_us="bigint")
 
-_IS_LATE = f"(attempt = 1 AND started_at - {WANTED_AT} > coalesce(limits.late_us, 60000000))"
+_LATENESS = f"(started_at - {WANTED_AT})"
 
-COUNTS = both(
-    f"""
-    SELECT {{rows}} FROM (
-        SELECT max(runs.job) AS job, count(*) AS count,
-               sum(CASE WHEN runs.state IN ('failed', 'timed_out', 'interrupted') THEN 1 ELSE 0 END) AS bad,
-               sum(CASE WHEN {_IS_LATE} THEN 1 ELSE 0 END) AS late
-        FROM runs LEFT JOIN {{limits}} AS limits ON limits.job = runs.job
-        WHERE runs.id >= :first GROUP BY runs.job || ''
-    ) AS counted
-    """,
-    rows=listed("job", "count", "bad", "late"),
+# What is later than any limit is compared with that of its job: few are, and a comparison costs more than a row.
+_IS_LATE = both(
+    f"""(
+        runs.attempt = 1 AND {_LATENESS} > :least
+        AND {_LATENESS} > coalesce((SELECT late_us FROM {{limits}} AS limits WHERE limits.job = runs.job), 60000000)
+    )""",
     limits=_LIMITS,
 )
 
-MARKS = both(
+_IS_BAD = "runs.state IN ('failed', 'timed_out', 'interrupted')"
+
+COUNTS = both(
+    f"""
+    WITH RECURSIVE {EACH_JOB} SELECT {{rows}} FROM (
+        SELECT job, (SELECT count(*) FROM runs WHERE runs.job = names.job AND runs.id >= :first) AS count
+        FROM names WHERE job IS NOT NULL
+    ) AS counted WHERE count > 0
+    """,
+    rows=listed("job", "count"),
+)
+
+TROUBLES = both(
     f"""
     SELECT {{rows}} FROM (
+        SELECT max(runs.job) AS job, sum(CASE WHEN {_IS_BAD} THEN 1 ELSE 0 END) AS bad,
+               sum(CASE WHEN {{is_late}} THEN 1 ELSE 0 END) AS late
+        FROM runs WHERE runs.id >= :first AND ({_IS_BAD} OR {{is_late}}) GROUP BY runs.job || ''
+    ) AS counted
+    """,
+    rows=listed("job", "bad", "late"),
+    is_late=_IS_LATE,
+)
+
+MARKS = both(
+    """
+    SELECT {rows} FROM (
         SELECT runs.id, runs.job, runs.due_at, runs.state, runs.started_at, runs.finished_at,
                CASE WHEN runs.tenant_name <> '' THEN runs.tenant_name ELSE runs.tenant END AS whose,
                CASE WHEN runs.state = 'succeeded' THEN NULL ELSE runs.error END AS error,
-               CASE WHEN {_IS_LATE} THEN 1 ELSE 0 END AS is_late
-        FROM runs LEFT JOIN {{limits}} AS limits ON limits.job = runs.job
+               CASE WHEN {is_late} THEN 1 ELSE 0 END AS is_late
+        FROM runs
         WHERE runs.id >= :first
-          AND ((:also = 1 AND (runs.state <> 'succeeded' OR {_IS_LATE})) OR runs.job || '' IN {{whole}})
+          AND ((:also = 1 AND (runs.state <> 'succeeded' OR {is_late})) OR runs.job || '' IN {whole})
         ORDER BY runs.id DESC LIMIT :most
     ) AS marks
     """,
     rows=listed("id", "job", "due_at", "state", "started_at", "finished_at", "whose", "is_late", "error"),
-    limits=_LIMITS,
+    is_late=_IS_LATE,
     whole=values_of("whole", "text"),
 )
 
@@ -68,12 +91,19 @@ PASSED_MARKS = both(
     rows=listed("job", "due_at", "until_at", "decision", "reason", "count"),
 )
 
+# Between two ids, so that nothing is sorted.
 PER_SPAN = both(
-    """
-    SELECT {rows} FROM (
-        SELECT (claimed_at - :begins) / :span AS place, count(*) AS count FROM runs
-        WHERE id >= :first AND claimed_at >= :begins GROUP BY 1
-    ) AS counted
+    f"""
+    WITH RECURSIVE places(place) AS (
+        SELECT CAST(0 AS bigint) UNION ALL SELECT place + 1 FROM places WHERE place < :places
+    ), starts AS (
+        SELECT place, {first_claimed("runs", "(:begins + place * :span)")} AS first FROM places
+    )
+    SELECT {{rows}} FROM (
+        SELECT starts.place, (
+            SELECT count(*) FROM runs WHERE runs.id >= starts.first AND runs.id < ends.first
+        ) AS count FROM starts JOIN starts AS ends ON ends.place = starts.place + 1
+    ) AS counted WHERE count > 0
     """,
     rows=listed("place", "count"),
 )
@@ -117,9 +147,14 @@ class PassedMark:
 
 def count_runs(connection: Connection, late_after: Mapping[str, timedelta], since: datetime) -> dict[str, Tally]:
     """{job: its runs since}; `late_after` says of each job from when on a run is late."""
-    first = first_since(connection, runs, since)
-    rows = rows_of(connection, COUNTS, first=first, limits=_limits(late_after))
-    return {job: Tally(count, bad, late) for job, count, bad, late in rows}
+    first = first_since(connection, runs, since, among=LOOKED_AT)
+    troubles = {job: its for job, *its in rows_of(connection, TROUBLES, first=first, **_limits(late_after))}
+    return {job: Tally(count, *troubles.get(job, (0, 0))) for job, count in count_by_job(connection, since).items()}
+
+
+def count_by_job(connection: Connection, since: datetime) -> dict[str, int]:
+    """{job: how many runs it had since}."""
+    return dict(rows_of(connection, COUNTS, first=first_since(connection, runs, since)))
 
 
 def read_marks(
@@ -134,8 +169,8 @@ def read_marks(
 
     The newest first, and no more than MOST_MARKS of them.
     """
-    values = {"limits": _limits(late_after), "whole": to_json(sorted(whole)), "most": MOST_MARKS, "also": int(is_all)}
-    rows = rows_of(connection, MARKS, first=first_since(connection, runs, since), **values)
+    values = _limits(late_after) | {"whole": to_json(sorted(whole)), "most": MOST_MARKS, "also": int(is_all)}
+    rows = rows_of(connection, MARKS, first=first_since(connection, runs, since, among=LOOKED_AT), **values)
     return [
         RunMark(
             run,
@@ -165,9 +200,8 @@ def read_passed(connection: Connection, since: datetime) -> list[PassedMark]:
 
 def count_per_span(connection: Connection, since: datetime, span: timedelta, places: int) -> list[int]:
     """How many runs were claimed in each of so many spans since."""
-    first, begins = first_since(connection, runs, since), to_column(since)
-    rows = rows_of(connection, PER_SPAN, first=first, begins=begins, span=span // timedelta(microseconds=1))
-    counts = dict(rows)
+    values = {"begins": to_column(since), "span": span // timedelta(microseconds=1), "places": places}
+    counts = dict(rows_of(connection, PER_SPAN, **values))
     return [counts.get(place, 0) for place in range(places)]
 
 
@@ -184,10 +218,11 @@ def times_without_bot(bots: Collection[BotRecord], since: datetime, now: datetim
     return [(max(start, since), end) for start, end in found if end > since and end - start >= SHORTEST_GAP]
 
 
-def _limits(late_after: Mapping[str, timedelta]) -> str:
-    """Those that are not the default: each row is compared with all that stand here."""
+def _limits(late_after: Mapping[str, timedelta]) -> dict[str, Any]:
+    """The least of all, and those that are not the default."""
     own = {job: span for job, span in late_after.items() if span != LATE_AFTER}
-    return to_json([(job, round(span.total_seconds() * SECOND)) for job, span in own.items()])
+    limits = [(job, round(span.total_seconds() * SECOND)) for job, span in own.items()]
+    return {"least": min([LATE_AFTER, *own.values()]) // timedelta(microseconds=1), "limits": to_json(limits)}
 
 
 def _instant(column: int) -> datetime:

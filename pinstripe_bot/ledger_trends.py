@@ -12,17 +12,20 @@ from sqlalchemy import Connection, select
 
 from pinstripe_bot.day_figures import percentile
 from pinstripe_bot.ledger_rows import from_column, to_column
-from pinstripe_bot.ledger_schema import PASSED, WANTED_AT, days
-from pinstripe_bot.ledger_sql import both, execute, listed, rows_of
+from pinstripe_bot.ledger_schema import ENDED_BADLY, PASSED, WANTED_AT, days
+from pinstripe_bot.ledger_sql import Statement, both, execute, listed, rows_of
 
 SLOT = timedelta(minutes=30)
 """The finest part of a day that any zone's midnight falls between."""
 
-MOST_SUMMED = 200_000
+MOST_SUMMED = 100_000
 """How many of the newest runs are summed up."""
 
 MOST_POINTS = 1500
-"""How many runs are shown one by one; of more, every second, third and so on, and all that went wrong."""
+"""How many runs are shown one by one; of more, a half, a third and so on, and those that went wrong."""
+
+BAD_LOOKED_AT = 20_000
+"""Among so many of the newest runs of all jobs that went wrong those of one are looked for."""
 
 SLOTS = both(
     f"""
@@ -48,18 +51,34 @@ PASSED_SLOTS = both(
 
 RUN_COUNT = both("SELECT count(*) FROM (SELECT 1 FROM runs WHERE job = :job ORDER BY id DESC LIMIT :most) AS newest")
 
+# By number, so that the index of jobs leads to the few that are read; hashed, or a job that is every tenth of a herd
+# would be chosen always or never.
+_CHOSEN = f"""(
+    SELECT id FROM (SELECT id FROM runs WHERE job = :job ORDER BY id DESC LIMIT {MOST_SUMMED}) AS newest
+    WHERE (id * 40503) & 65535 < :share
+    UNION SELECT id FROM (
+        SELECT id, job FROM runs WHERE {ENDED_BADLY} AND finished_at >= :begins
+        ORDER BY finished_at DESC LIMIT {BAD_LOOKED_AT}
+    ) AS bad WHERE job = :job
+)"""
+
+# SQLite knows no LATERAL, and PostgreSQL, which expects too many of them, would look at all runs.
+_CHOSEN_RUNS = Statement(
+    f"runs WHERE id IN {_CHOSEN}",
+    f"{_CHOSEN} AS chosen CROSS JOIN LATERAL ("
+    "SELECT * FROM runs AS one WHERE one.id = chosen.id OFFSET 0"
+    ") AS runs WHERE true",
+)
+
 POINTS = both(
     f"""
     SELECT {{rows}} FROM (
-        SELECT id, due_at, state, started_at, finished_at, attempt, {WANTED_AT} AS wanted_at FROM (
-            SELECT * FROM runs WHERE job = :job ORDER BY id DESC LIMIT {MOST_SUMMED}
-        ) AS runs
-        WHERE started_at IS NOT NULL AND due_at >= :begins
-          AND (id % :step = 0 OR state NOT IN ('succeeded', 'running'))
-        ORDER BY id DESC LIMIT :most
+        SELECT runs.id, due_at, state, started_at, finished_at, attempt, {WANTED_AT} AS wanted_at FROM {{chosen}}
+        AND started_at IS NOT NULL AND due_at >= :begins ORDER BY runs.id DESC LIMIT :most
     ) AS points
     """,
     rows=listed("due_at", "state", "started_at", "finished_at", "attempt", "wanted_at"),
+    chosen=_CHOSEN_RUNS,
 )
 
 
@@ -127,16 +146,15 @@ def read_summed(connection: Connection, job: str, since: datetime) -> list[Summe
 
 
 def read_points(connection: Connection, job: str, since: datetime) -> tuple[list[RunPoint], bool]:
-    """(Some of the runs since, oldest first; whether these are all). What went wrong is always among them."""
-    count = count_of_runs(connection, job)
-    step = max(count // MOST_POINTS, 1)
-    values = {"job": job, "begins": to_column(since), "step": step, "most": 2 * MOST_POINTS}
+    """(Some of the runs since, oldest first, among them those that went wrong; whether these are all)."""
+    share = 65536 // max(count_of_runs(connection, job) // MOST_POINTS, 1)
+    values = {"job": job, "begins": to_column(since), "share": share, "most": 2 * MOST_POINTS}
     points = []
     for due_at, state, started_at, finished_at, attempt, wanted_at in reversed(rows_of(connection, POINTS, **values)):
         took = None if finished_at is None else timedelta(microseconds=max(finished_at - started_at, 0))
         late = timedelta(microseconds=max(started_at - wanted_at, 0)) if attempt == 1 else None
         points.append(RunPoint(_instant(due_at), state, took, late))
-    return points, step == 1 and len(points) < 2 * MOST_POINTS
+    return points, share == 65536 and len(points) < 2 * MOST_POINTS
 
 
 def count_of_runs(connection: Connection, job: str) -> int:

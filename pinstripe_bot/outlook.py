@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -74,12 +74,12 @@ def next_due(
 ) -> list[tuple[datetime, Schedule]]:
     """So many of the next due instants of all schedules, soonest first; `in_use` are the zones of tenants."""
     planned = in_zones([one for one in project.schedules if one.enabled], lambda _: in_use)
-    each = (_upcoming(schedule, now, count) for schedule in planned)
+    each = (_upcoming(schedule, now) for schedule in planned)
     return list(islice(heapq.merge(*each, key=lambda due: due[0]), count))
 
 
-def _upcoming(schedule: Schedule, now: datetime, count: int) -> list[tuple[datetime, Schedule]]:
-    found: list[tuple[datetime, Schedule]] = []
+def _upcoming(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime, Schedule]]:
+    """One after another: of most schedules only the first is looked at."""
     with contextlib.suppress(InvalidSchedule):  # nothing in the next fifty years
-        found.extend((due_at, schedule) for due_at in islice(schedule.upcoming(now), count))
-    return found
+        for due_at in schedule.upcoming(now):
+            yield due_at, schedule

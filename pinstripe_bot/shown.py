@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pinstripe_bot.escapes import escape_line
@@ -37,6 +38,7 @@ def show_bot(bot: BotRecord | None) -> str:
     return "" if bot is None else f"{bot.host}, pid {bot.pid}"
 
 
+@lru_cache(maxsize=256)  # of many runs that went wrong most went wrong alike
 def error_line(error: RunError | None) -> str:
     """The last line of a traceback, without secrets: "ConnectionError: the bank did not answer"."""
     if error is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -89,6 +90,7 @@ def jobs_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
     page = min(max(visit.number("page", 1), 1), -(-len(found) // PAGE) or 1)
     shown = found[(page - 1) * PAGE : page * PAGE]
     strips = _strips(visit, shown)
+    counts = Counter(name for one in rows for name in one.kinds)
     query = {"show": kind, "q": visit.asked("q"), "sort": "" if sort == "due" else sort}
     return {
         "rows": [_cells(visit, one, strips.get(one.name, [])) for one in shown],
@@ -98,7 +100,7 @@ def jobs_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
             {
                 "name": name,
                 "glyph": glyph,
-                "count": sum(key in one.kinds for one in rows),
+                "count": counts[key],
                 "href": with_query("jobs", query, show=key),
                 "is_current": key == kind,
             }

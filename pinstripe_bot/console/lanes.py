@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ DENSE: Final = timedelta(minutes=5)
 """A job that comes due so often is shown as a band."""
 
 MOST_TO_COME: Final = 400
-"""How many instants to come one lane shows; of more, every second, third and so on."""
+"""How many instants to come one lane shows; of more, every second, third and so on: of a band, half as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def lane_of(facts: LaneFacts, span: Span) -> Lane:
 
 def _run_mark(run: RunMark, span: Span) -> Mark:
     begins_at = run.started_at or run.due_at
+    if run.state == "succeeded" and not run.is_late:  # one of the many that nobody can point at
+        return Mark(run.state, begins_at, run.finished_at)
     word = state_word(run.state)
     lasted = "" if run.finished_at is None else f" after {took(run.finished_at - begins_at)}"
     late = f", {took(begins_at - run.due_at)} late" if run.is_late else ""
@@ -99,16 +102,17 @@ def _passed_mark(passed: PassedMark, span: Span) -> Mark:
 
 def _to_come(facts: LaneFacts, span: Span, *, is_dense: bool) -> list[Mark]:
     """The due instants to come; as long as the job usually takes, but a band's are ticks, and some of many."""
-    begins, ends = int(span.now.timestamp()), int(span.ends_at.timestamp())
+    begins, ends = int(span.now.timestamp()), span.ends_at.timestamp()
     usual = timedelta(0) if is_dense or facts.usual is None else facts.usual
-    least = (ends - begins) // MOST_TO_COME  # seconds between two ticks
+    least = int(ends - begins) // (MOST_TO_COME // 2 if is_dense else MOST_TO_COME)  # seconds between two ticks
     found = []
     for schedule in facts.schedules:
-        after = begins
-        while (at := next_of(schedule, datetime.fromtimestamp(after, UTC))) is not None and at <= span.ends_at:
-            told = f"{facts.job}, due {at_clock(at, span.now, span.zone)}"
-            found.append(Mark("due", at, at + usual if usual else None, told=told))
-            after = int(at.timestamp()) + max(least - 1, 0)
+        after_ts = begins
+        with contextlib.suppress(InvalidSchedule):  # nothing in the next fifty years
+            while (due_ts := schedule.next_after_ts(after_ts)) <= ends:
+                at = datetime.fromtimestamp(due_ts, UTC)
+                found.append(Mark("due", at, at + usual if usual else None))
+                after_ts = due_ts + max(least - 1, 0)
     return found
 
 

@@ -74,8 +74,9 @@ class TimeScale:
     right: float
 
     def __call__(self, at: datetime) -> float:
-        length_s = (self.ends_at - self.begins_at).total_seconds()
-        part = _part((at - self.begins_at).total_seconds(), 0, length_s)
+        if at <= self.begins_at or self.ends_at <= self.begins_at:
+            return self.left
+        part = 1.0 if at >= self.ends_at else (at - self.begins_at) / (self.ends_at - self.begins_at)
         return self.left + (self.right - self.left) * part
 
     def holds(self, at: datetime, until: datetime | None = None) -> bool:

@@ -6,6 +6,7 @@ import html
 import math
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 # What XML does not allow, and what turns the direction of all that follows it.
@@ -15,6 +16,7 @@ _EM: Final = 0.56  # a letter of the usual fonts is about as wide, in parts of i
 _NARROW: Final = frozenset("fijlrtI1.,:;'|!()[]- ")
 
 
+@lru_cache(maxsize=16384)  # a page draws the same few coordinates thousands of times
 def number(value: float) -> str:
     """A coordinate with at most one decimal; what is no finite number is 0."""
     if not math.isfinite(value):
@@ -69,11 +71,10 @@ def bar_d(x: float, foot: float, width: float, height: float) -> str:
 
 def line_d(x: float, y: float, x_end: float, y_end: float) -> str:
     """A straight line, as a piece of a path."""
-    if number(x) == number(x_end):
-        return f"M{number(x)} {number(y)}V{number(y_end)}"
-    if number(y) == number(y_end):
-        return f"M{number(x)} {number(y)}H{number(x_end)}"
-    return f"M{number(x)} {number(y)}L{number(x_end)} {number(y_end)}"
+    left, top, right, foot = number(x), number(y), number(x_end), number(y_end)
+    if left == right:
+        return f"M{left} {top}V{foot}"
+    return f"M{left} {top}H{right}" if top == foot else f"M{left} {top}L{right} {foot}"
 
 
 def cross_d(x: float, y: float, half: float = 2.5) -> str:

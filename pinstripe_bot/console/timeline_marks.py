@@ -74,7 +74,8 @@ class Track:
         end = self.now if mark.kind == "running" else mark.until
         if mark.kind not in ("due", "running"):
             end = min(end, self.now)  # nothing of the past lasts into the future
-        left, right = self.x(mark.begins_at), self.x(max(end, mark.begins_at))
+        left = self.x(mark.begins_at)
+        right = self.x(end) if end > mark.begins_at else left
         return left, max(right, left + _NARROWEST)
 
 
@@ -190,7 +191,7 @@ def _together(marks: Sequence[Mark], track: Track, within: float) -> list[Mark]:
     last: dict[str, int] = {}
     for mark in marks:
         index = last.get(mark.kind)
-        if index is not None and track.span(mark)[0] - track.span(found[index])[1] < within:
+        if index is not None and track.x(mark.begins_at) - track.span(found[index])[1] < within:
             found[index] = _one_of(found[index], mark)
         else:
             last[mark.kind] = len(found)
@@ -202,7 +203,7 @@ def _one_of(first: Mark, last: Mark) -> Mark:
     count = first.count + last.count
     ends_at = max(first.until, last.until)
     told = f"{count} {state_words(first.kind)}" + (f"; the last: {last.told}" if last.told else "")
-    return replace(first, ends_at=ends_at, count=count, told=told)
+    return Mark(first.kind, first.begins_at, ends_at, first.due_at, count, told)
 
 
 def _whisker(mark: Mark, track: Track) -> str:

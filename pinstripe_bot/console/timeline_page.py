@@ -17,9 +17,8 @@ from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_timeline import (
     PassedMark,
     RunMark,
-    Tally,
+    count_by_job,
     count_per_span,
-    count_runs,
     read_marks,
     read_passed,
     times_without_bot,
@@ -45,7 +44,7 @@ PLACES: Final = 96
 class _Past:
     """What the ledger has of the window: how much of each job, what stands out, when no bot was there."""
 
-    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    tallies: Mapping[str, int] = field(default_factory=dict)
     marks: Sequence[RunMark] = ()
     passed: Sequence[PassedMark] = ()
     downs: Sequence[tuple[datetime, datetime, str]] = ()
@@ -100,7 +99,7 @@ def _read_past(visit: Visit, span: Span) -> _Past:
     with store.reading() as connection:
         gaps = times_without_bot(read_bots(connection, store, visit.now).values(), since, span.now)
         return _Past(
-            tallies=count_runs(connection, _late_after(visit), since),
+            tallies=count_by_job(connection, since),
             marks=read_marks(connection, _late_after(visit), since),
             passed=read_passed(connection, since),
             downs=[(begin, end, f"bot down {show_span(end - begin)}") for begin, end in gaps],
@@ -114,7 +113,7 @@ def _late_after(visit: Visit) -> dict[str, timedelta]:
 
 def _fill(visit: Visit, shown: Sequence[LaneFacts], past: _Past, span: Span) -> None:
     """Give the lanes their marks: all runs of a job where there are few, else those that stand out."""
-    few = {one.job for one in shown if one.job in past.tallies and past.tallies[one.job].count <= WHOLE}
+    few = {one.job for one in shown if one.job in past.tallies and past.tallies[one.job] <= WHOLE}
     whole: list[RunMark] = []
     if visit.history is not None and few:
         with visit.history.store.reading() as connection:

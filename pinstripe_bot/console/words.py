@@ -32,13 +32,14 @@ STATE_TONES: Final = {
 def at_clock(instant: datetime, now: datetime, zone: Zone) -> str:
     """`14:32`; on another day `Fri 23 Oct 02:30`; in another year `23 Oct 2027 02:30`."""
     local = _local(instant, zone)
-    return _with_day(local, now.astimezone(zone.tzinfo), f"{local:%H:%M}")
+    return _with_day(local, now.astimezone(zone.tzinfo), f"{local.hour:02}:{local.minute:02}")
 
 
 def at_second(instant: datetime, now: datetime, zone: Zone) -> str:
     """The same to the second: `14:32:08`."""
     local = _local(instant, zone)
-    return _with_day(local, now.astimezone(zone.tzinfo), f"{local:%H:%M:%S}")
+    clock = f"{local.hour:02}:{local.minute:02}:{local.second:02}"
+    return _with_day(local, now.astimezone(zone.tzinfo), clock)
 
 
 def at_millisecond(instant: datetime, zone: Zone) -> str:

@@ -47,7 +47,7 @@ class Acting:
         until_at = read_until(until, self.project.config.timezone, now) if until.strip() else None
         key = self._tenant(tenant)[0]
         with open_desk(self.project, self.person) as desk:
-            return desk.acts.pause(job, now, until_at=until_at, why=reason.strip()[:200], tenant=key)
+            return desk.acts.pause(job, now, until_at=until_at, why=_told(reason), tenant=key)
 
     def resume(self, name: str, *, tenant: str = "") -> Resume:
         """End a pause."""
@@ -67,7 +67,7 @@ class Acting:
         if not int(count) and not has_ledger(self.project):
             return 0
         with open_desk(self.project, self.person) as desk:
-            desk.acts.skip(job.name, int(count), self.clock.now(), schedule=schedule, why=reason.strip()[:200])
+            desk.acts.skip(job.name, int(count), self.clock.now(), schedule=schedule, why=_told(reason))
         return int(count)
 
     def cancel(self, run_id: int) -> Run:
@@ -108,3 +108,8 @@ class Acting:
         if found is None:
             raise InvalidParams(f"there is no tenant {key!r}: choose one that there is")
         return found.key, found.name
+
+
+def _told(reason: str) -> str:
+    """A reason as it is written down: not too long, and without zero characters, which PostgreSQL refuses."""
+    return reason.replace("\0", "").strip()[:200]

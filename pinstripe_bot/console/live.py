@@ -39,18 +39,20 @@ class _Stream(StreamingResponse):
 class Live:
     """The stream of one project's console."""
 
-    def __init__(self, door: LedgerDoor) -> None:
+    def __init__(self, door: LedgerDoor, *, look_s: float = LOOK_S, most: int = MOST_STREAMS) -> None:
         self._door = door
+        self._look_s = look_s
+        self._most = most
         self._listeners = 0
         self._mark = ""
-        self._looked_at = -LOOK_S
+        self._looked_at = -look_s
         self._looking = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         return [Route("/live", self._listen, methods=["GET"])]
 
     async def _listen(self, _request: Request) -> Response:
-        if self._listeners >= MOST_STREAMS:
+        if self._listeners >= self._most:
             return PlainTextResponse("too many listen already\n", 503, headers={"Retry-After": "30"})
         self._listeners += 1  # here and not at the first event: a herd that comes at once is counted before that
         return _Stream(self._events(), self._forget)
@@ -71,12 +73,12 @@ class Live:
             elif now - told_at >= QUIET_S:
                 told_at = now
                 yield "event: quiet\ndata: .\n\n"
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._look_s)
 
     async def _current(self) -> str:
         """The mark of the ledger, not older than a second; `lost` while it does not answer."""
         async with self._looking:
             now = asyncio.get_running_loop().time()
-            if now - self._looked_at >= LOOK_S:
+            if now - self._looked_at >= self._look_s:
                 self._mark, self._looked_at = await run_in_threadpool(self._door.mark), now
             return self._mark

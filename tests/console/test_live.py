@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
 from bots import locked
+from starlette.applications import Starlette
 from starlette.types import Message
 
-from pinstripe_bot.console import live
 from pinstripe_bot.console.live import Live
 from pinstripe_bot.console.visit import LedgerDoor
 
@@ -22,15 +21,11 @@ PATIENCE_S = 10.0
 class Listener:
     """Somebody who listens to the stream of an application, until `leave`."""
 
-    def __init__(self, application: Any, cookie: str = "") -> None:
+    def __init__(self, application: Any) -> None:
         self.status = 0
         self._events: asyncio.Queue[str] = asyncio.Queue()
         self._has_left = asyncio.Event()
-        self._task = asyncio.create_task(application(self._scope(cookie), self._receive, self._send))
-
-    @staticmethod
-    def _scope(cookie: str) -> Any:
-        return scope_of("/_pinstripe/live", cookie=cookie)
+        self._task = asyncio.create_task(application(scope_of("/live"), self._receive, self._send))
 
     async def event(self) -> str:
         """The next event; comments and settings are passed over."""
@@ -60,15 +55,17 @@ class Listener:
             self._events.put_nowait(text)
 
 
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look more often than once a second: the stream has no other clock than the event loop's."""
-    monkeypatch.setattr(live, "LOOK_S", 0.02)
+def stream_of(whole: WholeConsole, *, most: int = 100) -> Starlette:
+    """The stream of a console alone, which looks more often than once a second: it has the event loop's clock only."""
+    live = Live(LedgerDoor(whole.project, whole.clock), look_s=0.02, most=most)
+    return Starlette(routes=live.routes())
 
 
 def test_it_says_at_first_how_the_ledger_is_and_then_what_has_changed(whole: WholeConsole) -> None:
+    stream = stream_of(whole)
+
     async def listen() -> tuple[str, str]:
-        listener = Listener(whole.served.application, whole.cookie)
+        listener = Listener(stream)
         first = await listener.mark()
         await asyncio.to_thread(whole.acting.run, "apart", {})
         then = await listener.mark()
@@ -82,8 +79,10 @@ def test_it_says_at_first_how_the_ledger_is_and_then_what_has_changed(whole: Who
 
 
 def test_without_a_ledger_it_says_none_until_there_is_one(empty: WholeConsole) -> None:
+    stream = stream_of(empty)
+
     async def listen() -> list[str]:
-        listener = Listener(empty.served.application, empty.cookie)
+        listener = Listener(stream)
         marks = [await listener.mark()]
         await asyncio.to_thread(empty.acting.run, "hello", {})
         marks.append(await listener.mark())
@@ -100,8 +99,10 @@ def test_while_the_ledger_cannot_be_read_it_says_lost(empty: WholeConsole) -> No
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"no database at all" * 100)
 
+    stream = stream_of(empty)
+
     async def listen() -> str:
-        listener = Listener(empty.served.application, empty.cookie)
+        listener = Listener(stream)
         mark = await listener.mark()
         await listener.leave()
         return mark
@@ -110,8 +111,10 @@ def test_while_the_ledger_cannot_be_read_it_says_lost(empty: WholeConsole) -> No
 
 
 def test_a_locked_ledger_is_read_all_the_same(whole: WholeConsole) -> None:
+    stream = stream_of(whole)
+
     async def listen() -> str:
-        listener = Listener(whole.served.application, whole.cookie)
+        listener = Listener(stream)
         mark = await listener.mark()
         await listener.leave()
         return mark
@@ -120,19 +123,17 @@ def test_a_locked_ledger_is_read_all_the_same(whole: WholeConsole) -> None:
         assert asyncio.run(listen()) not in ("lost", "none")
 
 
-def test_no_more_than_so_many_listen_and_who_leaves_makes_room(
-    empty: WholeConsole, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "MOST_STREAMS", 3)
+def test_no_more_than_so_many_listen_and_who_leaves_makes_room(empty: WholeConsole) -> None:
+    stream = stream_of(empty, most=3)
 
     async def listen() -> list[int]:
-        many = [Listener(empty.served.application, empty.cookie) for _ in range(3)]
+        many = [Listener(stream) for _ in range(3)]
         for one in many:
             await one.event()
-        refused = Listener(empty.served.application, empty.cookie)
+        refused = Listener(stream)
         await refused.end()
         await many[0].leave()
-        next_one = Listener(empty.served.application, empty.cookie)
+        next_one = Listener(stream)
         await next_one.event()
         for one in (*many[1:], next_one):
             await one.leave()
@@ -142,14 +143,14 @@ def test_no_more_than_so_many_listen_and_who_leaves_makes_room(
 
 
 def test_however_they_leave_nobody_is_counted_any_more(empty: WholeConsole) -> None:
-    stream = Live(LedgerDoor(empty.project, empty.clock))
-    (route,) = stream.routes()
+    live = Live(LedgerDoor(empty.project, empty.clock), look_s=0.02)
+    (route,) = live.routes()
 
     async def listen() -> None:
         many = [Listener(route.app) for _ in range(20)]
         for one in many:
             await one.event()
-        assert stream._listeners == 20
+        assert live._listeners == 20
         for one in many[:10]:
             await one.leave()
         for one in many[10:]:
@@ -158,15 +159,15 @@ def test_however_they_leave_nobody_is_counted_any_more(empty: WholeConsole) -> N
 
     asyncio.run(listen())
 
-    assert stream._listeners == 0
+    assert live._listeners == 0
 
 
-def test_a_herd_that_comes_at_once_is_not_let_in_whole(empty: WholeConsole, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_herd_that_comes_at_once_is_not_let_in_whole(empty: WholeConsole) -> None:
     """Each is counted when it is let in, not when its first event is sent."""
-    monkeypatch.setattr(live, "MOST_STREAMS", 5)
+    stream = stream_of(empty, most=5)
 
     async def listen() -> list[int]:
-        many = [Listener(empty.served.application, empty.cookie) for _ in range(20)]
+        many = [Listener(stream) for _ in range(20)]
         await asyncio.sleep(0.2)
         for one in many:
             await one.leave()

@@ -334,3 +334,31 @@ def test_the_first_act_makes_the_ledger(empty: WholeConsole) -> None:
     page = led_to(empty, empty.post("/jobs/hello/run"))
 
     assert "hello is queued" in page.text
+
+
+def test_a_zero_character_is_no_error_where_the_database_refuses_it(
+    empty: WholeConsole, fresh_postgres_url: str
+) -> None:
+    overrides = {"ledger.url": fresh_postgres_url, "timezone": "UTC"}
+    project = Project.load(empty.project.root, environ={}, overrides=overrides)
+    empty.served.close()
+    empty.served = empty.serve(empty.bot, project)
+    zero = "a\0b"
+
+    statuses = [
+        empty.post("/jobs/hello/run", {"p-params": json.dumps({zero: zero})}).status,
+        empty.post("/jobs/hello/pause", {"reason": zero}).status,
+        empty.post("/jobs/for-all/run", {"tenant": zero}).status,
+        empty.send_json("/jobs/hello/pause", {"reason": zero}).status,
+        empty.send_json("/jobs/hello/run", {"params": {zero: zero}}).status,
+        empty.send_json("/jobs/hello/run", {"tenant": zero}).status,
+        empty.send_json("/jobs/hello/skip", {"schedule": zero, "reason": zero}).status,
+        empty.send_json("/jobs/hello/skip", {"reason": zero}).status,
+        empty.send_json(f"/jobs/{zero}/run").status,
+        empty.send_json("/jobs/hello/resume", {"tenant": zero}).status,
+        empty.ask(f"/jobs/{zero}").status,
+        empty.ask("/runs", query="tenant=%00&job=%00").status,
+        empty.ask("/api/explain", query="job=%00&at=%00").status,
+    ]
+
+    assert [status for status in statuses if status >= 500] == [], statuses

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import uuid
 from collections import Counter
 from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from bots import locked
 from sqlalchemy import make_url
@@ -184,3 +186,21 @@ def test_a_ledger_that_is_moved_away_is_gone_and_found_again(whole: WholeConsole
     shutil.move(copy, whole.path)
 
     assert "hello" in whole.ask("/runs").text
+
+
+def test_a_database_that_comes_back_is_read_again(empty: WholeConsole, fresh_postgres_url: str) -> None:
+    name = f"shop_{uuid.uuid4().hex}"
+    url = make_url(fresh_postgres_url).set(database=name).render_as_string(hide_password=False)
+    project = Project.load(empty.project.root, environ={}, overrides={"ledger.url": url, "timezone": "UTC"})
+    empty.served.close()
+    empty.served = empty.serve(empty.bot, project)
+
+    away = empty.ask("/")
+    with psycopg.connect(fresh_postgres_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        back, acted = empty.ask("/"), empty.post("/jobs/hello/run")
+        told = empty.ask("/runs")
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    assert (away.status, back.status, acted.status, "hello" in told.text) == (503, 200, 303, True)
+    assert empty.ask("/").status == 503

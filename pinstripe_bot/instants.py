@@ -34,7 +34,7 @@ def read_since(written: str, timezone: str, now: datetime) -> datetime:
     try:
         return now - parse_duration(written)
     except OverflowError as error:
-        raise InvalidParams(f"since {written!r}: it is before the year 1: write a shorter time") from error
+        raise InvalidParams(f"since {written!r}: it is before the year 1: write an instant nearer to today") from error
     except InvalidSchedule:
         since = read_instant(written, timezone, now=now)
     if since > now:

@@ -13,6 +13,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, CursorResult
 
+_PERCENT = re.compile(r"(?<!%)%(?![%(])")
+"""A percent sign of a statement's own, which the driver wants doubled; those of finished parts are so already."""
+
 _VALUE = re.compile(r"(?<!:):([a-z_]+)")
 
 
@@ -32,7 +35,7 @@ def both(template: str, **parts: Statement) -> Statement:
     """`template` with each {part} in its dialect; a finished statement, if no part of another one."""
     sqlite = template.format(**{name: part.sqlite for name, part in parts.items()})
     postgres = template.format(**{name: part.postgres for name, part in parts.items()})
-    return Statement(sqlite, _VALUE.sub(r"%(\1)s", postgres.replace("%", "%%")))
+    return Statement(sqlite, _VALUE.sub(r"%(\1)s", _PERCENT.sub("%%", postgres)))
 
 
 def given(name: str, **columns: str) -> Statement:

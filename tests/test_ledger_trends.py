@@ -33,7 +33,7 @@ def slots(ledger: Ledger, job: str = "sweep", since: datetime = DAWN) -> list[Sl
 
 def points(ledger: Ledger, job: str = "sweep", since: datetime = DAWN) -> list[Any]:
     with ledger.store.reading() as connection:
-        return read_points(connection, job, since)
+        return read_points(connection, job, since)[0]
 
 
 # Half hours

@@ -13,13 +13,16 @@ from sqlalchemy import insert
 from stored import FAR, ODD, minute, put_passed, put_run
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.console.job_history import TWELFTHS, _patch, history_facts
+from pinstripe_bot.console.job_days import MOST, _patch
+from pinstripe_bot.console.job_history import history_facts
 from pinstripe_bot.ledger_schema import days
 from pinstripe_bot.ledger_trends import Slot
 from pinstripe_bot.zones import zone
 
 from .drawn import parsed
 from .visits import NOON, visit_to
+
+MINUTE = timedelta(minutes=1)
 
 MakeBot = Callable[..., Bot]
 
@@ -48,13 +51,13 @@ def slot(hour: float, state: str = "succeeded", *, day: int = 1, count: int = 1,
 
 
 def states(*slots: Slot, day: date = date(2026, 2, 1)) -> list[str | None]:
-    return [None if one is None else one.state for one in _patch(BERLIN, day, slots).stripes]
+    return [None if one is None else one.state for one in _patch(day, slots, [], BERLIN, MINUTE).stripes]
 
 
 def test_a_day_is_cut_into_twelfths_of_the_zones_own_day() -> None:
     found = states(slot(0), slot(2, "failed"), slot(23.5, "missed"))
 
-    assert len(found) == TWELFTHS
+    assert len(found) == MOST
     assert (found[0], found[1], found[11]) == ("succeeded", "failed", "missed")
     assert found[2:11] == [None] * 9
 
@@ -69,9 +72,9 @@ def test_a_state_of_a_later_version_is_no_worse_than_any() -> None:
 
 
 def test_a_day_tells_what_happened_how_often() -> None:
-    patch = _patch(
-        BERLIN, date(2026, 2, 1), [slot(0, count=1_000), slot(5, count=1), slot(9, "timed_out", count=2**40)]
-    )
+    slots = [slot(0, count=1_000), slot(5, count=1), slot(9, "timed_out", count=2**40)]
+
+    patch = _patch(date(2026, 2, 1), slots, [], BERLIN, MINUTE)
 
     assert patch.told == "Sun 1 Feb: 1,001 succeeded, 1,099,511,627,776 timed out"
 
@@ -82,9 +85,9 @@ def test_a_shorter_and_a_longer_day_lose_no_half_hour(day: date) -> None:
     hours = 23 if day.month == 3 else 25
     slots = [Slot(begins_at + timedelta(minutes=30 * place), "failed", 1, None) for place in range(2 * hours)]
 
-    found = _patch(BERLIN, day, slots)
+    found = _patch(day, slots, [], BERLIN, MINUTE)
 
-    assert sum(one is not None for one in found.stripes) == TWELFTHS
+    assert sum(one is not None for one in found.stripes) == MOST
     assert f"{2 * hours} failed" in found.told
 
 

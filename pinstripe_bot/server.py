@@ -43,7 +43,7 @@ class Server:
     def __init__(
         self,
         project: Project,
-        health: Health,
+        health: Health | None,
         clock: Clock,
         *,
         tally: Tally | None = None,
@@ -51,7 +51,8 @@ class Server:
     ) -> None:
         """Bind the sockets and load the project's application. Raises CannotServe.
 
-        `tally` and `ticks` are those of the bot in this process, for the metrics.
+        `health`, `tally` and `ticks` are those of the bot in this process; without one it is ready while its ledger
+        can be read.
         """
         own = load_application(project.config.server.app)
         # The console reads for itself whom a proxy asks for: it must see the connection's own addresses.

@@ -13,7 +13,6 @@ import pytest
 from conftest import WriteProject
 
 from pinstripe_bot.clock import SystemClock
-from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.errors import CannotServe
 from pinstripe_bot.project import Project
 from pinstripe_bot.server import Server, bind, load_application
@@ -55,7 +54,7 @@ def make_server(write_project: WriteProject) -> Iterator[MakeServer]:
     def make(files: dict[str, str] | None = None, *, started: bool = True, **settings: str) -> Server:
         overrides = {"server.host": f"{LOCALHOST}:0", **{f"server.{key}": value for key, value in settings.items()}}
         project = Project.load(write_project(files or {}), environ={}, overrides=overrides)
-        server = Server(project, AlwaysWell(), SystemClock())
+        server = Server(project, None, SystemClock())
         made.append(server)
         if started:
             server.start()

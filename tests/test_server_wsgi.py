@@ -10,7 +10,6 @@ import pytest
 from conftest import WriteProject
 
 from pinstripe_bot.clock import SystemClock
-from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.project import Project
 from pinstripe_bot.server import Server, _is_wsgi
 
@@ -34,7 +33,7 @@ def serve(write_project: WriteProject) -> Iterator[Callable[[str], Ask]]:
             "console.token": TOKEN,
             "console.proxy_addresses": ["10.0.0.7"],
         }
-        made.append(Server(Project.load(root, environ={}, overrides=overrides), AlwaysWell(), SystemClock()))
+        made.append(Server(Project.load(root, environ={}, overrides=overrides), None, SystemClock()))
         made[-1].start()
         port = int(made[-1].urls[0].rpartition(":")[2])
 

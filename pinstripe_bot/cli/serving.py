@@ -15,7 +15,6 @@ from pinstripe_bot.cli.invocation import Invocation, log_options, project_comman
 from pinstripe_bot.cli.signals import StopSignals
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.config import wants_colors
-from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.errors import InvalidProject
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.logs import configure_logs
@@ -140,7 +139,7 @@ def _tell_login(project: Project, server: Server) -> None:
 def _serve_alone(project: Project) -> None:
     clock = SystemClock()
     hooks = Hooks(project.hooks.functions, project.root, clock)
-    server = Server(project, AlwaysWell(), clock)
+    server = Server(project, None, clock)
     with StopSignals(("stopping", clock.wake)) as signals:
         hooks.call("before_server_start")
         server.start()

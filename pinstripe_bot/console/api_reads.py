@@ -52,8 +52,7 @@ def read_now(visit: Visit, _path: Mapping[str, Any]) -> Any:
 
 
 def _matter(matter: Matter) -> dict[str, Any]:
-    why = matter.why.replace("|", matter.code)
-    facts = {"kind": matter.kind, "subject": matter.subject, "told": matter.told, "why": why, "at": matter.at}
+    facts = {"kind": matter.kind, "subject": matter.subject, "told": matter.told, "why": matter.reason, "at": matter.at}
     return facts | {"job": matter.job, "run": matter.run}
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +20,7 @@ from pinstripe_bot.console.access import Guard
 from pinstripe_bot.console.addresses import to
 from pinstripe_bot.console.api import Api
 from pinstripe_bot.console.attempts import Attempts
+from pinstripe_bot.console.callers import is_local
 from pinstripe_bot.console.health import Health, health_routes
 from pinstripe_bot.console.live import Live
 from pinstripe_bot.console.login import Login
@@ -49,7 +50,7 @@ class Served:
 
 def build_application(
     project: Project,
-    health: Health,
+    health: Health | None,
     clock: Clock,
     own: ASGIApp | None,
     *,
@@ -58,10 +59,12 @@ def build_application(
 ) -> Served:
     """The console beside the project's `own` application, which gets its lifespan events; they share nothing.
 
-    `tally` and `ticks` are those of the bot in this process, if there is one.
+    `health`, `tally` and `ticks` are those of the bot in this process; without one, whether the ledger can be read
+    is all that there is to tell.
     """
     config, folder = project.config.console, project.root / FOLDER
     door, rendering = LedgerDoor(project, clock), Rendering(project.name)
+    health = health or _LedgerHealth(door)
     addresses = LoginAddresses(folder, clock)
     sessions = Sessions(signing_key(folder), config.password_hash, clock)
     audit = _audit_of(project, door, clock)
@@ -80,7 +83,7 @@ def build_application(
     ]
 
     ours = Starlette(routes=[Mount(PREFIX, routes=routes)], exception_handlers=_handlers(rendering))
-    beside = own or Starlette(routes=[*health_routes(health), Route("/", _lead_in)])
+    beside = own or Starlette(routes=[*health_routes(health), Route("/", _lead_in(project))])
     return Served(_Beside(Guard(ours, config, sessions), beside), addresses, door.close)
 
 
@@ -109,8 +112,28 @@ def _handlers(rendering: Rendering) -> dict[Any, Callable[[Request, Exception], 
     return {status: saying(status) for status in _SORRY}
 
 
-async def _lead_in(_request: Request) -> Response:
-    return RedirectResponse(to(), 307)
+class _LedgerHealth:
+    """The health of a server without a bot."""
+
+    def __init__(self, door: LedgerDoor) -> None:
+        self._door = door
+
+    def reasons_not_alive(self) -> list[str]:
+        return []
+
+    def reasons_not_ready(self) -> list[str]:
+        return [] if (problem := self._door.problem()) is None else [problem]
+
+
+def _lead_in(project: Project) -> Callable[[Request], Awaitable[Response]]:
+    """To the console, where it is shown; else it says what is served here."""
+
+    async def lead_in(request: Request) -> Response:
+        if is_local(request.scope) or project.config.console.is_protected:
+            return RedirectResponse(to(), 307)
+        return PlainTextResponse(f"Pinstripe serves the project {project.name}.\n")
+
+    return lead_in
 
 
 def _store_of(door: LedgerDoor) -> Callable[[], LedgerStore | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,24 +20,14 @@ class Health(Protocol):
         """Why the process cannot do its work now; empty while it can."""
 
 
-class AlwaysWell:
-    """The health of a server without a bot: if it answers, it is well."""
-
-    def reasons_not_alive(self) -> list[str]:
-        return []
-
-    def reasons_not_ready(self) -> list[str]:
-        return []
-
-
 def health_routes(health: Health) -> list[Route]:
     """GET /livez and /readyz: 200 with `{"status": "ok"}`, or 503; with the reasons for who may use the console."""
 
     async def livez(request: Request) -> Response:
-        return _answer(request, health.reasons_not_alive())
+        return _answer(request, await run_in_threadpool(health.reasons_not_alive))
 
     async def readyz(request: Request) -> Response:
-        return _answer(request, health.reasons_not_ready())
+        return _answer(request, await run_in_threadpool(health.reasons_not_ready))
 
     return [Route("/livez", livez), Route("/readyz", readyz)]
 

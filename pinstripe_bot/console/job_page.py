@@ -9,7 +9,7 @@ from typing import Any, Final
 from pinstripe_bot.console.addresses import to, to_job
 from pinstripe_bot.console.fields import fields_of
 from pinstripe_bot.console.job_history import history_facts
-from pinstripe_bot.console.jobs_page import schedule_words
+from pinstripe_bot.console.schedule_words import schedule_words
 from pinstripe_bot.console.standing import Standing
 from pinstripe_bot.console.visit import Visit
 from pinstripe_bot.console.words import at_clock
@@ -17,7 +17,9 @@ from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.errors import InvalidSchedule, UnknownJob
 from pinstripe_bot.job import dasherize
+from pinstripe_bot.ledger_overview import Overview, fates
 from pinstripe_bot.ledger_skips import EVERY_JOB
+from pinstripe_bot.occurrence import Reason
 from pinstripe_bot.project import Project
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.shown import show_json
@@ -44,7 +46,7 @@ def job_facts(visit: Visit, standing: Standing, name: str) -> dict[str, Any]:
     problem = next((one for one in visit.project.problems if one.job == name), None)
     pauses = () if standing.overview is None else standing.overview.pauses
     pause = next((one for one in pauses if one.job in (name, EVERY_JOB)), None)
-    due = [] if job is None else _next_due(visit, job)
+    due = [] if job is None else _next_due(visit, standing, job)
     settings = [] if job is None else _settings(visit.project, job)
     facts: dict[str, Any] = {
         "name": name,
@@ -53,6 +55,7 @@ def job_facts(visit: Visit, standing: Standing, name: str) -> dict[str, Any]:
         "schedules": [] if job is None else [(*schedule_words(one), one.timezone) for one in job.schedules],
         "summary": "" if job is None else job.summary,
         "pause": pause,
+        "tenant_pauses": [] if standing.overview is None else _tenant_pauses(visit, standing.overview, name),
         "pause_until": pause and pause.until_at and at_clock(pause.until_at, visit.now, visit.zone),
         "is_own_pause": pause is not None and pause.job == name,
         "skips": 0 if standing.overview is None else sum(s.remaining for s in standing.overview.skips if s.job == name),
@@ -70,7 +73,23 @@ def job_facts(visit: Visit, standing: Standing, name: str) -> dict[str, Any]:
     return facts | history_facts(visit, name, job)
 
 
-def _next_due(visit: Visit, job: JobDefinition) -> list[dict[str, Any]]:
+def _tenant_pauses(visit: Visit, overview: Overview, name: str) -> list[dict[str, Any]]:
+    """The pauses of single tenants in this job."""
+    return [
+        {
+            "tenant": one.tenant,
+            "name": overview.tenant_names.get(one.tenant) or one.tenant,
+            "who": one.who,
+            "why": one.why,
+            "until": "" if one.until_at is None else at_clock(one.until_at, visit.now, visit.zone),
+            "is_own": one.job == name,
+        }
+        for one in overview.tenant_pauses
+        if one.job in (name, EVERY_JOB)
+    ]
+
+
+def _next_due(visit: Visit, standing: Standing, job: JobDefinition) -> list[dict[str, Any]]:
     """The next due instants of all its schedules, soonest first, with what the clocks have to do with them."""
     found: list[tuple[Upcoming, Schedule]] = []
     for schedule in visit.planned(job):
@@ -79,11 +98,16 @@ def _next_due(visit: Visit, job: JobDefinition) -> list[dict[str, Any]]:
             found += [(one, schedule) for one in islice(coming, MOST_DUE)]
         except InvalidSchedule:  # nothing in the next fifty years
             continue
-    found.sort(key=lambda one: one[0].due_at)
-    return [_due(visit, one, schedule) for one, schedule in found[:MOST_DUE]]
+    found = sorted(found, key=lambda one: one[0].due_at)[:MOST_DUE]
+    overview = standing.overview
+    fate = [None] * len(found) if overview is None else fates(overview, [(one.due_at, its) for one, its in found])
+    return [_due(visit, one, its, reason) for (one, its), reason in zip(found, fate, strict=True)]
 
 
-def _due(visit: Visit, one: Upcoming, schedule: Schedule) -> dict[str, Any]:
+_FATES: Final = {Reason.PAUSED: "paused: it will not run", Reason.SKIP_ASKED: "will be skipped, as somebody asked"}
+
+
+def _due(visit: Visit, one: Upcoming, schedule: Schedule, fate: Reason | None) -> dict[str, Any]:
     local = one.local
     year = "" if local.year == visit.now.year else f" {local.year}"
     return {
@@ -91,9 +115,9 @@ def _due(visit: Visit, one: Upcoming, schedule: Schedule) -> dict[str, Any]:
         "day": f"{local:%a} {local.day} {local:%b}{year}",
         "clock": f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}",
         "zone": f"{local:%Z}",
-        "utc": f"{one.due_at:%H:%M} UTC",
-        "note": one.note,
-        "is_warning": "twice" in one.note or "gap" in one.note,
+        "utc": f"{one.due_at:%H:%M:%S} UTC" if one.due_at.second else f"{one.due_at:%H:%M} UTC",
+        "note": "; ".join(filter(None, (_FATES.get(fate, "") if fate else "", one.note))),
+        "is_warning": fate is not None or "twice" in one.note or "gap" in one.note,
         "schedule": schedule.name,
         "where": schedule.key,
         "in": show_span(one.due_at - visit.now),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Any, Final
 from pinstripe_bot.console.addresses import to_job, to_run, with_query
 from pinstripe_bot.console.lanes import next_of
 from pinstripe_bot.console.matters import jobs_in_trouble
+from pinstripe_bot.console.schedule_words import schedule_words
 from pinstripe_bot.console.standing import Standing
 from pinstripe_bot.console.strips import Stripe, strip
 from pinstripe_bot.console.visit import Visit, late_after
@@ -23,11 +23,7 @@ from pinstripe_bot.ledger_strips import Stretch, Wanted, p50_of, read_strips
 from pinstripe_bot.occurrence import Reason, Run, RunState
 from pinstripe_bot.policies import Isolation
 from pinstripe_bot.reason_words import reason_in_words
-from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.spans import show_span
-
-_IS_DAILY: Final = re.compile(r"At \d\d:\d\d(:\d\d)?")
-"""What the library says of a time without a day."""
 
 PAGE: Final = 50
 """How many jobs one page shows."""
@@ -233,16 +229,6 @@ def _schedules(row: Row) -> list[tuple[str, str]]:
     if not row.job.schedules:
         return [("by hand only", "")]
     return [schedule_words(one) for one in row.job.schedules]
-
-
-def schedule_words(schedule: Schedule) -> tuple[str, str]:
-    """A schedule in words, and its expression."""
-    words = in_words(schedule.cron.normalized) or schedule.cron.expression
-    words = f"every day {words}" if _IS_DAILY.fullmatch(words) else words
-    off = "" if schedule.enabled else ", disabled"
-    where = ", in each tenant's zone" if schedule.in_tenant_zone else ""
-    words = words.replace("every day At", "every day at")
-    return f"{words[:1].lower()}{words[1:]}{where}{off}", schedule.cron.expression
 
 
 def _due(visit: Visit, row: Row) -> tuple[str, str]:

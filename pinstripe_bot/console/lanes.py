@@ -49,6 +49,11 @@ class LaneFacts:
     usual: timedelta | None = None
     is_quiet: bool = False  # only what stands out of its runs was read
 
+    def count_due(self, after: datetime, until: datetime) -> int:
+        """How often it comes due in a time."""
+        begins, ends = int(after.timestamp()), int(until.timestamp())
+        return sum(one.count_ts(begins, ends) for one in self.schedules)
+
     def first_due(self, now: datetime) -> datetime | None:
         """When it comes due next."""
         return min(filter(None, (next_of(one, now) for one in self.schedules)), default=None)

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from pinstripe_bot.console.words import and_list, at_clock, on_day, roughly, state_word, took
+from pinstripe_bot.console.words import and_list, at_clock, on_day, state_word, took
 from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
-from pinstripe_bot.occurrence import Decision, Reason, RunState
+from pinstripe_bot.occurrence import Decision, Reason, Run, RunState
 from pinstripe_bot.project import Problem, Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import ListingRecord, RunRecord
@@ -46,13 +46,20 @@ class Matter:
     why: str
     at: datetime | None
     job: str | None = None
-    code: str = ""  # what of the reason is code: an error
+    code: str = ""  # an error, which stands behind `why` and before `after`
+    after: str = ""
     run: int | None = None
     retry: bool = False
     cancel: bool = False
     resume: str | None = None
+    tenant: str = ""  # whose pause it is
     place: str = ""
     filter: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """All that is told of why."""
+        return f"{self.why}{self.code}{self.after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +72,28 @@ class _Look:
 
 
 def matters_of(
-    project: Project, overview: Overview | None, usual: Mapping[str, timedelta], now: datetime, zone: Zone
+    project: Project,
+    overview: Overview | None,
+    usual: Mapping[str, timedelta],
+    now: datetime,
+    zone: Zone,
+    *,
+    last: Mapping[str, Run] = {},
 ) -> list[Matter]:
-    """All of them, the worst first, and of one kind the newest first; `usual` says how long a run of a job takes."""
+    """All of them, the worst first, and of one kind the newest first.
+
+    `usual` says how long a run of a job takes, `last` is the newest run of each.
+    """
     found = [_broken(problem) for problem in project.problems]
     if overview is not None:
         look = _Look(project, overview, usual, now, zone)
         found += [_trouble(look, one) for one in overview.troubles if _needs_attention(one, now)]
+        found += [_not_since(look, one) for one in last.values() if _is_left_so(look, one)]
         found += [_listing(look, one) for one in overview.failing_listings]
         found += [_stuck(look, one) for one in overview.running if _is_stuck(look, one)]
         found += _missed(look)
-        found += [_paused(look, one) for one in overview.pauses if now - one.paused_at >= LONG_PAUSE]
+        pauses = (*overview.pauses, *overview.tenant_pauses)
+        found += [_paused(look, one) for one in pauses if now - one.paused_at >= LONG_PAUSE]
     newest = sorted(found, key=lambda one: now.timestamp() if one.at is None else -one.at.timestamp())
     return sorted(newest, key=lambda one: _ORDER.index(one.kind))
 
@@ -98,7 +116,7 @@ def _broken(problem: Problem) -> Matter:
     after = "" if problem.job is None else ". Its schedules are not planned; nothing is forgotten."
     line = "" if problem.place.line is None else f"Line {problem.place.line}: "
     told = message.removeprefix(f"{place}: ")
-    return Matter("broken", name, "does not load", f"{line}|{after}", None, job=problem.job, code=told, place=place)
+    return Matter("broken", name, "does not load", line, None, job=problem.job, code=told, after=after, place=place)
 
 
 def _trouble(look: _Look, trouble: Trouble) -> Matter:
@@ -118,11 +136,34 @@ def _trouble(look: _Look, trouble: Trouble) -> Matter:
         whose = f"{run.tenant_name or run.tenant}: " if run.tenant else ""
         told = words + (" for one tenant" if run.tenant else "") + _often(trouble.count)
     tries = f"{run.attempt} attempts: " if run.attempt > 1 else ""
-    why = f"{whose}{tries}|" if run.error else f"{whose}{tries}{_because(run.reason)}"
+    why = f"{whose}{tries}{'' if run.error else _because(run.reason)}"
     can_retry = run.job in look.project.jobs
     at = run.finished_at or run.started_at
     return Matter(
         trouble.kind, run.job, told, why, at, job=run.job, code=error_line(run.error), run=run.id, retry=can_retry
+    )
+
+
+def _is_left_so(look: _Look, run: Run) -> bool:
+    """Whether it is the newest run of its job, went wrong, and is too old to stand among the troubles."""
+    is_bad = run.state in (RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED)
+    return is_bad and run.job in look.project.jobs and (run.finished_at or run.claimed_at) < look.overview.since
+
+
+def _not_since(look: _Look, run: Run) -> Matter:
+    words = {RunState.INTERRUPTED: "was interrupted"}.get(run.state, state_word(run.state))
+    whose = f"{run.tenant_name or run.tenant}: " if run.tenant else ""
+    why = f"{whose}{'' if run.error else _because(run.reason)}"
+    return Matter(
+        str(run.state),
+        run.job,
+        f"{words}, and has not run since",
+        why,
+        run.finished_at or run.claimed_at,
+        job=run.job,
+        code=error_line(run.error),
+        run=run.id,
+        retry=True,
     )
 
 
@@ -136,7 +177,7 @@ def _often(count: int) -> str:
 
 def _listing(look: _Look, listing: ListingRecord) -> Matter:
     told = "cannot list its tenants" if listing.is_open else "gave up listing its tenants"
-    tries = f"{count_of(listing.failed_attempts, 'attempt')}: |"
+    tries = f"{count_of(listing.failed_attempts, 'attempt')}: "
     return Matter("failed", listing.job, told, tries, listing.due_at, job=listing.job, code=redact_text(listing.error))
 
 
@@ -192,9 +233,11 @@ def _paused(look: _Look, pause: Pause) -> Matter:
     subject = "Every job" if pause.job == EVERY_JOB else pause.job
     until = "no end is set" if pause.until_at is None else f"until {at_clock(pause.until_at, look.now, look.zone)}"
     because = f": “{pause.why}”" if pause.why else ""
-    passed = look.overview.paused_counts.get(pause.job, 0)
+    passed = 0 if pause.tenant else look.overview.paused_counts.get(pause.job, 0)
     why = f"By {pause.who} on {on_day(pause.paused_at, look.now, look.zone)}{because}; {until}."
     why += f" {count_of(passed, 'instant')} skipped since." if passed else ""
-    told = f"has been paused for {roughly(look.now - pause.paused_at)}"
+    whose = look.overview.tenant_names.get(pause.tenant) or pause.tenant
+    for_whom = f" for the tenant {whose}" if whose else ""
+    told = f"has been paused{for_whom} for {(look.now - pause.paused_at).days} days"
     job = None if pause.job == EVERY_JOB else pause.job
-    return Matter("paused", subject, told, why, pause.paused_at, job=job, resume=pause.job)
+    return Matter("paused", subject, told, why, pause.paused_at, job=job, resume=pause.job, tenant=pause.tenant)

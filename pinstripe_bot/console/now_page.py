@@ -37,7 +37,7 @@ def now_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
     soonest = min(first.items(), key=lambda one: one[1], default=None)
     return {
         "is_well": standing.is_well,
-        "verdict": verdict(standing, jobs=len(visit.project.jobs), runs=day["runs"]),
+        "verdict": verdict(standing, jobs=len(visit.project.jobs), day=(day["runs"], day["bad"], day["late"])),
         "fine": len(visit.project.jobs) - len({one.job for one in standing.matters} & visit.project.jobs.keys()),
         "jobs": len(visit.project.jobs) + len(visit.project.broken_jobs - visit.project.jobs.keys()),
         "running_count": len(running),
@@ -57,16 +57,15 @@ def _soonest(visit: Visit, schedule: Schedule, at: datetime) -> dict[str, Any]:
 
 
 def _matter(visit: Visit, matter: Matter) -> dict[str, Any]:
-    """A row; its reason is split where its error stands."""
-    before, _, after = matter.why.partition("|")
+    """A row."""
     return {
         "kind": matter.kind,
         "subject": matter.subject,
         "href": "" if matter.job is None else to_job(matter.job),
         "told": matter.told,
-        "before": before,
+        "before": matter.why,
         "code": matter.code,
-        "after": after,
+        "after": matter.after,
         "when": "" if matter.at is None else at_clock(matter.at, visit.now, visit.zone),
         "ago": "" if matter.at is None else ago(matter.at, visit.now),
         "matter": matter,

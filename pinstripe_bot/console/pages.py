@@ -25,7 +25,7 @@ from pinstripe_bot.console.standing import Standing, stand, top_facts
 from pinstripe_bot.console.system_page import system_facts
 from pinstripe_bot.console.timeline_page import timeline_facts
 from pinstripe_bot.console.visit import LedgerDoor, Visit
-from pinstripe_bot.errors import InvalidParams, LedgerError, PinstripeError, UnknownJob, UnknownRun
+from pinstripe_bot.errors import InvalidParams, LedgerError, LedgerUnavailable, PinstripeError, UnknownJob, UnknownRun
 from pinstripe_bot.project import Project
 
 Facts = Callable[[Visit, Standing], dict[str, Any]]
@@ -137,9 +137,11 @@ class Pages:
             )
         except InvalidParams as error:
             return self._rendering.error("That cannot be read", str(error), status_code=400, back=to(page))
-        except LedgerError as error:
+        except LedgerUnavailable as error:
             told = f"{error}. Windows are kept, nothing is lost: reload the page."
             return self._rendering.error("The ledger does not answer", told, status_code=503, back=to())
+        except LedgerError as error:
+            return self._rendering.error("The ledger cannot be read", str(error), status_code=503, back=to())
 
     def _act(self, path: str, act: Callable[[Acting, Mapping[str, Any], Mapping[str, str]], str]) -> Route:
         """A route that acts, and leads to the page where its effect shows."""

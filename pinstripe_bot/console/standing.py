@@ -46,7 +46,8 @@ def stand(visit: Visit) -> Standing:
     store = visit.history.store
     overview = read_overview(store, visit.project.schedules, since=visit.now - LATELY, now=visit.now)
     usual = usual_of(visit, {one.run.job for one in overview.running})
-    matters = matters_of(visit.project, overview, usual, visit.now, visit.zone)
+    last = visit.history.last_runs()
+    matters = matters_of(visit.project, overview, usual, visit.now, visit.zone, last=last)
     return Standing(overview, tuple(matters), usual)
 
 
@@ -102,16 +103,18 @@ def _no_bot(visit: Visit, standing: Standing) -> str:
     return f"No bot has ticked {since}. Nothing runs until one starts."
 
 
-def verdict(standing: Standing, *, jobs: int, runs: int) -> str:
-    """The one sentence of the first page."""
+def verdict(standing: Standing, *, jobs: int, day: tuple[int, int, int]) -> str:
+    """The one sentence of the first page; `day` is how many runs there were, how many failed, how many were late."""
     matters = standing.matters
     if standing.is_well:
+        runs, bad, late = day
         counted = f"{jobs:,} job{'' if jobs == 1 else 's'}, {runs:,} run{'' if runs == 1 else 's'} in 24 hours"
-        return f"All is well: {counted}, none failed, none late, none missed."
+        ended = f"{bad:,} failed and succeeded since" if bad else "none failed"
+        return f"All is well: {counted}, {ended}, {f'{late:,}' if late else 'none'} late, none missed."
     if not matters:
         return "No bot is running"
     if len(matters) == 1:
-        is_of_many = matters[0].kind == "missed" and matters[0].job is None  # "3 jobs"
-        return f"{matters[0].subject} {'need' if is_of_many else 'needs'} attention"
+        one = matters[0]
+        return f"{one.subject} need{'' if one.kind == 'missed' and one.job is None else 's'} attention"
     counted = count_in_words(len(matters), "thing")
     return f"{counted[:1].upper()}{counted[1:]} need attention"

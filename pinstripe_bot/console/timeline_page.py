@@ -36,6 +36,8 @@ PAGE: Final = 40
 WHOLE: Final = 120
 """Of a job with more runs in the time only those are drawn that stand out."""
 
+WHOLE_OF_TENANTS: Final = 600
+
 MOST_WORDS: Final = 40
 PLACES: Final = 96
 
@@ -61,6 +63,7 @@ def timeline_facts(visit: Visit, _standing: Standing) -> dict[str, Any]:
     past = _read_past(visit, span)
     busy = past.tallies.keys() | {one.job for one in past.passed}
     drawn = [one for one in lanes.values() if one.job in busy or _comes_due(one, span)]
+    drawn.sort(key=lambda one: (-one.count_due(span.now, span.ends_at), one.job))
     idle = sorted(lanes.keys() - {one.job for one in drawn})
     page = max(visit.number("page", 1), 1)
     shown = drawn[(page - 1) * PAGE : page * PAGE]
@@ -107,13 +110,18 @@ def _read_past(visit: Visit, span: Span) -> _Past:
         )
 
 
+def _most(visit: Visit, job: str) -> int:
+    """Up to how many runs of a job are drawn one by one; those for tenants lie on each other."""
+    return WHOLE_OF_TENANTS if visit.project.jobs[job].options["multi_tenant"] else WHOLE
+
+
 def _late_after(visit: Visit) -> dict[str, timedelta]:
     return {name: late_after(job) for name, job in visit.project.jobs.items()}
 
 
 def _fill(visit: Visit, shown: Sequence[LaneFacts], past: _Past, span: Span) -> None:
     """Give the lanes their marks: all runs of a job where there are few, else those that stand out."""
-    few = {one.job for one in shown if one.job in past.tallies and past.tallies[one.job] <= WHOLE}
+    few = {one.job for one in shown if 0 < past.tallies.get(one.job, 0) <= _most(visit, one.job)}
     whole: list[RunMark] = []
     if visit.history is not None and few:
         with visit.history.store.reading() as connection:

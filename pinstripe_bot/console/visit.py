@@ -97,6 +97,17 @@ class LedgerDoor:
         except LedgerError:
             return "lost"
 
+    def problem(self) -> str | None:
+        """Why the ledger cannot be read; None where it can, or where there is none yet."""
+        try:
+            history = self.history()
+            if history is not None:
+                with history.store.reading() as connection:
+                    read_mark(connection)
+        except LedgerError as error:
+            return str(error)
+        return None
+
     @contextlib.contextmanager
     def closing(self) -> Iterator[None]:
         """Close it at the end of the block."""

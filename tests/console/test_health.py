@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.console.application import Served, build_application
-from pinstripe_bot.console.health import AlwaysWell, Health
+from pinstripe_bot.console.health import Health
 from pinstripe_bot.console.sessions import Sessions
 from pinstripe_bot.ledger_place import FOLDER
 from pinstripe_bot.login_addresses import signing_key
@@ -82,7 +82,7 @@ def serve(root: Path) -> Iterator[Serve]:
     project = Project.load(root, environ={})
     made: list[Served] = []
 
-    def serve(health: Health, own: ASGIApp | None = None) -> ASGIApp:
+    def serve(health: Health | None, own: ASGIApp | None = None) -> ASGIApp:
         made.append(build_application(project, health, TravelClock(), own))
         return made[-1].application
 
@@ -115,7 +115,7 @@ async def own_application(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/_pinstripe/livez", "/_pinstripe/readyz"])
 def test_what_is_well_answers_200(serve: Serve, path: str) -> None:
-    assert health(serve(AlwaysWell()), path) == OK
+    assert health(serve(None), path) == OK
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/_pinstripe/livez", "/_pinstripe/readyz"])
@@ -136,36 +136,36 @@ def test_outside_of_the_console_nobody_is_told_the_reasons(serve: Serve, cookie:
 
 
 def test_an_answer_is_never_kept(serve: Serve) -> None:
-    _, _, headers = get(serve(AlwaysWell()), "/livez")
+    _, _, headers = get(serve(None), "/livez")
 
     assert headers[b"cache-control"] == b"no-store"
 
 
 def test_a_project_without_an_application_leads_to_the_console(serve: Serve) -> None:
-    status, _, headers = get(serve(AlwaysWell()), "/")
+    status, _, headers = get(serve(None), "/")
 
     assert (status, headers[b"location"]) == (307, b"/_pinstripe/")
 
 
 def test_a_health_route_cannot_be_posted_to(serve: Serve) -> None:
-    assert get(serve(AlwaysWell()), "/livez", method="POST")[0] == 405
+    assert get(serve(None), "/livez", method="POST")[0] == 405
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/orders", "/_pinstripes", "/_pinstripe2/livez"])
 def test_a_project_that_serves_itself_has_every_path_but_ours(serve: Serve, path: str) -> None:
-    assert get(serve(AlwaysWell(), own_application), path)[1] == f"own {path}".encode()
+    assert get(serve(None, own_application), path)[1] == f"own {path}".encode()
 
 
 @pytest.mark.parametrize("path", ["/_pinstripe/livez", "/_pinstripe/readyz"])
 def test_beside_a_projects_application_health_is_below_our_prefix(serve: Serve, path: str) -> None:
-    assert health(serve(AlwaysWell(), own_application), path) == OK
+    assert health(serve(None, own_application), path) == OK
 
 
 @pytest.mark.parametrize(("path", "status"), [("/_pinstripe", 307), ("/_pinstripe/nothing", 404)])
 def test_an_unknown_path_below_our_prefix_is_not_the_projects(
     serve: Serve, cookie: str, path: str, status: int
 ) -> None:
-    application = serve(AlwaysWell(), own_application)
+    application = serve(None, own_application)
 
     assert get(application, path)[0] == 303
     assert get(application, path, cookie=cookie)[0] == status
@@ -245,3 +245,13 @@ def test_a_bot_is_not_ready_while_its_ledger_does_not_answer(
 
     assert [running.ledger.store.place in reason for reason in told] == [True]
     assert health(serve(running), "/readyz") == OK
+
+
+def test_a_server_without_a_bot_is_not_ready_while_its_ledger_cannot_be_read(serve: Serve, root: Path) -> None:
+    application = serve(None)
+    before = health(application, "/readyz")
+
+    (root / ".pinstripe" / "ledger.db").write_bytes(b"no ledger" * 1000)
+
+    assert before == OK
+    assert health(application, "/readyz") == (503, {"status": "failing"})

@@ -12,7 +12,8 @@ from bots import job
 from stored import DAWN, FAR, ODD, minute, put_passed, put_run
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.console.jobs_page import PAGE, jobs_facts, schedule_words, stripe_of
+from pinstripe_bot.console.jobs_page import PAGE, jobs_facts, stripe_of
+from pinstripe_bot.console.schedule_words import schedule_words
 from pinstripe_bot.console.standing import stand
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
@@ -212,7 +213,7 @@ def test_schedules_are_told_in_words(make_bot: MakeBot) -> None:
     bot = make_bot(sweep=job("return None", *expressions), hand=job("return None", ""))
     words = [schedule_words(one)[0] for one in bot.project.job("sweep").schedules]
 
-    assert words == ["every day at 02:30", "every 5 minutes", "at 09:00, only on Monday, disabled"]
+    assert words == ["every day at 02:30", "every 5 minutes", "Monday at 09:00, disabled"]
 
 
 # A stripe

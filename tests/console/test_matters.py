@@ -13,7 +13,7 @@ from pinstripe_bot.console.matters import Matter, jobs_in_trouble, matters_of
 from pinstripe_bot.ledger_failures import TenantTrouble, Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.ledger_skips import Pause
-from pinstripe_bot.occurrence import Decision, Reason
+from pinstripe_bot.occurrence import Decision, Reason, Run
 from pinstripe_bot.project import Project
 from pinstripe_bot.records import ListingRecord
 from pinstripe_bot.zones import zone
@@ -128,18 +128,18 @@ def test_an_error_is_told_without_its_secrets(project: Project) -> None:
 def test_a_failure_for_one_tenant_names_it(project: Project) -> None:
     matter = only(project, troubles=[failed(tenant="7", tenant_name="Acme", count=2)])
 
-    assert (matter.told, matter.why) == ("failed for one tenant 2 times in 24 hours", "Acme: |")
+    assert (matter.told, matter.why) == ("failed for one tenant 2 times in 24 hours", "Acme: ")
 
 
 def test_a_failure_for_several_tenants_names_those_for_whom_it_is_not_over(project: Project) -> None:
     matter = only(project, troubles=[for_tenants(False, True, False)])
 
     assert matter.told == "failed for 3 tenants"
-    assert matter.why == "Tenant 1 and Tenant 3: |"
+    assert matter.why == "Tenant 1 and Tenant 3: "
 
 
 def test_a_failure_for_many_tenants_names_some(project: Project) -> None:
-    assert only(project, troubles=[for_tenants(*[False] * 9)]).why == "Tenant 1, Tenant 2, Tenant 3 and 6 more: |"
+    assert only(project, troubles=[for_tenants(*[False] * 9)]).why == "Tenant 1, Tenant 2, Tenant 3 and 6 more: "
 
 
 # What began late
@@ -153,6 +153,24 @@ def test_a_late_start_is_a_matter_for_an_hour(project: Project) -> None:
     assert (matter.told, matter.retry) == ("started 5 m 00 s late", False)
     assert matter.why == "It was due at 12:00. The last of 3 times."
     assert matters(project, now=NOON + timedelta(hours=2), troubles=[late]) == []
+
+
+def left(state: str = "failed", **facts: Any) -> dict[str, Run]:
+    """The newest run of the job, which ended two days ago."""
+    return {"sweep": a_run(state=state, error=an_error(), finished_at=NOW - timedelta(days=2), **facts)}
+
+
+def test_a_job_that_has_not_run_since_it_failed_is_a_matter_however_long_ago(project: Project) -> None:
+    (matter,) = matters_of(project, an_overview(), {}, NOW, UTC_ZONE, last=left())
+
+    assert (matter.kind, matter.told, matter.retry) == ("failed", "failed, and has not run since", True)
+
+
+def test_a_job_whose_newest_run_succeeded_or_that_is_no_more_is_no_matter(project: Project) -> None:
+    gone = {"gone": left(job="gone")["sweep"]}
+
+    assert matters_of(project, an_overview(), {}, NOW, UTC_ZONE, last=left("succeeded")) == []
+    assert matters_of(project, an_overview(), {}, NOW, UTC_ZONE, last=gone) == []
 
 
 # What does not load
@@ -267,9 +285,16 @@ def test_a_pause_is_a_matter_after_a_week(project: Project) -> None:
 def test_a_long_pause_says_who_since_when_and_why(project: Project) -> None:
     matter = only(project, pauses=[paused(why="stocktaking", until_at=FAR)], paused_counts={"sweep": 11_520})
 
-    assert (matter.told, matter.resume, matter.job) == ("has been paused for 8 d", "sweep", "sweep")
+    assert (matter.told, matter.resume, matter.job) == ("has been paused for 8 days", "sweep", "sweep")
     why = "By ada on 24 Dec 2025: “stocktaking”; until 31 Dec 9999 23:59. 11,520 instants skipped since."
     assert matter.why == why
+
+
+def test_the_long_pause_of_a_tenant_says_whose_it_is(project: Project) -> None:
+    matter = only(project, tenant_pauses=[paused(tenant="7")], tenant_names={"7": "Acme"})
+
+    assert matter.told == "has been paused for the tenant Acme for 8 days"
+    assert (matter.resume, matter.tenant) == ("sweep", "7")
 
 
 def test_a_pause_of_every_job_belongs_to_none(project: Project) -> None:
@@ -289,8 +314,8 @@ def listing(state: str, attempt: int) -> ListingRecord:
 @pytest.mark.parametrize(
     ("facts", "told", "why"),
     [
-        ({"listings": [listing("queued", 3)]}, "cannot list its tenants", "2 attempts: |"),
-        ({"broken_off": [listing("failed", 1)]}, "gave up listing its tenants", "1 attempt: |"),
+        ({"listings": [listing("queued", 3)]}, "cannot list its tenants", "2 attempts: "),
+        ({"broken_off": [listing("failed", 1)]}, "gave up listing its tenants", "1 attempt: "),
     ],
 )
 def test_tenants_that_cannot_be_listed_are_a_matter(project: Project, facts: Any, told: str, why: str) -> None:

@@ -45,11 +45,17 @@ def matter(subject: str = "sweep", kind: str = "failed", job: str | None = "swee
     ],
 )
 def test_the_verdict_is_one_sentence(found: Standing, words: str) -> None:
-    assert verdict(found, jobs=1, runs=1440) == words
+    assert verdict(found, jobs=1, day=(1440, 0, 0)) == words
+
+
+def test_what_failed_and_has_succeeded_since_is_told_though_all_is_well() -> None:
+    told = "All is well: 1 job, 1,440 runs in 24 hours, 2 failed and succeeded since, 1 late, none missed."
+
+    assert verdict(standing(), jobs=1, day=(1440, 2, 1)) == told
 
 
 def test_several_jobs_need_attention() -> None:
-    assert verdict(standing(matter("3 jobs", "missed", None)), jobs=9, runs=1) == "3 jobs need attention"
+    assert verdict(standing(matter("3 jobs", "missed", None)), jobs=9, day=(1, 0, 0)) == "3 jobs need attention"
 
 
 def test_a_project_is_well_with_a_bot_and_without_matters() -> None:

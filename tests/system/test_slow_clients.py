@@ -13,7 +13,6 @@ from conftest import WriteProject
 
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.console.bodies import LIMIT, TIMEOUT_S
-from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.project import Project
 from pinstripe_bot.server import Server
 
@@ -32,7 +31,7 @@ def port(write_project: WriteProject) -> Iterator[int]:
     """The port of a server that runs."""
     root = write_project({"lib/background_jobs/.keep": ""})
     overrides = {"server.host": "127.0.0.1:0", "console.token": TOKEN}
-    server = Server(Project.load(root, environ={}, overrides=overrides), AlwaysWell(), SystemClock())
+    server = Server(Project.load(root, environ={}, overrides=overrides), None, SystemClock())
     server.start()
     yield int(server.urls[0].rpartition(":")[2])
     server.stop()

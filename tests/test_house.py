@@ -42,13 +42,14 @@ _ORDER = """
     console/sessions.py console/attempts.py console/access.py console/login.py console/addresses.py console/words.py
     console/schedule_words.py console/visit.py console/fields.py console/matters.py console/standing.py
     console/lanes.py console/now_page.py console/jobs_page.py console/printed.py console/tracebacks.py
-    console/job_days.py console/job_history.py console/job_page.py console/run_page.py console/runs_page.py
-    console/timeline_page.py console/system_page.py console/rendering.py console/acting.py console/pages.py
-    console/api_reads.py console/api.py console/live.py console/application.py server.py scaffold.py testing.py
-    cli/signals.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/run_page.py cli/following.py
-    cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
-    cli/status.py cli/explaining.py cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/console.py
-    cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py __main__.py
+    console/job_days.py console/job_history.py console/job_page.py console/run_words.py console/run_page.py
+    console/runs_page.py console/timeline_page.py console/system_page.py console/rendering.py console/acting.py
+    console/pages.py console/api_reads.py console/api.py console/live.py console/application.py server.py
+    scaffold.py testing.py cli/signals.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py
+    cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py
+    cli/status_trouble.py cli/status_page.py cli/status.py cli/explaining.py cli/fillings.py cli/acting.py
+    cli/pausing.py cli/backfilling.py cli/console.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py
+    cli/serving.py cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()

@@ -9,6 +9,7 @@ from typing import Any
 from pinstripe_bot.console.addresses import to, to_job, to_run
 from pinstripe_bot.console.bars import same_instant
 from pinstripe_bot.console.printed import printed_lines
+from pinstripe_bot.console.run_words import how_it_began, what_else
 from pinstripe_bot.console.standing import Standing
 from pinstripe_bot.console.strips import Stripe
 from pinstripe_bot.console.tracebacks import Part, parts_of
@@ -43,7 +44,7 @@ def run_facts(visit: Visit, standing: Standing, number: str) -> dict[str, Any]:
         "run": run,
         "heading": _heading(record),
         "tone": STATE_TONES.get(str(run.state), ""),
-        "sentences": [] if story is None else _sentences(visit, record, story),
+        "sentences": _sentences(visit, record, story, near),
         "day": f"{on_day(run.due_at, visit.now, visit.zone)} {run.due_at.astimezone(visit.zone.tzinfo):%H:%M}",
         "waterfall": waterfall(list(_steps(record)), visit.zone, label=_sum(visit, record), now=visit.now),
         "sum": _sum(visit, record),
@@ -73,8 +74,14 @@ def hidden(visit: Visit, record: RunRecord, text: str) -> str:
     return redact_text(conceal(text, secrets))
 
 
-def _sentences(visit: Visit, record: RunRecord, story: Story) -> list[str]:
-    return [hidden(visit, record, one) for one in story_sentences(story, visit.zone, visit.now)]
+def _sentences(visit: Visit, record: RunRecord, story: Story | None, near: Neighbours) -> list[str]:
+    """Why it ran, how it ended, how it goes on."""
+    job = visit.project.jobs.get(record.run.job)
+    declared = () if job is None else job.schedules
+    schedule = next((one for one in declared if one.name == record.run.schedule), None)
+    told = [] if story is None else story_sentences(story, visit.zone, visit.now)
+    around = (how_it_began(visit, record, schedule), *told, *what_else(visit, record, near, schedule))
+    return [hidden(visit, record, one) for one in around]
 
 
 def _acts(record: RunRecord, *, has_job: bool) -> dict[str, Any]:
@@ -147,7 +154,10 @@ def _facts(visit: Visit, record: RunRecord) -> Iterator[tuple[str, str, str]]:
     run, now, where = record.run, visit.now, visit.zone
     yield "Job", run.job, to_job(run.job)
     yield "Tenant", run.whose, to("runs", tenant=run.tenant)
-    yield "Schedule", "by hand" if run.schedule == MANUAL else run.schedule, ""
+    job = visit.project.jobs.get(run.job)
+    zones = {one.name: one.timezone for one in (() if job is None else job.schedules)}
+    by = f"{run.schedule} {zones.get(run.schedule, '')}".strip()
+    yield "Schedule", "by hand" if run.schedule == MANUAL else by, ""
     yield "Due", f"{on_day(run.due_at, now, where)} {run.due_at.astimezone(where.tzinfo):%H:%M:%S %Z}", ""
     if record.zone is not None:
         yield "There", f"{run.due_at.astimezone(record.zone.tzinfo):%H:%M:%S} in {record.zone.name}", ""
@@ -199,7 +209,8 @@ def _same(visit: Visit, record: RunRecord, near: Neighbours) -> dict[str, Any] |
         stripes.append(Stripe(one.state, lasted, told=f"{whose}: {state_word(one.state)} {took(one.took)}"))
         mine = place if one.run == record.run.id else mine
         rows.append({"href": to_run(one.run), "name": whose, "state": one.state, "took": took(one.took)})
-    bad = [row for row in rows if row["state"] not in ("succeeded", "running", "queued")]
+    mine_href = to_run(record.run.id)
+    bad = [row for row in rows if row["state"] not in ("succeeded", "running", "queued") and row["href"] != mine_href]
     return {
         "count": near.same_count,
         "picture": same_instant(stripes, mine, label=f"{count_of(near.same_count, 'run')} of the same instant"),

@@ -48,7 +48,8 @@ def what_else(visit: Visit, record: RunRecord, near: Neighbours, schedule: Sched
     if schedule is not None and schedule.enabled and not schedule.in_tenant_zone:
         due_at = next_of(schedule, visit.now)
         if due_at is not None:
-            yield f"It is due again {'at' if _is_today(visit, due_at) else 'on'} {at_clock(due_at, visit.now, visit.zone)}."
+            at = "at" if _is_today(visit, due_at) else "on"
+            yield f"It is due again {at} {at_clock(due_at, visit.now, visit.zone)}."
 
 
 def _is_today(visit: Visit, instant: datetime) -> bool:

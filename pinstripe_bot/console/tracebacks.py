@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 _FRAME: Final = re.compile(r'\s*File "(?P<path>[^"]+)", line (?P<line>\d+)(?:, in (?P<name>.+))?$')
@@ -16,6 +17,10 @@ _JOINTS: Final = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
+
+
+LONG: Final = 3
+"""From how many frames on a stretch of others' frames is folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,18 @@ class Part:
     before: str
     frames: tuple[Frame, ...]
     end: str
+
+    @property
+    def stretches(self) -> list[tuple[bool, list[Frame]]]:
+        """The frames in their order, (whether they may be folded, some of them): long stretches of others' frames may.
+
+        The last frame never is: the error came from there.
+        """
+        found: list[tuple[bool, list[Frame]]] = []
+        for is_own, several in groupby(self.frames[:-1], key=lambda one: one.is_own):
+            frames = list(several)
+            found.append((not is_own and len(frames) >= LONG, frames))
+        return [*found, (False, list(self.frames[-1:]))]
 
 
 def parts_of(traceback: str) -> list[Part]:

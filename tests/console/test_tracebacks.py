@@ -171,3 +171,11 @@ def test_no_line_is_lost(lines: list[str]) -> None:
     for line in lines:
         if line.strip() and "Traceback" not in line and "File" not in line:
             assert line in text
+
+
+def test_a_long_stretch_of_others_frames_may_be_folded_but_never_the_last_frame() -> None:
+    own, other = Frame("sweep.py:1", "run", "", True), Frame("/usr/lib/python3.11/json.py:2", "loads", "", False)
+
+    found = Part("", (other, other, other, own, other, other, other, other), "").stretches
+
+    assert [(is_folded, len(frames)) for is_folded, frames in found] == [(True, 3), (False, 1), (True, 3), (False, 1)]

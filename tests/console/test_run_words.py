@@ -35,7 +35,7 @@ def test_a_run_tells_by_what_it_was_due_and_how_long_it_waited(bot: Bot) -> None
 
     told = how_it_began(visit_to(bot, NOON), a_record(run), bot.project.job("sweep").schedules[0])
 
-    by = "It was due at 12:00:00 by the schedule `* * * * *` (UTC)"
+    by = f"It was due at 12:00:00 by the schedule `* * * * *` ({bot.project.config.timezone})"
     assert told == f"{by}, was claimed 0.40 s later and waited 2.7 s for a worker."
 
 

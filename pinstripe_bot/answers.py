@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
+from typing import Final
 
 from pinstripe_bot.asked import Asked, read_asked
 from pinstripe_bot.errors import InvalidParams
@@ -20,6 +21,9 @@ from pinstripe_bot.schedule import Schedule, in_zones
 from pinstripe_bot.shown import IN_TENANT_ZONES, NO_ZONE_YET, count_of, show_at
 from pinstripe_bot.story import Standing, Story
 from pinstripe_bot.zones import Zone, zone
+
+_LAST_TS: Final = int(datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp())
+"""The last second that a datetime can show."""
 
 MOST_STORIES = 60
 """How many due instants are told of: those of a minute."""
@@ -203,7 +207,7 @@ def _span(asked: Asked) -> tuple[datetime, datetime]:
     """From the first instant that may be meant to the one after the last."""
     shown = asked.passes()
     if shown:
-        return from_ts(shown[0].start), from_ts(shown[-1].stop)
+        return from_ts(shown[0].start), from_ts(min(shown[-1].stop, _LAST_TS))
     shift = asked.shift
     at_ts = 0 if shift is None else shift.at_ts
     return from_ts(at_ts), from_ts(at_ts + asked.until_wall - asked.first_wall)

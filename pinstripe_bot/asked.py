@@ -91,10 +91,10 @@ def read_asked(written: str, *, zone: Zone, now: datetime) -> Asked:
     text = " ".join(written.lower().split())
     try:
         asked = _read(text, zone, now)
-        if asked is not None and any(not 1 < at.year < 9999 for at in asked.at):
+        if asked is not None and any(at.year < 2 for at in asked.at):
             raise OverflowError("around it there are instants of no year")
     except OverflowError as error:
-        raise InvalidParams(f"{written!r} lies outside the years 2 to 9998: write one nearer to today") from error
+        raise InvalidParams(f"{written!r} lies outside the years 2 to 9999: write one nearer to today") from error
     if asked is None:
         _refuse_date(text)
         raise InvalidParams(

@@ -55,12 +55,12 @@ class Server:
         can be read.
         """
         own = load_application(project.config.server.app)
+        is_default = project.settings.origins["server.host"] == "default"
+        self._sockets = bind(project.config.server.addresses, may_move=is_default)
         # The console reads for itself whom a proxy asks for: it must see the connection's own addresses.
         behind_proxy: Any = None if own is None else ProxyHeadersMiddleware(cast("Any", own), "127.0.0.1")
         self._served = build_application(project, health, clock, behind_proxy, tally=tally, ticks=ticks)
         self._note = ServerNote(project.root / FOLDER)
-        is_default = project.settings.origins["server.host"] == "default"
-        self._sockets = bind(project.config.server.addresses, may_move=is_default)
         self._server = _Announcing(
             uvicorn.Config(
                 self._served.application,

@@ -158,7 +158,7 @@ def test_a_level_between_the_usual_ones_is_the_lower_one(stream: io.StringIO, nu
     assert lines(stream)[0]["level"] == level
 
 
-@pytest.mark.parametrize("name", ["uvicorn.access", "sqlalchemy.engine"])
+@pytest.mark.parametrize("name", ["uvicorn.error", "sqlalchemy.engine"])
 def test_libraries_that_say_much_are_heard_from_warning_on(stream: io.StringIO, name: str) -> None:
     configure_logs(level="debug", stream=stream)
 

@@ -251,7 +251,11 @@ def test_what_cannot_be_explained_is_one_sentence(
     assert words in result.stderr
 
 
-def test_the_last_minute_of_all_is_explained(shop: Path, pinstripe: Pinstripe) -> None:
+@pytest.mark.parametrize("has_ledger", [False, True])
+def test_the_last_minute_of_all_is_explained(shop: Path, pinstripe: Pinstripe, has_ledger: bool) -> None:
+    if has_ledger:
+        assert pinstripe("run-background-job", "--name", "sweep", at=shop).exit_code == 0
+
     (answer,) = asked(pinstripe, "explain", "sweep", "--at", "9999-12-31T23:59", at=shop)
 
     assert answer["nearest"] == ["9999-12-31T23:55:00Z"]

@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import Engine, event, insert
 
 from pinstripe_bot.console.application import Served, build_application
-from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_schema import occurrences, pauses, runs
@@ -87,7 +86,7 @@ def open_shop(load_project: Any, clock: TravelClock) -> Iterator[Any]:
         }
         project = load_project({**texts, "pinstripe.toml": SETTINGS}, name=f"shop-{jobs}")
         _fill(project, clock, jobs, runs_each)
-        served = build_application(project, AlwaysWell(), clock, None)
+        served = build_application(project, None, clock, None)
         shops.append(served)
         answer = post(served.application, "/login", {"key": served.addresses.issue()}, headers=SAME_SITE)
         shop = Shop(served, answer.cookie)

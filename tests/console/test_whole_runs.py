@@ -90,7 +90,7 @@ def test_a_filter_that_cannot_be_read_is_one_sentence(whole: WholeConsole, query
         ("/api/runs", "since=99999999h"),
         ("/api/timeline", "since=9999999d"),
         ("/api/explain", "job=hello&at=0001-01-01"),
-        ("/api/explain", "job=hello&at=9999-12-31T23:59:59"),
+        ("/api/explain", "job=hello&at=9999-12-31T23:59-12:00"),
     ],
 )
 def test_a_time_before_or_after_all_years_is_one_sentence(whole: WholeConsole, path: str, query: str) -> None:

@@ -117,6 +117,13 @@ def run_by_hand(page: Page, job: str) -> str:
     return page.url
 
 
+def cancel(page: Page) -> None:
+    """Cancel the run of this page: the first press asks, the second one says yes."""
+    asks = page.locator("#acts details")
+    asks.locator("summary").click()
+    asks.get_by_role("button", name="Cancel").click()
+
+
 def violations(page: Page, *, only_colours: bool = False) -> list[str]:
     """What axe finds on a page against WCAG 2.2, levels A and AA: the rule, and where it is broken."""
     from axe_playwright_python.base import AXE_SCRIPT

@@ -21,9 +21,9 @@ from typing import Any
 import psycopg
 import pytest
 from bots import rows
+from daemons import PATIENCE_S, Daemon
 from processes import soaking
 from sqlalchemy import URL, make_url
-from test_serving import PATIENCE_S, Daemon
 
 from pinstripe_bot.config import Config, LedgerConfig
 from pinstripe_bot.ledger import Ledger

@@ -12,7 +12,19 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
-from browsing import DESKTOP, PHONE, Visitor, free_port, missing, opened_browser, overflow, run_by_hand, to, violations
+from browsing import (
+    DESKTOP,
+    PHONE,
+    Visitor,
+    cancel,
+    free_port,
+    missing,
+    opened_browser,
+    overflow,
+    run_by_hand,
+    to,
+    violations,
+)
 from daemons import Daemon
 
 if TYPE_CHECKING:
@@ -341,7 +353,7 @@ def test_a_running_run_is_cancelled(page: Page) -> None:
     run_by_hand(page, "patient")
     expect(page.get_by_role("heading", level=1)).to_have_text("patient is running")
 
-    page.get_by_role("button", name="Cancel").click()
+    cancel(page)
 
     expect(page.get_by_role("heading", level=1)).to_have_text("patient was cancelled")
     expect(page.locator("#facts")).to_contain_text("by login address")
@@ -512,7 +524,7 @@ def test_nothing_moves_for_people_who_want_that(shop: Shop) -> None:
         run_by_hand(page, "patient")
         expect(page.get_by_role("heading", level=1)).to_have_text("patient is running")
         moving[wish] = page.evaluate("document.getAnimations().length") > 0
-        page.get_by_role("button", name="Cancel").click()
+        cancel(page)
         expect(page.get_by_role("heading", level=1)).to_have_text("patient was cancelled")
 
     assert moving == {"no-preference": True, "reduce": False}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote, urlencode
 
 import structlog
@@ -24,6 +26,9 @@ HEALTH = ("/livez", "/readyz")
 
 OPEN = ("/login", "/logout")
 """Where people become somebody, and nobody again."""
+
+_NOT_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+"""What no name has and not every ledger takes: a zero character, or half of one."""
 
 log = structlog.get_logger("pinstripe")
 
@@ -123,7 +128,7 @@ class Guard:
         is_ours = is_open and is_host_allowed(asked.scope, self._config.hosts)
         if asked.path in HEALTH:
             return Verdict(self._person(asked.scope) if is_ours else None)
-        if not is_open or "\0" in asked.path:  # no name has a zero character, and not every ledger takes one
+        if not is_open or _NOT_TEXT.search(asked.path):
             return Verdict(None, asked.refuse(404, "Not Found"))
         if not is_ours:
             return Verdict(None, asked.refuse(421, "the console is not known by this name: add it to console.hosts"))

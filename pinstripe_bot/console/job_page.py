@@ -35,7 +35,7 @@ def find_job(visit: Visit, name: str) -> str:
     known = dasherize(name)
     if known in visit.project.jobs or known in visit.project.broken_jobs:
         return known
-    if visit.history is not None and known.isprintable() and visit.history.knows(known):
+    if visit.history is not None and visit.history.knows(known):
         return known
     raise UnknownJob(f"there is no job {name!r}: the list of jobs has them all")
 

@@ -115,6 +115,18 @@ def whole(write_project: WriteProject, clock: TravelClock) -> Iterator[WholeCons
         console.close()
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeConsole]:
+    """The same, shared by the tests of a file that only look at it, or that ask for what is refused."""
+    root = tmp_path_factory.mktemp("standing") / "shop"
+    root.mkdir()
+    console = WholeConsole(root, TravelClock())
+    with capture_logs(), print_capture():
+        fill(console)
+    yield console
+    console.close()
+
+
 @pytest.fixture
 def empty(write_project: WriteProject, clock: TravelClock) -> Iterator[WholeConsole]:
     """The same project before its first bot: there is no ledger yet."""

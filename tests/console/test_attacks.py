@@ -52,29 +52,29 @@ FOREIGN: list[dict[str, str]] = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN)
-def test_a_foreign_page_changes_nothing(whole: WholeConsole, headers: dict[str, str]) -> None:
-    before = whole.dump()
+def test_a_foreign_page_changes_nothing(standing: WholeConsole, headers: dict[str, str]) -> None:
+    before = standing.dump()
 
-    answers = [whole.ask(f"{api}{path}", method="POST", headers=headers) for path in ACTS for api in ("", "/api")]
+    answers = [standing.ask(f"{api}{path}", method="POST", headers=headers) for path in ACTS for api in ("", "/api")]
 
     assert {answer.status for answer in answers} == {403}
-    assert whole.dump() == before
+    assert standing.dump() == before
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", None, "a@localhost"]
 )
-def test_under_a_foreign_name_nothing_is_told(whole: WholeConsole, host: str | None) -> None:
-    assert {whole.ask(path, host=host).status for path in PATHS} == {421}
-    assert {whole.post(path, host=host).status for path in ACTS} == {421}
+def test_under_a_foreign_name_nothing_is_told(standing: WholeConsole, host: str | None) -> None:
+    assert {standing.ask(path, host=host).status for path in PATHS} == {421}
+    assert {standing.post(path, host=host).status for path in ACTS} == {421}
 
 
-def test_without_settings_nobody_from_afar_sees_that_there_is_a_console(whole: WholeConsole) -> None:
-    assert {whole.ask(path, server=AFAR, host="10.0.0.5").status for path in PATHS} == {404}
+def test_without_settings_nobody_from_afar_sees_that_there_is_a_console(standing: WholeConsole) -> None:
+    assert {standing.ask(path, server=AFAR, host="10.0.0.5").status for path in PATHS} == {404}
 
 
-def test_a_cookie_that_is_none_lets_nobody_in(whole: WholeConsole) -> None:
-    name, _, value = whole.cookie.partition("=")
+def test_a_cookie_that_is_none_lets_nobody_in(standing: WholeConsole) -> None:
+    name, _, value = standing.cookie.partition("=")
     head, _, seal = value.rpartition(".")
     forged = [
         "",
@@ -88,8 +88,8 @@ def test_a_cookie_that_is_none_lets_nobody_in(whole: WholeConsole) -> None:
     ]
 
     for cookie in forged:
-        assert {whole.ask(path, cookie=cookie).status for path in PATHS} <= {303, 401}, cookie
-        assert whole.post("/jobs/hello/run", cookie=cookie).status in (303, 401), cookie
+        assert {standing.ask(path, cookie=cookie).status for path in PATHS} <= {303, 401}, cookie
+        assert standing.post("/jobs/hello/run", cookie=cookie).status in (303, 401), cookie
 
 
 def test_a_cookie_that_is_over_lets_nobody_in(whole: WholeConsole) -> None:
@@ -121,9 +121,9 @@ def test_a_cookie_that_is_over_lets_nobody_in(whole: WholeConsole) -> None:
         "./../templates/base.html",
     ],
 )
-def test_no_file_but_an_asset_is_served(whole: WholeConsole, name: str) -> None:
-    for cookie in ("", whole.cookie):
-        answer = whole.ask(f"/assets/{name}", cookie=cookie)
+def test_no_file_but_an_asset_is_served(standing: WholeConsole, name: str) -> None:
+    for cookie in ("", standing.cookie):
+        answer = standing.ask(f"/assets/{name}", cookie=cookie)
 
         assert answer.status in (303, 404, 405), (name, answer.status)
         assert "import" not in answer.text
@@ -131,35 +131,35 @@ def test_no_file_but_an_asset_is_served(whole: WholeConsole, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/jobs/hello/run", "/api/jobs/hello/run", "/login", "/pause", "/assets/console.css"])
-def test_a_body_that_is_too_large_is_refused(whole: WholeConsole, path: str) -> None:
-    before = whole.dump()
+def test_a_body_that_is_too_large_is_refused(standing: WholeConsole, path: str) -> None:
+    before = standing.dump()
 
-    assert whole.ask(path, method="POST", body=b"x" * (LIMIT + 1), headers=SAME_SITE).status == 413
+    assert standing.ask(path, method="POST", body=b"x" * (LIMIT + 1), headers=SAME_SITE).status == 413
     declared = {**SAME_SITE, "content-length": "99999999999"}
-    assert whole.ask(path, method="POST", headers=declared).status == 413
-    assert whole.dump() == before
+    assert standing.ask(path, method="POST", headers=declared).status == 413
+    assert standing.dump() == before
 
 
-def test_a_client_that_goes_away_in_its_body_changes_nothing(whole: WholeConsole) -> None:
-    before = whole.dump()
-    scope = scope_of("/_pinstripe/pause", method="POST", headers=SAME_SITE, cookie=whole.cookie)
+def test_a_client_that_goes_away_in_its_body_changes_nothing(standing: WholeConsole) -> None:
+    before = standing.dump()
+    scope = scope_of("/_pinstripe/pause", method="POST", headers=SAME_SITE, cookie=standing.cookie)
     incoming: list[Any] = [
         {"type": "http.request", "body": b"reason=x", "more_body": True},
         {"type": "http.disconnect"},
     ]
 
-    assert send(whole.served.application, scope, incoming) is None
-    assert whole.dump() == before
+    assert send(standing.served.application, scope, incoming) is None
+    assert standing.dump() == before
 
 
-def test_a_form_of_many_fields_is_none(whole: WholeConsole) -> None:
+def test_a_form_of_many_fields_is_none(standing: WholeConsole) -> None:
     body = b"&".join(b"p-a%d=1" % number for number in range(6000))
 
-    assert whole.ask("/jobs/typed/run", method="POST", body=body, headers=SAME_SITE).status == 400
+    assert standing.ask("/jobs/typed/run", method="POST", body=body, headers=SAME_SITE).status == 400
 
 
-def test_no_address_makes_a_page_say_anything_of_its_own(whole: WholeConsole) -> None:
-    assert "Call 555" not in whole.ask("/", query="said=Call%20555%20now").text
+def test_no_address_makes_a_page_say_anything_of_its_own(standing: WholeConsole) -> None:
+    assert "Call 555" not in standing.ask("/", query="said=Call%20555%20now").text
 
 
 @pytest.mark.parametrize(
@@ -316,13 +316,13 @@ TRACE = re.compile(r"Traceback \(most recent|File \"/.*pinstripe_bot/")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=ADDRESSES, query=QUERIES, headers=HEADERS, method=st.sampled_from(["GET", "HEAD", "OPTIONS"]))
 def test_looking_never_fails_and_never_changes_the_ledger(
-    whole: WholeConsole, path: str, query: bytes, headers: list[tuple[bytes, bytes]], method: str
+    standing: WholeConsole, path: str, query: bytes, headers: list[tuple[bytes, bytes]], method: str
 ) -> None:
-    before = whole.dump()
+    before = standing.dump()
 
-    check(whole, path, query, headers, method, b"")
+    check(standing, path, query, headers, method, b"")
 
-    assert whole.dump() == before
+    assert standing.dump() == before
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -218,10 +218,11 @@ def test_a_bot_is_ready_from_its_first_tick_on(serve: Serve, running: Bot) -> No
 
 
 def test_a_bot_that_stops_is_alive_and_not_ready(serve: Serve, running: Bot, cookie: str) -> None:
-    running.request_stop()
+    with running._changing:  # nor closed meanwhile
+        running.request_stop()
 
-    assert health(serve(running), "/livez") == OK
-    assert reasons(serve(running), "/readyz", cookie) == ["the bot is stopping"]
+        assert health(serve(running), "/livez") == OK
+        assert reasons(serve(running), "/readyz", cookie) == ["the bot is stopping"]
 
 
 def test_a_loop_that_stands_still_is_neither_alive_nor_ready(

@@ -25,7 +25,7 @@ MakeBot = Callable[..., Bot]
 
 FILES = {
     "hourly": job("return None", "'0 * * * *'"),
-    "daily": job("return None", "'30 2 * * *', isolation='process', max_memory='64MB'"),
+    "daily": job("return None", "'30 2 * * *'"),
     "hand": job("return None", ""),
     "tenants": job("return None", "'0 0 1 1 *', multi_tenant=True"),
     "broken": "def (",
@@ -109,10 +109,17 @@ def test_what_cannot_be_read_is_not_asked_for(bot: Bot, query: dict[str, str]) -
 
 @pytest.mark.parametrize(
     ("show", "shown"),
-    [("trouble", ["broken"]), ("running", []), ("paused", []), ("tenants", ["tenants"]), ("process", ["daily"])],
+    [("trouble", ["broken"]), ("running", []), ("paused", []), ("tenants", ["tenants"])],
 )
 def test_jobs_of_a_kind_are_shown(bot: Bot, show: str, shown: list[str]) -> None:
     assert names(bot, show=show) == shown
+
+
+def test_a_job_in_a_process_of_its_own_is_shown_as_such(make_bot: MakeBot) -> None:
+    bot = make_bot(**FILES, apart=job("return None", "'0 0 1 1 *', isolation='process'"))
+
+    assert names(bot, show="process") == ["apart"]
+    assert row(bot, "apart")["kind"] == "process"
 
 
 def test_a_job_in_trouble_is_shown_as_such(bot: Bot) -> None:
@@ -165,7 +172,6 @@ def test_a_row_says_when_it_is_due_next(bot: Bot) -> None:
 
 def test_a_row_says_what_it_is(bot: Bot) -> None:
     assert row(bot, "tenants")["kind"] == "per tenant"
-    assert row(bot, "daily")["kind"] == "process"
     assert row(bot)["kind"] == ""
 
 

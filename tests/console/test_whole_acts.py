@@ -89,19 +89,19 @@ def test_a_run_with_a_parameter_of_every_type(whole: WholeConsole) -> None:
         ("numbers", "[" * 5000),
     ],
 )
-def test_a_bad_parameter_is_one_sentence_and_writes_nothing(whole: WholeConsole, name: str, value: str) -> None:
-    before = whole.dump()
+def test_a_bad_parameter_is_one_sentence_and_writes_nothing(standing: WholeConsole, name: str, value: str) -> None:
+    before = standing.dump()
 
-    answer = whole.post("/jobs/typed/run", {"p-days": "1", f"p-{name}": value})
+    answer = standing.post("/jobs/typed/run", {"p-days": "1", f"p-{name}": value})
 
     assert answer.status == 400
     assert WRONG in answer.text
     assert f"the parameter {name} " in Page(answer.text).text
-    assert whole.dump() == before
+    assert standing.dump() == before
 
 
-def test_a_needed_parameter_that_is_missing_is_named(whole: WholeConsole) -> None:
-    answer = whole.post("/jobs/typed/run")
+def test_a_needed_parameter_that_is_missing_is_named(standing: WholeConsole) -> None:
+    answer = standing.post("/jobs/typed/run")
 
     assert (answer.status, "'days' is missing" in Page(answer.text).text) == (400, True)
 
@@ -115,13 +115,13 @@ def test_a_job_of_any_name_is_run(whole: WholeConsole, job: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["{", "[]", "1", "nonsense", '{"a": NaN}', "{" * 3000])
-def test_what_is_no_object_is_refused(whole: WholeConsole, written: str) -> None:
-    before = whole.dump()
+def test_what_is_no_object_is_refused(standing: WholeConsole, written: str) -> None:
+    before = standing.dump()
 
-    answer = whole.post("/jobs/hello/run", {"p-params": written})
+    answer = standing.post("/jobs/hello/run", {"p-params": written})
 
     assert (answer.status, WRONG in answer.text) == (400, True)
-    assert whole.dump() == before
+    assert standing.dump() == before
 
 
 def test_a_run_for_all_tenants_and_for_one(whole: WholeConsole) -> None:
@@ -133,13 +133,13 @@ def test_a_run_for_all_tenants_and_for_one(whole: WholeConsole) -> None:
 
 
 @pytest.mark.parametrize(("job", "tenant"), [("for-all", "nobody"), ("for-all", "\u202e"), ("hello", "acme")])
-def test_a_tenant_that_there_is_not_is_refused(whole: WholeConsole, job: str, tenant: str) -> None:
-    before = whole.dump()
+def test_a_tenant_that_there_is_not_is_refused(standing: WholeConsole, job: str, tenant: str) -> None:
+    before = standing.dump()
 
-    answer = whole.post(f"/jobs/{job}/run", {"tenant": tenant})
+    answer = standing.post(f"/jobs/{job}/run", {"tenant": tenant})
 
     assert (answer.status, WRONG in answer.text) == (400, True)
-    assert whole.dump() == before
+    assert standing.dump() == before
 
 
 def test_a_run_that_waits_already_is_said_to_be_skipped(whole: WholeConsole) -> None:
@@ -181,13 +181,13 @@ def test_a_pause_for_one_tenant(whole: WholeConsole) -> None:
 @pytest.mark.parametrize(
     "form", [{"until": "never"}, {"until": "2020-01-01"}, {"tenant": "nobody"}, {"until": "9" * 99}]
 )
-def test_a_pause_that_cannot_be_read_is_refused(whole: WholeConsole, form: dict[str, str]) -> None:
-    before = whole.dump()
+def test_a_pause_that_cannot_be_read_is_refused(standing: WholeConsole, form: dict[str, str]) -> None:
+    before = standing.dump()
 
-    answer = whole.post("/jobs/hello/pause", form)
+    answer = standing.post("/jobs/hello/pause", form)
 
     assert (answer.status, WRONG in answer.text) == (400, True)
-    assert whole.dump() == before
+    assert standing.dump() == before
 
 
 def test_a_skip_is_asked_for_and_taken_back(whole: WholeConsole) -> None:
@@ -200,11 +200,11 @@ def test_a_skip_is_asked_for_and_taken_back(whole: WholeConsole) -> None:
 
 
 @pytest.mark.parametrize("count", ["-1", "many", "1001", "1e3", "\u0663", "9" * 400, "9" * 5000])
-def test_a_number_of_instants_that_is_none_is_refused(whole: WholeConsole, count: str) -> None:
-    before = whole.dump()
+def test_a_number_of_instants_that_is_none_is_refused(standing: WholeConsole, count: str) -> None:
+    before = standing.dump()
 
-    assert whole.post("/jobs/hello/skip", {"count": count}).status == 400
-    assert whole.dump() == before
+    assert standing.post("/jobs/hello/skip", {"count": count}).status == 400
+    assert standing.dump() == before
 
 
 # Cancel, retry
@@ -240,9 +240,9 @@ def test_what_succeeded_runs_again_only_when_that_is_meant(whole: WholeConsole) 
 
 @pytest.mark.parametrize("number", ["0", "99999", "9" * 18, "9" * 30, "-1", "x", "\u0661", "1.0"])
 @pytest.mark.parametrize("act", ["cancel", "retry"])
-def test_a_run_that_there_is_not_is_not_found(whole: WholeConsole, number: str, act: str) -> None:
-    assert whole.post(f"/runs/{number}/{act}").status == 404
-    assert whole.send_json(f"/runs/{number}/{act}").status == 404
+def test_a_run_that_there_is_not_is_not_found(standing: WholeConsole, number: str, act: str) -> None:
+    assert standing.post(f"/runs/{number}/{act}").status == 404
+    assert standing.send_json(f"/runs/{number}/{act}").status == 404
 
 
 # By the API
@@ -289,15 +289,15 @@ def test_every_act_by_the_api(whole: WholeConsole) -> None:
     ],
 )
 def test_what_the_api_cannot_read_is_one_sentence_and_writes_nothing(
-    whole: WholeConsole, path: str, body: bytes
+    standing: WholeConsole, path: str, body: bytes
 ) -> None:
-    before = whole.dump()
+    before = standing.dump()
 
-    answer = whole.ask(f"/api{path}", method="POST", body=body, headers={"sec-fetch-site": "same-origin"})
+    answer = standing.ask(f"/api{path}", method="POST", body=body, headers={"sec-fetch-site": "same-origin"})
 
     assert answer.status == 400, answer.text
     assert isinstance(answer.error, str)
-    assert whole.dump() == before
+    assert standing.dump() == before
 
 
 # Who may not, and what is not there

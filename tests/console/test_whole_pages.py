@@ -72,54 +72,54 @@ def test_every_job_of_the_project_has_its_page() -> None:
     assert len(JOBS) == len(FILES)
 
 
-def test_every_page_is_well_formed(whole: WholeConsole) -> None:
-    faults = {path: page.faults for path, page in every_page(whole).items()}
+def test_every_page_is_well_formed(standing: WholeConsole) -> None:
+    faults = {path: page.faults for path, page in every_page(standing).items()}
 
     assert {path: found for path, found in faults.items() if found} == {}
 
 
-def test_every_field_has_a_label(whole: WholeConsole) -> None:
-    assert {path: page.unlabelled for path, page in every_page(whole).items() if page.unlabelled} == {}
+def test_every_field_has_a_label(standing: WholeConsole) -> None:
+    assert {path: page.unlabelled for path, page in every_page(standing).items() if page.unlabelled} == {}
 
 
-def test_every_link_leads_somewhere(whole: WholeConsole) -> None:
+def test_every_link_leads_somewhere(standing: WholeConsole) -> None:
     """Also those to a place on a page, and those that scripts follow."""
     found = {}
-    for path, page in every_page(whole).items():
+    for path, page in every_page(standing).items():
         for link in page.links:
             address, fragment = urldefrag(urljoin(f"{PREFIX}{path}", link))
             found[address, fragment] = path
             if address == f"{PREFIX}{path}" and fragment:
                 assert fragment in page.ids, (path, link)
-    lost = [(address, path) for (address, _), path in found.items() if not leads_somewhere(whole, address)]
+    lost = [(address, path) for (address, _), path in found.items() if not leads_somewhere(standing, address)]
 
     assert lost == []
 
 
-def leads_somewhere(whole: WholeConsole, address: str) -> bool:
+def leads_somewhere(standing: WholeConsole, address: str) -> bool:
     assert address.startswith(f"{PREFIX}/"), address
     path = address.removeprefix(PREFIX)
     if path == "/live":  # it does not end
         return True
-    answer = follow(whole, path)
+    answer = follow(standing, path)
     if answer.status == 303:  # the search field
-        return leads_somewhere(whole, answer.header("location") or "")
+        return leads_somewhere(standing, answer.header("location") or "")
     return answer.status == 200 or (path == "/readyz" and answer.status == 503)
 
 
-def test_every_form_sends_to_a_route_that_takes_it(whole: WholeConsole) -> None:
-    actions = {action for page in every_page(whole).values() for action in page.actions}
+def test_every_form_sends_to_a_route_that_takes_it(standing: WholeConsole) -> None:
+    actions = {action for page in every_page(standing).values() for action in page.actions}
     allowed = {}
     for action in actions:
-        answer = follow(whole, action.removeprefix(PREFIX), method="DELETE", headers=SAME_SITE)
+        answer = follow(standing, action.removeprefix(PREFIX), method="DELETE", headers=SAME_SITE)
         allowed[action] = (answer.status, answer.header("allow"))
 
     assert {action: told for action, told in allowed.items() if told != (405, "POST")} == {}
     assert any(action.endswith("/run") for action in actions)
 
 
-def test_no_page_lets_a_hostile_text_be_markup(whole: WholeConsole) -> None:
-    pages = every_page(whole)
+def test_no_page_lets_a_hostile_text_be_markup(standing: WholeConsole) -> None:
+    pages = every_page(standing)
 
     scripts = {one.get("src") for page in pages.values() for one in page.all("script")}
     assert len(scripts) == 1
@@ -131,26 +131,26 @@ def test_no_page_lets_a_hostile_text_be_markup(whole: WholeConsole) -> None:
     assert not any("49" in text for text in pages["/"].text.split() if TEMPLATE in text)
 
 
-def test_hostile_texts_are_shown_as_they_are(whole: WholeConsole) -> None:
-    told = ask(whole, f"/runs/{whole.run_of('hello')}").text
+def test_hostile_texts_are_shown_as_they_are(standing: WholeConsole) -> None:
+    told = ask(standing, f"/runs/{standing.run_of('hello')}").text
 
     assert SCRIPT in told
     assert IMAGE in told
     assert TEMPLATE in told
 
 
-def test_no_page_has_a_character_that_changes_how_it_reads(whole: WholeConsole) -> None:
+def test_no_page_has_a_character_that_changes_how_it_reads(standing: WholeConsole) -> None:
     found = {}
-    for path in every_page(whole):
-        text = follow(whole, path).text
+    for path in every_page(standing):
+        text = follow(standing, path).text
         if at := RAW.search(text):
             found[path] = text[max(at.start() - 120, 0) : at.end() + 20]
 
     assert found == {}
 
 
-def test_a_secret_parameter_is_on_no_page(whole: WholeConsole) -> None:
-    assert [path for path, page in every_page(whole).items() if CODE in page.text] == []
+def test_a_secret_parameter_is_on_no_page(standing: WholeConsole) -> None:
+    assert [path for path, page in every_page(standing).items() if CODE in page.text] == []
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs", "/runs", "/timeline", "/system", "/jobs/hello", "/jobs/for-all"])
@@ -162,16 +162,16 @@ def test_without_a_ledger_every_page_is_there(empty: WholeConsole, path: str) ->
     assert not empty.project.root.joinpath(".pinstripe/ledger.db").exists()
 
 
-def test_a_read_only_console_shows_no_form_that_acts(whole: WholeConsole) -> None:
+def test_a_read_only_console_shows_no_form_that_acts(standing: WholeConsole) -> None:
     settings = {"console.read_only": True, "timezone": "UTC"}
-    project = Project.load(whole.project.root, environ={}, overrides=settings)
-    whole.served.close()
-    whole.served = whole.serve(whole.bot, project)
+    project = Project.load(standing.project.root, environ={}, overrides=settings)
+    standing.served.close()
+    standing.served = standing.serve(standing.bot, project)
 
-    actions = {action for page in every_page(whole).values() for action in page.actions}
+    actions = {action for page in every_page(standing).values() for action in page.actions}
 
     assert actions == {f"{PREFIX}/logout"}
 
 
-def test_bidi_marks_are_written_out(whole: WholeConsole) -> None:
-    assert BIDI.encode("unicode_escape").decode() in ask(whole, f"/runs/{whole.run_of('hello')}").text
+def test_bidi_marks_are_written_out(standing: WholeConsole) -> None:
+    assert BIDI.encode("unicode_escape").decode() in ask(standing, f"/runs/{standing.run_of('hello')}").text

@@ -65,9 +65,9 @@ def test_pages_neither_repeat_nor_lose_a_run_while_new_ones_arrive(whole: WholeC
         ("tenant=nobody", set()),
     ],
 )
-def test_filters_show_what_they_say(whole: WholeConsole, query: str, expected: set[str]) -> None:
-    page = Page(whole.ask("/runs", query=query).text)
-    told = whole.read_json("/runs", query=query)["runs"]
+def test_filters_show_what_they_say(standing: WholeConsole, query: str, expected: set[str]) -> None:
+    page = Page(standing.ask("/runs", query=query).text)
+    told = standing.read_json("/runs", query=query)["runs"]
 
     names = {"".join(one.texts) for one in page.all("a") if one.get("class") == "name"}
     assert names == expected
@@ -75,11 +75,11 @@ def test_filters_show_what_they_say(whole: WholeConsole, query: str, expected: s
 
 
 @pytest.mark.parametrize("query", ["state=nothing", "since=never", "until=99%3A99", "since=%00"])
-def test_a_filter_that_cannot_be_read_is_one_sentence(whole: WholeConsole, query: str) -> None:
-    answer = whole.ask("/runs", query=query)
+def test_a_filter_that_cannot_be_read_is_one_sentence(standing: WholeConsole, query: str) -> None:
+    answer = standing.ask("/runs", query=query)
 
     assert answer.status == (200 if "%00" in query else 400)
-    assert whole.ask("/api/runs", query=query).status == answer.status
+    assert standing.ask("/api/runs", query=query).status == answer.status
 
 
 @pytest.mark.parametrize(
@@ -93,19 +93,19 @@ def test_a_filter_that_cannot_be_read_is_one_sentence(whole: WholeConsole, query
         ("/api/explain", "job=hello&at=9999-12-31T23:59-12:00"),
     ],
 )
-def test_a_time_before_or_after_all_years_is_one_sentence(whole: WholeConsole, path: str, query: str) -> None:
-    answer = whole.ask(path, query=query)
+def test_a_time_before_or_after_all_years_is_one_sentence(standing: WholeConsole, path: str, query: str) -> None:
+    answer = standing.ask(path, query=query)
 
     assert (answer.status, "nearer to today" in answer.text) == (400, True)
 
 
-def test_a_place_of_a_page_that_no_ledger_has_shows_nothing_or_the_first(whole: WholeConsole) -> None:
+def test_a_place_of_a_page_that_no_ledger_has_shows_nothing_or_the_first(standing: WholeConsole) -> None:
     for before in ("9" * 30 + "-1", f"{'9' * 18}-{'9' * 18}", "0-0", "1-1-1", "-", "x"):
-        assert whole.ask("/runs", query=f"before={before}").status == 200, before
+        assert standing.ask("/runs", query=f"before={before}").status == 200, before
 
 
-def test_a_filter_stands_in_its_fields_as_it_was_written(whole: WholeConsole) -> None:
-    page = Page(whole.ask("/runs", query="tenant=%22%3E%3Cimg%20src%3Dx%20onerror%3D1%3E&job=%3Cscript%3E").text)
+def test_a_filter_stands_in_its_fields_as_it_was_written(standing: WholeConsole) -> None:
+    page = Page(standing.ask("/runs", query="tenant=%22%3E%3Cimg%20src%3Dx%20onerror%3D1%3E&job=%3Cscript%3E").text)
 
     assert {one.get("value") for one in page.all("input") if one.get("name") == "tenant"} == {IMAGE}
     assert SCRIPT not in page.text

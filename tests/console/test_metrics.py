@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -287,7 +288,10 @@ def test_a_ledger_that_another_program_writes_to_is_up(make_bot: MakeBot) -> Non
 def test_both_texts_tell_the_same(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job("1 / 0"))
     tick(bot, clock, hours=1)
-    registry = registry_of(collector_of(bot))
+    collector = collector_of(bot)
+    while not values(collector, "pinstripe_last_heartbeat_age_seconds"):  # the one heartbeat of this clock's time
+        time.sleep(0.01)
+    registry = registry_of(collector)
 
     plain, plain_type = exposition(registry, "text/plain")
     openmetrics, openmetrics_type = exposition(registry, OPENMETRICS)

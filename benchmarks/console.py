@@ -35,7 +35,6 @@ from sqlalchemy import Engine, event
 from pinstripe_bot import Bot, Project
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.console.application import build_application
-from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.logs import configure_logs
 
 MOST_MS, MOST_BYTES, MOST_MORE_MB = 200, 300_000, 8
@@ -156,7 +155,7 @@ class Visitor:
     def __init__(self, project: Project) -> None:
         self.statements = 0
         event.listen(Engine, "before_cursor_execute", self._count)
-        self._served = build_application(project, AlwaysWell(), SystemClock(), None)
+        self._served = build_application(project, None, SystemClock(), None)
         self._runner = asyncio.Runner()
         form = urlencode({"key": self._served.addresses.issue()}).encode()
         sent = self._ask("login", "POST", form, (b"content-type", b"application/x-www-form-urlencoded"))

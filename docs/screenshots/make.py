@@ -17,7 +17,6 @@ from history import NOW, write_history
 from playwright.sync_api import Browser, Page, sync_playwright
 from shop import write_shop
 
-from pinstripe_bot.console.health import AlwaysWell
 from pinstripe_bot.project import Project
 from pinstripe_bot.server import Server
 from pinstripe_bot.testing import TravelClock
@@ -58,7 +57,7 @@ def main() -> None:
         write_shop(root)
         project = Project.load(root, environ={})
         lock = write_history(project)
-        server = Server(project, AlwaysWell(), TravelClock(NOW))
+        server = Server(project, None, TravelClock(NOW))
         server.start()
         try:
             with _browser() as browser:

@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CHROMIUM := $(firstword $(shell command -v chromium || command -v chromium-browser))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup browser run test soak screenshots check format lint types bench clean
@@ -24,15 +25,14 @@ $(READY): pyproject.toml
 browser: $(VENV)/.browser ## Add what the tests in a browser need, and find the browser
 
 $(VENV)/.browser: $(READY)
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
-		{ echo "the browser is missing: apt-get install chromium"; exit 1; }
+	@[ -n "$(CHROMIUM)" ] || { echo "the browser is missing: apt-get install chromium"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --group browser
 	@touch $@
 
 run: $(READY) ## Run the example shop: its server, and its bot with a handful of jobs
 	@cd docs/examples/shop && exec ../../../$(BIN)/pinstripe start-server
 
-test: $(READY) ## Run all tests; those in a browser where `make browser` has been run
+test: $(READY) $(if $(CHROMIUM),$(VENV)/.browser) ## Run all tests; those in a browser where a Chromium is found
 	@$(BIN)/python -m pytest -q --numprocesses 4 --dist loadgroup
 
 soak: $(READY) ## Run the system tests in their long form; it takes a while

@@ -91,7 +91,7 @@ FILES = {
         """,
     "mailing.py": """
         def send():
-            raise ConnectionError("the mail server hung up")
+            raise ConnectionError("the mail server hung up after forty letters, and asks for an hour of rest")
         """,
     "lib/background_jobs/often.py": """
         from pinstripe_bot import background_job
@@ -390,7 +390,9 @@ def test_the_traceback_of_a_run_shows_whose_code_it_was(page: Page, failed_run: 
 
     expect(own.first).to_contain_text("lib/background_jobs/loud.py:13 in loud")
     expect(own.last).to_contain_text("mailing.py:2 in send")
-    expect(page.locator("#trace .end")).to_have_text("ConnectionError: the mail server hung up")
+    expect(page.locator("#trace .end")).to_have_text(
+        "ConnectionError: the mail server hung up after forty letters, and asks for an hour of rest"
+    )
 
 
 def test_jobs_are_filtered_and_sorted(page: Page, failed_run: str) -> None:

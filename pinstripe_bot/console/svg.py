@@ -14,6 +14,7 @@ _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 _LONGEST_TEXT: Final = 500
 _EM: Final = 0.56  # a letter of the usual fonts is about as wide, in parts of its size
 _NARROW: Final = frozenset("fijlrtI1.,:;'|!()[]- ")
+_WIDE: Final = frozenset("mwMW@%")
 
 
 @lru_cache(maxsize=16384)  # a page draws the same few coordinates thousands of times
@@ -40,6 +41,8 @@ def text_width(text: str, size: float = 12) -> float:
 def _width_em(character: str) -> float:
     if character in _NARROW:
         return 0.34
+    if character in _WIDE:
+        return 0.88
     if "a" <= character <= "z" or "0" <= character <= "9":
         return _EM
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from pinstripe_bot.zones import EPOCH
 
 TWELFTHS = 12
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 
 _LONGEST_MS = 2**31 - 1
@@ -26,11 +27,11 @@ class Day:
 
     @classmethod
     def of(cls, instant: datetime) -> Day:
-        return cls((instant - _EPOCH) // _DAY)
+        return cls((instant - EPOCH) // _DAY)
 
     @property
     def begins_at(self) -> datetime:
-        return _EPOCH + self.number * _DAY
+        return EPOCH + self.number * _DAY
 
     @property
     def ends_at(self) -> datetime:

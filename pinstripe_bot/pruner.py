@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -12,6 +12,7 @@ from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger_prune import Keeping, pruning
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.project import Project
+from pinstripe_bot.zones import EPOCH
 
 FIRST_AFTER_S = 300.0
 """How long the clock must have been right before it is believed: a machine may begin in 1970, or in 2099."""
@@ -24,7 +25,6 @@ READ_FOR_S = 0.01
 FOR_EVER = timedelta(days=36500)
 
 _JUMP = timedelta(seconds=60)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger("pinstripe")
 
@@ -91,4 +91,4 @@ class Pruner:
 
     def _how_far_apart(self) -> timedelta:
         """What stays the same as long as wall clock and monotonic clock agree."""
-        return self._clock.now() - _EPOCH - timedelta(seconds=self._clock.monotonic())
+        return self._clock.now() - EPOCH - timedelta(seconds=self._clock.monotonic())

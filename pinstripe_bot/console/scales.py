@@ -165,11 +165,6 @@ def _day_ticks(begins_at: datetime, ends_at: datetime, zone: Zone, step: int) ->
         day -= timedelta(days=step)
 
 
-def show_clock(at: datetime, zone: Zone, form: str = "%H:%M") -> str:
-    """What the zone's clocks show at an instant: `14:32`."""
-    return at.astimezone(zone.tzinfo).strftime(form)
-
-
 def show_day(day: date) -> str:
     """A day without its weekday, as an axis says it: `24 Jul`."""
     return f"{day.day} {MONTHS[day.month - 1][:3]}"

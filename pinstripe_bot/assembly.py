@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pinstripe_bot.admission import Admission
 from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import DatabasePool
@@ -23,6 +24,7 @@ from pinstripe_bot.policies import Isolation
 from pinstripe_bot.project import Project
 from pinstripe_bot.pruner import Pruner, keeping_of
 from pinstripe_bot.retries import Retries
+from pinstripe_bot.rounds import Rounds
 from pinstripe_bot.runner import Runner
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.services import ProcessServices
@@ -41,6 +43,8 @@ class Parts:
     shared: ProcessServices
     processes: ProcessIsolation
     dispatcher: Dispatcher
+    admission: Admission
+    rounds: Rounds
     intake: Intake
     pruner: Pruner
     by_hand: ByHand
@@ -54,6 +58,7 @@ class Parts:
         if self.dispatcher.is_closing:
             return
         with self.ledger.trouble.noted("look"):
+            self.rounds.look()
             self.intake.look()
             self.lister.look()
             self.tenant_zones.look()
@@ -80,14 +85,18 @@ class Parts:
         self.dispatcher.on_recorded = lambda: wake() if self.intake.is_taking else None
 
     def begin(self) -> None:
-        """At a start: end what is of jobs that are no more, and take over what waits."""
+        """At a start: end what is of jobs that are no more, and take over what waits.
+
+        Only at a start, which makes this the project of today: a bot that has run for long does not know new jobs.
+        """
         self.lister.begin()
-        self.intake.begin()
+        self.admission.refuse_removed(self.ledger.waiting.take_removed(self.admission.known))
+        self.intake.look()
 
     def hear(self) -> None:
         """The turn of a command's poller: what a person wants of the run that it performs."""
         with self.ledger.trouble.noted("look"):
-            self.intake.pass_wishes_on()
+            self.rounds.pass_wishes_on()
 
     def start_processes(self, project: Project) -> None:
         """Let the fork server load the project, if any job runs in a process of its own."""
@@ -120,7 +129,9 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
         hooks=hooks,
         tally=tally,
     )
-    intake = Intake(project, ledger, dispatcher, clock, retries, hooks, tally)
+    admission = Admission(project, ledger, dispatcher, clock, tally)
+    rounds = Rounds(project, ledger, dispatcher, admission, clock, retries, hooks, tally)
+    intake = Intake(project, ledger, dispatcher, admission, clock)
     pruner = Pruner(ledger.store, lambda: keeping_of(project), clock, is_idle=lambda: not dispatcher.stats()["waiting"])
 
     def workspace() -> Workspace:
@@ -131,9 +142,8 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
     tenant_zones = TenantZones(project, ledger, clock, homes)
     superseded = Superseded(ledger, clock, hooks, tally)
     by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes)
-    return Parts(
-        ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones, superseded, tally
-    )
+    parts = (admission, rounds, intake, pruner, by_hand, lister, tenant_zones, superseded)
+    return Parts(ledger, shared, processes, dispatcher, *parts, tally)
 
 
 def _concurrency(project: Project, name: str) -> int | None:

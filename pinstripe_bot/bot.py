@@ -74,7 +74,7 @@ class Bot:
             if self._is_open:
                 return
             self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self.tally, self)
-            self.dispatcher, self._intake = self._parts.dispatcher, self._parts.intake
+            self.dispatcher = self._parts.dispatcher
             opened = self.ledger.open(self.project.name, self.clock.now(), kind=kind, recover=self.recover)
             is_bot = kind == "bot"
             report_opened(self.ledger, opened, is_watched=is_bot)
@@ -86,7 +86,7 @@ class Bot:
             self._is_open = True
             if self._is_stopping:  # a signal came before there was a dispatcher to tell
                 self.dispatcher.is_closing = True
-            self._intake.bury()
+            self._parts.rounds.bury()
             if not is_bot:
                 self._poller.start()
 

@@ -78,7 +78,7 @@ def test_within_a_minute_the_takings_of_each_shop_are_compared_and_one_of_them_f
 
     shop.tick()
     shop._parts.lister.list_now()
-    shop._parts.intake.look()
+    shop._parts.look()
     assert shop.dispatcher.wait_until_idle(PATIENCE_S)
 
     runs = shop.ledger.history.runs("takings")

@@ -34,22 +34,22 @@ _ORDER = """
     enqueueing.py failure.py hook_calls.py deadlines.py runner.py fork_server_process.py hearing.py supervision.py
     isolation.py child_line.py child.py fork_server.py lingering.py running.py metrics.py reports.py recorder.py
     handoff.py lanes.py starter.py dispatcher.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py
-    intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py watchdog.py tick_clock.py readiness.py
-    loop_handle.py bot.py scripting.py login_addresses.py shown.py outlook.py json_forms.py answers.py desk.py
-    console/__init__.py console/svg.py console/durations.py console/scales.py console/glyphs.py console/strips.py
-    console/calendars.py console/scatters.py console/waterfalls.py console/timeline_marks.py console/timelines.py
-    console/bars.py console/health.py console/metrics.py console/callers.py console/bodies.py console/sealing.py
-    console/sessions.py console/attempts.py console/access.py console/login.py console/addresses.py console/words.py
-    console/schedule_words.py console/visit.py console/fields.py console/matters.py console/standing.py
-    console/lanes.py console/now_page.py console/jobs_page.py console/printed.py console/tracebacks.py
-    console/job_days.py console/job_history.py console/job_page.py console/run_words.py console/run_page.py
-    console/runs_page.py console/timeline_page.py console/system_page.py console/rendering.py console/acting.py
-    console/pages.py console/api_reads.py console/api.py console/live.py console/application.py server.py
-    scaffold.py testing.py cli/signals.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py
-    cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py
-    cli/status_trouble.py cli/status_page.py cli/status.py cli/explaining.py cli/fillings.py cli/acting.py
-    cli/pausing.py cli/backfilling.py cli/console.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py
-    cli/serving.py cli/__init__.py __main__.py
+    admission.py rounds.py intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py watchdog.py
+    tick_clock.py readiness.py loop_handle.py bot.py scripting.py login_addresses.py shown.py outlook.py
+    json_forms.py answers.py desk.py console/__init__.py console/svg.py console/durations.py console/scales.py
+    console/glyphs.py console/strips.py console/calendars.py console/scatters.py console/waterfalls.py
+    console/timeline_marks.py console/timelines.py console/bars.py console/health.py console/metrics.py
+    console/callers.py console/bodies.py console/sealing.py console/sessions.py console/attempts.py
+    console/access.py console/login.py console/addresses.py console/words.py console/schedule_words.py
+    console/visit.py console/fields.py console/matters.py console/standing.py console/lanes.py console/now_page.py
+    console/jobs_page.py console/printed.py console/tracebacks.py console/job_days.py console/job_history.py
+    console/job_page.py console/run_words.py console/run_page.py console/runs_page.py console/timeline_page.py
+    console/system_page.py console/rendering.py console/acting.py console/pages.py console/api_reads.py
+    console/api.py console/live.py console/application.py server.py scaffold.py testing.py cli/signals.py
+    cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/run_page.py cli/following.py cli/due.py
+    cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
+    cli/status.py cli/explaining.py cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/console.py
+    cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()

@@ -39,7 +39,7 @@ def come_due(bot: Bot) -> None:
 
 def work_off(bot: Bot) -> None:
     while rows(bot.ledger, "SELECT count(*) FROM runs WHERE state IN ('queued', 'running')") != [(0,)]:
-        bot._parts.intake.look()
+        bot._parts.look()
         assert bot.dispatcher.wait_until_idle(PATIENCE_S)
 
 

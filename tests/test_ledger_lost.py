@@ -130,9 +130,9 @@ def test_a_run_that_is_dispatched_twice_starts_once(make_bot: MakeBot, clock: Tr
     bot = make_bot(sweep=job("calls.append(1)"))
     clock.travel(minutes=1)
     claimed = claim_only(bot)  # the loop stands still before it dispatches them
-    bot._intake.look()
+    bot._parts.look()
     clock.travel(seconds=6)
-    bot._intake.look()  # and takes them for lost
+    bot._parts.look()  # and takes them for lost
 
     bot.dispatcher.dispatch(claimed)
     bot.dispatcher.dispatch(claimed)

@@ -33,7 +33,7 @@ def come_due(bot: Bot, clock: TravelClock, **units: float) -> datetime:
     clock.travel(**(units or {"minutes": 1}))
     bot.tick()
     bot._parts.lister.list_now()
-    bot._parts.intake.look()
+    bot._parts.look()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     return clock.now()
 

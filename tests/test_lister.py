@@ -83,7 +83,7 @@ def test_a_tenant_whose_run_goes_on_is_skipped_and_the_others_run(make_bot: Make
     clock.travel(minutes=1)
     bot.tick()
     bot._parts.lister.list_now()
-    bot._parts.intake.look()
+    bot._parts.look()
     assert names_in(bot, "invoice")["begun"].wait(PATIENCE_S)
 
     clock.travel(minutes=1)
@@ -137,7 +137,7 @@ def test_what_a_dead_bot_was_listing_another_one_goes_on_with(make_bot: MakeBot,
     with bot.ledger.store.writing() as connection:
         connection.exec_driver_sql("UPDATE listings SET owner = 'dead'")
 
-    bot._intake.bury()
+    bot._parts.rounds.bury()
     work_off(bot)
 
     assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
@@ -371,7 +371,7 @@ def test_only_the_tenants_run_that_was_cut_off_is_tried_again(make_bot: MakeBot,
     clock.travel(days=1)
     bot.tick()
     bot._parts.lister.list_now()
-    bot._parts.intake.look()
+    bot._parts.look()
     dead = names_in(bot, "invoice")
     assert dead["begun"].wait(PATIENCE_S)
     while rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'succeeded'") != [(2,)]:
@@ -456,7 +456,7 @@ def test_the_jobs_of_a_second_let_a_tenants_run_wait_for_its_turn(
     clock.travel(minutes=1)
     bot.tick()
     bot._parts.lister.list_now()
-    bot._intake.look()
+    bot._parts.look()
     assert names_in(bot, "invoice")["begun"].wait(PATIENCE_S)
     tenants_file(bot)["ids"].append(2)
 
@@ -503,7 +503,7 @@ def test_while_thousands_of_tenants_are_listed_and_run_another_job_is_the_next_o
     bot.tick()
     bot._parts.lister.look()
     assert tenants["waiting"].wait(PATIENCE_S)
-    bot._intake.look()
+    bot._parts.look()
     crowd["go"].release(100)
     wait_for_entries(crowd, 102)  # all of them quick, and two more that wait
     clock.travel(minutes=1)

@@ -247,10 +247,10 @@ def test_two_days_at_one_instant_run_one_after_the_other(make_bot: MakeBot, cloc
     clock.travel(hours=22)
     bot.tick()
     bot._parts.lister.list_now()
-    bot._parts.intake.look()
+    bot._parts.look()
     assert names_in(bot, "report")["begun"].wait(PATIENCE_S)
 
-    bot._parts.intake.look()
+    bot._parts.look()
     states = rows(bot.ledger, "SELECT state FROM runs ORDER BY id")
     names_in(bot, "report")["go"].set()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, insert, inspect, select, update
 
-from pinstripe_bot.ledger_schema import ENDED_BADLY, LISTING, OPEN, PASSED, VERSION, WAITING, ledger, metadata
+from pinstripe_bot.ledger_schema import CARRIED, ENDED_BADLY, LISTING, OPEN, PASSED, VERSION, WAITING, ledger, metadata
 
 _TO_2 = (
     "ALTER TABLE bots ADD COLUMN lease_until BIGINT NOT NULL DEFAULT '0'",
@@ -33,7 +33,8 @@ def _to_3(connection: Connection) -> None:
     """Listings of tenants, and where tenants live; the runs that wait for a bot are found by an index of their own."""
     connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN tenant_name VARCHAR NOT NULL DEFAULT ''")
     connection.exec_driver_sql(f"CREATE INDEX occurrences_listing ON occurrences (id) WHERE {LISTING}")
-    connection.exec_driver_sql(f"CREATE INDEX runs_waiting ON runs (job, available_at, id) WHERE {WAITING}")
+    waiting = "state = 'queued' AND owner IS NULL"  # as it was: the next versions have another column
+    connection.exec_driver_sql(f"CREATE INDEX runs_waiting ON runs (job, available_at, id) WHERE {waiting}")
     metadata.create_all(connection, tables=[metadata.tables[name] for name in ("listings", "residences")])
 
 
@@ -53,7 +54,15 @@ def _to_5(connection: Connection) -> None:
     connection.exec_driver_sql(f"CREATE INDEX occurrences_passed ON occurrences (job, id) WHERE {PASSED}")
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5}
+def _to_6(connection: Connection) -> None:
+    """In a cluster a run is carried to a worker: then it waits for no bot."""
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN carrier BIGINT")
+    connection.exec_driver_sql("DROP INDEX runs_waiting")
+    connection.exec_driver_sql(f"CREATE INDEX runs_waiting ON runs (job, available_at, id) WHERE {WAITING}")
+    connection.exec_driver_sql(f"CREATE INDEX runs_carried ON runs (job) WHERE {CARRIED}")
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3, 4: _to_4, 5: _to_5, 6: _to_6}
 """{version: what makes it from the one before}; the first version that PostgreSQL ledgers had is 2."""
 
 

@@ -85,9 +85,9 @@ KEEP_ATTEMPTS = both(
 REQUEUE = both(
     """
     UPDATE runs
-    SET state = 'queued', attempt = runs.attempt + 1, available_at = retry.available_at, owner = NULL, reason = NULL,
-        started_at = NULL, finished_at = NULL, error = NULL, result = NULL, output = NULL, progress_done = NULL,
-        progress_total = NULL, cancel_requested_at = NULL, cancelled_by = NULL
+    SET state = 'queued', attempt = runs.attempt + 1, available_at = retry.available_at, owner = NULL, carrier = NULL,
+        reason = NULL, started_at = NULL, finished_at = NULL, error = NULL, result = NULL, output = NULL,
+        progress_done = NULL, progress_total = NULL, cancel_requested_at = NULL, cancelled_by = NULL
     FROM {retries} AS retry WHERE runs.id = retry.id AND runs.attempt = retry.attempt
     """,
     retries=RETRIES,
@@ -101,7 +101,7 @@ LINGER = both("UPDATE runs SET lingers = :lingers WHERE id IN {ids}", ids=IDS)
 
 RELEASE = both(
     """
-    UPDATE runs SET state = 'queued', owner = NULL, started_at = NULL
+    UPDATE runs SET state = 'queued', owner = NULL, carrier = NULL, started_at = NULL
     WHERE id IN {ids} AND state IN ('queued', 'running') AND owner = :bot
     """,
     ids=IDS,

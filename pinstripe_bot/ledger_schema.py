@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 5
+VERSION = 6
 """The schema's version; an older ledger is migrated when a bot opens it, a newer one is refused."""
 
 metadata = MetaData()
@@ -99,7 +99,7 @@ runs = Table(
     Column("attempt", Integer, nullable=False, server_default="1"),
     Column("queue", String, nullable=False, server_default="default"),
     Column("available_at", Instant, nullable=False),
-    Column("owner", String),  # the bot that has it; NULL while it waits for one
+    Column("owner", String),  # the bot or worker that has it; NULL while it waits for one
     Column("claimed_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("finished_at", Instant),
@@ -113,6 +113,7 @@ runs = Table(
     Column("in_turn", Integer, nullable=False, server_default="0"),  # 1: starts after the earlier runs of its work
     Column("lingers", Integer, nullable=False, server_default="0"),  # 1: it has timed out, and its thread goes on
     Column("tenant_name", String, nullable=False, server_default=""),
+    Column("carrier", BigInteger),  # in a cluster: the Procrastinate job that carries this attempt to a worker
     UniqueConstraint("occurrence_id", "tenant"),
     sqlite_autoincrement=True,
 )
@@ -137,7 +138,7 @@ Index(
 )
 Index("runs_by_job", runs.c.job, runs.c.id)
 
-WAITING = "state = 'queued' AND owner IS NULL"
+WAITING = "state = 'queued' AND owner IS NULL AND carrier IS NULL"
 """Which runs wait for a bot; written in a query exactly so, as above."""
 
 Index(
@@ -148,6 +149,11 @@ Index(
     sqlite_where=text(WAITING),
     postgresql_where=text(WAITING),
 )
+
+CARRIED = "carrier IS NOT NULL AND state IN ('queued', 'running')"
+"""Which runs are on their way to a worker of the cluster, or at one; written in a query exactly so, as above."""
+
+Index("runs_carried", runs.c.job, sqlite_where=text(CARRIED), postgresql_where=text(CARRIED))
 
 ENDED_BADLY = "state IN ('failed', 'timed_out', 'interrupted')"
 """Which runs a person wants to hear of first; written in a query exactly so, as above."""

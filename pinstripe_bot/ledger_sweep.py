@@ -18,7 +18,7 @@ from pinstripe_bot.ledger_sql import both, execute, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Reason, Run, RunState
 
-DISOWN = both("UPDATE runs SET owner = NULL WHERE id IN {ids}", ids=ledger_runs.IDS)
+DISOWN = both("UPDATE runs SET owner = NULL, carrier = NULL WHERE id IN {ids}", ids=ledger_runs.IDS)
 
 INTERRUPT = both(
     "UPDATE runs SET state = 'interrupted', reason = 'bot_died', finished_at = :now WHERE id IN {ids}",

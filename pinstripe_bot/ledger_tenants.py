@@ -39,7 +39,7 @@ WAITING = both(
     """
     SELECT {rows} FROM (
         SELECT id FROM runs
-        WHERE occurrence_id = :occurrence AND state = 'queued' AND owner IS NULL AND in_turn = 0
+        WHERE occurrence_id = :occurrence AND state = 'queued' AND owner IS NULL AND carrier IS NULL AND in_turn = 0
         ORDER BY id LIMIT :most
     ) AS found
     """,

@@ -12,7 +12,7 @@ from pinstripe_bot import cron
 from pinstripe_bot.errors import InvalidConfig, InvalidParams, PinstripeError
 from pinstripe_bot.job import BackgroundJob, DeclaredSchedule, collect_schedules, declared_on, flaws
 from pinstripe_bot.occurrence import MANUAL
-from pinstripe_bot.options import OPTIONS, PLANNED, TENANT_ZONE, looks_like, read_options
+from pinstripe_bot.options import OPTIONS, TENANT_ZONE, looks_like, read_options
 from pinstripe_bot.params import Params, encode_params
 from pinstripe_bot.policies import Isolation, RetryPolicy
 from pinstripe_bot.schedule import Place, Schedule, schedule_of
@@ -212,7 +212,7 @@ class Definer:
         for owner, name, value in ((base, *item) for base in bases for item in vars(base).items()):
             if name.startswith("_") or name.isupper() or name in ("meta", "run", "schedule"):
                 continue  # in capitals: a constant of the author's own
-            if name in OPTIONS or name in PLANNED:
+            if name in OPTIONS:
                 written[name] = value
             elif not callable(value) and not hasattr(value, "__get__") and (hint := looks_like(name)):
                 self.problems.append((self._place_of(name, owner), f"the attribute {name!r} {hint}"))

@@ -99,6 +99,12 @@ def _read_text(value: Any) -> str:
     return value
 
 
+def _read_queue(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,62}", value):
+        raise ValueError
+    return value
+
+
 def _read_zone(value: Any) -> str:
     name = _read_text(value)
     return name if name == TENANT_ZONE else zone(name).name
@@ -152,6 +158,7 @@ OPTIONS: Mapping[str, Option] = {
     "retention": Option(
         None, 'a duration from 1 hour to 10 years such as "90d"', _duration(_HOUR, 10 * _YEAR), OF_THE_JOB
     ),
+    "queue": Option("default", 'a name of small letters, digits, - and _ such as "reports"', _read_queue, OF_THE_JOB),
     "atomic": Option(False, "True or False", _read_flag, OF_THE_JOB),
     "multi_tenant": Option(False, "True or False", _read_flag, OF_THE_JOB),
     "tenants_filter": Option(
@@ -170,9 +177,6 @@ OPTIONS: Mapping[str, Option] = {
     "enabled": Option(True, "True or False", _read_flag),
 }
 
-PLANNED = frozenset({"queue"})
-"""Options of the design that this version does not implement: refused by name, so that nobody trusts one of them."""
-
 
 def read_options(written: Mapping[str, Any], place: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Check what an author wrote at `place` ("job", "schedule" or "defaults"): ({name: value}, {name: problem})."""
@@ -187,8 +191,6 @@ def read_options(written: Mapping[str, Any], place: str) -> tuple[dict[str, Any]
 
 
 def _read_option(name: str, value: Any, place: str) -> Any:
-    if name in PLANNED:
-        raise InvalidJob(f"the option {name!r} is not implemented by this version: remove it")
     if name not in OPTIONS:
         raise InvalidJob(f"unknown option {name!r}: {_correction(name)}")
     option = OPTIONS[name]
@@ -208,8 +210,6 @@ def _read_option(name: str, value: Any, place: str) -> Any:
 
 def _correction(name: str) -> str:
     option = close_option(name)
-    if option in PLANNED:
-        return f"it {looks_like(name)}"
     return did_you_mean(name, OPTIONS if option is None else [option])
 
 
@@ -219,11 +219,10 @@ def _home(option: Option) -> str:
 
 def close_option(name: str) -> str | None:
     """The option that `name` is probably a misspelling of, or None."""
-    known = [*OPTIONS, *PLANNED]
     plain = name.lower().replace("_", "")
-    if plain in (option.replace("_", "") for option in known):
-        return next(option for option in known if option.replace("_", "") == plain)
-    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.84)
+    if plain in (option.replace("_", "") for option in OPTIONS):
+        return next(option for option in OPTIONS if option.replace("_", "") == plain)
+    matches = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.84)
     return matches[0] if matches else None
 
 
@@ -232,8 +231,6 @@ def looks_like(name: str) -> str | None:
     option = close_option(name)
     if option is None:
         return None
-    if option in PLANNED:
-        return f"looks like the option {option!r}, which is not implemented by this version: remove it, or rename it"
     return f"looks like the option {option!r}: write that, or rename it"
 
 

@@ -424,34 +424,6 @@ class Cleanup(BackgroundJob):
     assert problems(text) == [(5, expected)]
 
 
-def test_an_option_of_a_later_version_is_told_with_its_line(problems):
-    text = """
-class Cleanup(BackgroundJob):
-    queue = "slow"
-
-    def run(self): ...
-"""
-
-    assert problems(text) == [(3, "the option 'queue' is not implemented by this version: remove it")]
-
-
-def test_an_attribute_that_is_nearly_an_option_of_a_later_version_is_not_sent_there(problems):
-    text = """
-class Cleanup(BackgroundJob):
-    Queue = "slow"
-
-    def run(self): ...
-"""
-
-    ((line, message),) = problems(text)
-
-    assert line == 3
-    assert message == (
-        "the attribute 'Queue' looks like the option 'queue', which is not implemented by this version:"
-        " remove it, or rename it"
-    )
-
-
 @pytest.mark.parametrize(
     "text",
     [

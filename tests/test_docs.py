@@ -27,7 +27,7 @@ from pinstripe_bot.console.rendering import Rendering
 from pinstripe_bot.console.visit import LedgerDoor
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.occurrence import Decision
-from pinstripe_bot.options import OPTIONS, PLANNED, Option
+from pinstripe_bot.options import OPTIONS, Option
 from pinstripe_bot.sources import variable_of
 from pinstripe_bot.testing import TravelClock
 from pinstripe_bot.workspace import RESERVED
@@ -208,12 +208,6 @@ def _shown(name: str, option: Option) -> str:
     if isinstance(option.default, str):
         return f'`"{option.default}"`'
     return "none" if option.default in (None, {}) else f"`{option.default}`"
-
-
-def test_every_option_that_is_not_built_yet_is_named() -> None:
-    text = sections(read(DOCS / "writing-jobs.md"))["Options"]
-
-    assert [name for name in PLANNED if f"`{name}`" not in text] == []
 
 
 def test_everything_that_a_workspace_has_is_documented() -> None:

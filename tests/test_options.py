@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from pinstripe_bot.options import OPTIONS, PLANNED, Backoff, close_option, did_you_mean, looks_like, read_options
+from pinstripe_bot.options import OPTIONS, Backoff, close_option, did_you_mean, looks_like, read_options
 from pinstripe_bot.policies import CatchUp, Isolation, OnInterrupt, Overlap
 
 
@@ -28,6 +28,7 @@ def problem_of(place: str, **written: object) -> str:
         ("max_lateness", 90, timedelta(seconds=90)),
         ("max_lateness", None, None),
         ("late_after", timedelta(seconds=5), timedelta(seconds=5)),
+        ("queue", "slow-reports_2", "slow-reports_2"),
         ("atomic", True, True),
         ("atomic", "false", False),
         ("params", {"days": 7}, {"days": 7}),
@@ -132,19 +133,6 @@ def test_an_option_like_no_other_is_refused_with_all_of_them():
     message = problem_of("schedule", wibble=1)
 
     assert message.startswith("unknown option 'wibble': known are atomic, backoff, catch_up, catch_up_max")
-
-
-@pytest.mark.parametrize("name", sorted(PLANNED))
-def test_an_option_of_a_later_version_is_refused_and_not_ignored(name):
-    assert problem_of("job", **{name: 1}) == (f"the option {name!r} is not implemented by this version: remove it")
-
-
-@pytest.mark.parametrize(("name", "option"), [("Queue", "queue")])
-def test_a_near_miss_of_an_option_of_a_later_version_is_not_sent_there(name, option):
-    assert problem_of("job", **{name: 1}) == (
-        f"unknown option {name!r}: it looks like the option {option!r}, which is not implemented by this version:"
-        " remove it, or rename it"
-    )
 
 
 @pytest.mark.parametrize(

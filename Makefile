@@ -19,7 +19,7 @@ $(READY): pyproject.toml
 		{ echo "pinstripe needs Python 3.11 or newer: name one, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable '.[postgres,reload]' --group dev
+	@$(BIN)/python -m pip install --quiet --editable '.[cluster,postgres,reload]' --group dev
 	@touch $(READY)
 
 browser: $(VENV)/.browser ## Add what the tests in a browser need, and find the browser

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pinstripe_bot.admission import Admission
 from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import DatabasePool
 from pinstripe_bot.dispatcher import Dispatcher
-from pinstripe_bot.errors import LedgerUnavailable
+from pinstripe_bot.errors import InvalidConfig, LedgerUnavailable
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.intake import Intake
 from pinstripe_bot.isolation import ProcessIsolation
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_claim import Claim
+from pinstripe_bot.ledger_place import NEEDS_EXTRA, refuse_small_ledger
+from pinstripe_bot.ledger_store import Opened
 from pinstripe_bot.lister import Lister
 from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Due, Reason, Run
@@ -34,6 +38,9 @@ from pinstripe_bot.tenant_zones import TenantZones
 from pinstripe_bot.timetable import Timetable
 from pinstripe_bot.workspace import Caller, Workspace
 
+if TYPE_CHECKING:  # an optional extra: loaded where there is a cluster
+    from pinstripe_bot.cluster import Cluster
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -46,6 +53,7 @@ class Parts:
     admission: Admission
     rounds: Rounds
     intake: Intake
+    cluster: Cluster | None  # in its place, where runs are carried to workers
     pruner: Pruner
     by_hand: ByHand
     lister: Lister
@@ -53,16 +61,46 @@ class Parts:
     superseded: Superseded
     tally: Tally
 
+    def open_ledger(self, project: str, now: datetime, kind: str, *, recover: bool) -> Opened:
+        """Sign in, and in a cluster find its tables in order. Raises LedgerError."""
+        opened = self.ledger.open(project, now, kind=kind, recover=recover)
+        if self.cluster is not None and kind != "command":
+            try:
+                self.cluster.begin()
+            except BaseException:
+                self.ledger.close(now)
+                raise
+        return opened
+
+    def turn_of(self, kind: str) -> Callable[[], None]:
+        """What the poller of a "bot", "worker" or "command" looks for."""
+        return {"bot": self.look, "worker": self.look_as_worker}.get(kind, self.hear)
+
     def look(self) -> None:
         """The poller's turn: what waits in the ledger, and what is old enough to go."""
         if self.dispatcher.is_closing:
             return
         with self.ledger.trouble.noted("look"):
             self.rounds.look()
-            self.intake.look()
+            self.take()
             self.lister.look()
             self.tenant_zones.look()
             self.pruner.look()
+
+    def take(self) -> None:
+        """Give what waits in the ledger to the workers: to those of this process, or of the cluster."""
+        if self.cluster is None:
+            self.intake.look()
+        else:
+            self.cluster.look()
+
+    def look_as_worker(self) -> None:
+        """The turn of a worker's poller: planning and listing are the bots' part."""
+        if self.dispatcher.is_closing:
+            return
+        with self.ledger.trouble.noted("look"):
+            self.rounds.look()
+            self.take()
 
     def plan(self, timetable: Timetable[Schedule], now: datetime) -> None:
         """Let the timetable have what is this bot's to plan again, and the zones in which tenants live."""
@@ -91,7 +129,7 @@ class Parts:
         """
         self.lister.begin()
         self.admission.refuse_removed(self.ledger.waiting.take_removed(self.admission.known))
-        self.intake.look()
+        self.take()
 
     def hear(self) -> None:
         """The turn of a command's poller: what a person wants of the run that it performs."""
@@ -142,8 +180,20 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
     tenant_zones = TenantZones(project, ledger, clock, homes)
     superseded = Superseded(ledger, clock, hooks, tally)
     by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes)
-    parts = (admission, rounds, intake, pruner, by_hand, lister, tenant_zones, superseded)
+    cluster = _cluster(project, ledger, clock) if config.dispatcher == "cluster" else None
+    parts = (admission, rounds, intake, cluster, pruner, by_hand, lister, tenant_zones, superseded)
     return Parts(ledger, shared, processes, dispatcher, *parts, tally)
+
+
+def _cluster(project: Project, ledger: Ledger, clock: Clock) -> Cluster:
+    """The cluster's part. Raises InvalidConfig where the ledger cannot have one, or Procrastinate is not installed."""
+    refuse_small_ledger(ledger.place)
+    try:
+        room = import_module("pinstripe_bot.cluster")
+    except ModuleNotFoundError as error:
+        raise InvalidConfig(NEEDS_EXTRA) from error
+    cluster: Cluster = room.Cluster(project, ledger, clock)
+    return cluster
 
 
 def _concurrency(project: Project, name: str) -> int | None:

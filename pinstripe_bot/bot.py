@@ -59,7 +59,7 @@ class Bot:
         self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
         self._is_open = False
-        self._is_planned = False
+        self._is_watched = False
         self._is_stopping = False  # plain flags: a signal handler sets them
         self._is_cut_short = False
         self._handle: LoopHandle  # of the newest loop
@@ -67,27 +67,26 @@ class Bot:
         self._stopped.set()
 
     def open(self, *, kind: str = "bot") -> None:
-        """Sign in to the ledger and build what runs need; harmless when called twice."""
+        """Sign in as a "bot", "worker" or "command", and build what runs need; harmless when called twice."""
         if self._is_open:  # without the lock: a job may ask while stop() holds it and waits for that job
             return
         with self._changing:
             if self._is_open:
                 return
-            self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self.tally, self)
-            self.dispatcher = self._parts.dispatcher
-            opened = self.ledger.open(self.project.name, self.clock.now(), kind=kind, recover=self.recover)
-            is_bot = kind == "bot"
-            report_opened(self.ledger, opened, is_watched=is_bot)
-            self._poller = Poller(self._parts.look if is_bot else self._parts.hear)
-            self._parts.wake_with(self._poller.wake)
+            self.parts = assemble(self.project, self.ledger, self.clock, self.hooks, self.tally, self)
+            self.dispatcher = self.parts.dispatcher
+            opened = self.parts.open_ledger(self.project.name, self.clock.now(), kind, recover=self.recover)
+            report_opened(self.ledger, opened, is_watched=kind != "command")
+            self._poller = Poller(self.parts.turn_of(kind))
+            self.parts.wake_with(self._poller.wake)
             self._watchdog = Watchdog(self.ticks.stuck_s)
             self._readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
             self.hooks.start()
-            self._is_open = True
+            self._is_open, self._is_watched = True, kind == "worker"
             if self._is_stopping:  # a signal came before there was a dispatcher to tell
                 self.dispatcher.is_closing = True
-            self._parts.rounds.bury()
-            if not is_bot:
+            self.parts.rounds.bury()
+            if kind != "bot":
                 self._poller.start()
 
     def plan(self) -> None:
@@ -98,10 +97,10 @@ class Bot:
         self.timetable = Timetable(registration.marks.items())
         report_edited(registration, self.hooks, self.tally)
         report_quarantine(self.timetable.quarantined)
-        self._is_planned = True
-        self._parts.start_processes(self.project)
+        self._is_watched = True
+        self.parts.start_processes(self.project)
         self.dispatcher.start()
-        self._parts.begin()
+        self.parts.begin()
         log.info("bot_started", jobs=len(self.project.jobs), schedules=len(planned), workers=self.dispatcher.workers)
 
     # The loop
@@ -164,7 +163,7 @@ class Bot:
     def tick(self) -> None:
         """Claim and dispatch whatever has come due since the last tick."""
         now = self.ticks.read()
-        self._parts.plan(self.timetable, now)
+        self.parts.plan(self.timetable, now)
         dues = self.timetable.due(int(now.timestamp()))
         if dues:
             self.tally.begin_claim()
@@ -175,7 +174,7 @@ class Bot:
 
     def _claim(self, dues: Sequence[Due[Schedule]], now: datetime) -> bool:
         """Decide these windows and dispatch their runs; false if the ledger does not answer."""
-        if (claim := self._parts.claim(dues, now, self.ticks.cause)) is None:
+        if (claim := self.parts.claim(dues, now, self.ticks.cause)) is None:
             return False
         self.timetable.set_aside(claim.superseded)
         self.timetable.quarantine(claim.failed)
@@ -194,7 +193,7 @@ class Bot:
         that is claimed ahead does not fire again. Works without a running loop.
         """
         self.open()
-        return self._parts.by_hand.run_due(int(unix_time))
+        return self.parts.by_hand.run_due(int(unix_time))
 
     def run_background_job(self, name: str, params: Given = None, *, at: At = None, force: bool = False) -> Run:
         """Run one job, for no tenant, by hand on a worker thread, and return its finished run.
@@ -203,24 +202,24 @@ class Bot:
         queued or running the run comes back as skipped, unless `force`. Raises UnknownJob and InvalidParams.
         """
         self.open()
-        return self._parts.by_hand.run(name, params or {}, at=at, force=force)
+        return self.parts.by_hand.run(name, params or {}, at=at, force=force)
 
     def run_for_tenants(
         self, name: str, params: Given = None, *, tenants: Ids = None, at: At = None, force: bool = False
     ) -> TenantRuns:
         """Run one job by hand for the tenants with these ids, or for all that it chooses, on worker threads."""
         self.open()
-        return self._parts.by_hand.run_for_tenants(name, params or {}, keys=tenants, at=at, force=force)
+        return self.parts.by_hand.run_for_tenants(name, params or {}, keys=tenants, at=at, force=force)
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
         """Run a job on behalf of another one, on this thread."""
-        return self._parts.by_hand.run_inside(workspace, name, params)
+        return self.parts.by_hand.run_inside(workspace, name, params)
 
     def enqueue_inside(
         self, workspace: Workspace, name: str, params: Mapping[str, Any], *, delay: Delay, joining: Database | None
     ) -> Run:
         """Put a run into the ledger on behalf of a job, for its tenant, in the transaction that it is `joining`."""
-        return self._parts.by_hand.enqueue(workspace, name, params, delay=delay, joining=joining)
+        return self.parts.by_hand.enqueue(workspace, name, params, delay=delay, joining=joining)
 
     def may_commit(self, run: Run) -> bool:
         """Whether what a run has done may be committed: it is still ours."""
@@ -229,7 +228,7 @@ class Bot:
     def workspace(self) -> Workspace:
         """A workspace that belongs to no run."""
         self.open()
-        return Workspace(project=self.project, shared=self._parts.shared, clock=self.clock, bot=self)
+        return Workspace(project=self.project, shared=self.parts.shared, clock=self.clock, bot=self)
 
     # Health
 
@@ -285,15 +284,15 @@ class Bot:
             self.ticks.stop()
             self._watchdog.close()
             self._poller.close()
-            self._parts.lister.stop()
+            self.parts.lister.stop()
             try:
                 timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
-                return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_planned)
+                return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_watched)
             finally:
-                self._parts.lister.close()
+                self.parts.lister.close()
                 self.hooks.close()
-                self._parts.processes.close()
-                sign_out(self._parts.shared, self.ledger, self.clock.now())
-                self._is_open = self._is_planned = self._is_stopping = self._is_cut_short = False
+                self.parts.processes.close()
+                sign_out(self.parts.shared, self.ledger, self.clock.now())
+                self._is_open = self._is_watched = self._is_stopping = self._is_cut_short = False
                 self.looping = None
                 self._stopped.set()

@@ -90,6 +90,7 @@ class Config(msgspec.Struct, frozen=True):
     jobs: Annotated[str, setting('a folder such as "lib/background_jobs"', min_length=1)] = "lib/background_jobs"
     name: Annotated[_Name | None, setting('a name such as "shop"')] = None
     timezone: Annotated[str, setting('the name of a time zone such as "Europe/Berlin"', check=zone)] = "UTC"
+    dispatcher: Annotated[Literal["threads", "cluster"], setting('one of "threads", "cluster"')] = "threads"
     workers: Annotated[int, setting("a whole number from 1 to 1000", ge=1, le=1000)] = 8
     shutdown_timeout: Annotated[timedelta, setting('a duration such as "25s"')] = timedelta(seconds=25)
     retention: Annotated[timedelta, setting('a duration from 1 hour to 10 years such as "30d"')] = timedelta(days=30)

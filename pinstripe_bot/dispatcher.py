@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 from msgspec.structs import replace
@@ -49,6 +50,8 @@ class Dispatcher:
     ) -> None:
         self.workers = workers
         self.cut_off = 0  # runs that a shutdown has ended
+        self.also_told: dict[str, Any] = {}  # what the heartbeat tells beside the figures
+        self.on_settled: Callable[[Sequence[Run]], None] = lambda _: None  # of runs that are open here no longer
         self.on_recorded: Callable[[], None] = lambda: None  # called after outcomes were written; from their thread
         self._runner = runner
         self._ledger = ledger
@@ -97,11 +100,11 @@ class Dispatcher:
         with self._changed:
             return list(self._open.values())
 
-    def stats(self) -> dict[str, int]:
-        """What the heartbeat tells of this bot's work: {workers, busy, waiting, lingering}."""
+    def stats(self) -> dict[str, Any]:
+        """What the heartbeat tells of this bot's work: {workers, busy, waiting, lingering, and what is `also_told`}."""
         busy, lingering = len(self.running.runs), len(self.running.lingering)
         waiting = max(self.open_count - busy, 0)
-        return {"workers": self.workers, "busy": busy, "waiting": waiting, "lingering": lingering}
+        return {"workers": self.workers, "busy": busy, "waiting": waiting, "lingering": lingering, **self.also_told}
 
     @property
     def open_count(self) -> int:
@@ -285,3 +288,4 @@ class Dispatcher:
                 if self._has(run):  # and not the next attempt, which may have come already
                     del self._open[run.id]
             self._changed.notify_all()
+        self.on_settled(runs)

@@ -17,6 +17,7 @@ from pinstripe_bot.bot_lock import BotLock
 from pinstripe_bot.config import Config
 from pinstripe_bot.errors import LedgerDamaged, LedgerError
 from pinstripe_bot.ledger_bots import LEASE, Witness
+from pinstripe_bot.ledger_carriers import Carriers
 from pinstripe_bot.ledger_claim import Candidate, Claim, is_decided, record
 from pinstripe_bot.ledger_decide import decide
 from pinstripe_bot.ledger_fan_out import FanOut
@@ -59,6 +60,7 @@ class Ledger:
         self.history = History(self.store)
         self.fan_out = FanOut(self.store, self._claiming, lambda: self.bot)
         self.waiting = Waiting(self.store, self._claiming, lambda: self.bot)
+        self.carriers = Carriers(self.store, self._claiming, lambda: self.bot)
         self.trouble = LedgerTrouble()
         self._locks = locks if self.store.path is None else self.store.path.parent / "bots"
         self._marks = Marks()
@@ -192,7 +194,8 @@ class Ledger:
                 if due.schedule in marks and marks[due.schedule] < due.until_ts
             ]
             decided = decide(connection, windows, self._marks, now, cause)
-            claimed, passed, to_run = record(connection, decided.candidates, bot=self.bot, now_at=to_column(now))
+            facts: dict[str, Any] = {"now_at": to_column(now), "is_sent": self.store.outbox is not None}
+            claimed, passed, to_run = record(connection, decided.candidates, bot=self.bot, **facts)
             moved = {due.schedule: due.until_ts for due in windows if due.schedule not in decided.failed}
             self._marks.move(connection, moved)
         passed, waiting = passed + decided.extended, len(to_run) - len(claimed)

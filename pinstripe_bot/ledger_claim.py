@@ -173,12 +173,13 @@ def is_decided(connection: Connection, candidate: Candidate) -> bool:
 
 
 def record(
-    connection: Connection, candidates: list[Candidate], *, bot: str, now_at: int
+    connection: Connection, candidates: list[Candidate], *, bot: str, now_at: int, is_sent: bool = False
 ) -> tuple[list[Run], list[Occurrence], list[str]]:
     """Write the occurrences that nobody has written yet.
 
     (A queued run of `bot` for each that is to run at once, those that do not run, the jobs of all that are to run.)
-    The oldest instant comes first; of schedules due at the same one, the first declared.
+    The oldest instant comes first; of schedules due at the same one, the first declared. Where what waits `is_sent` to
+    workers elsewhere, no run is the bot's.
     """
     candidates = sorted(candidates, key=lambda candidate: (candidate.verdict.due_ts, candidate.order))
     skips = Skips.read(connection)
@@ -197,7 +198,7 @@ def record(
     to_list = {row_id: candidate for row_id, candidate in to_run.items() if candidate.schedule.multi_tenant}
     to_queue = {row_id: candidate for row_id, candidate in to_run.items() if row_id not in to_list}
     write_listings(connection, [_listing_row(row_id, one, now_at) for row_id, one in to_list.items()])
-    runs = _queue(connection, to_queue, bot=bot, now_at=now_at) if to_queue else []
+    runs = _queue(connection, to_queue, owner=None if is_sent else bot, now_at=now_at) if to_queue else []
     return runs, [one.occurrence() for one in ours if not one.is_to_run], [one.schedule.job for one in to_run.values()]
 
 
@@ -260,10 +261,12 @@ def _listing_row(occurrence: int, candidate: Candidate, now_at: int) -> tuple[ob
     return (occurrence, schedule.params_json, schedule.params_key, schedule.overlap, batch, available_at)
 
 
-def _queue(connection: Connection, to_run: Mapping[int, Candidate], *, bot: str, now_at: int) -> list[Run]:
-    """Write a queued run for each {occurrence: candidate}; the bot's own are those that may start at once."""
-    rows = [_run_row(occurrence, candidate, bot, now_at) for occurrence, candidate in to_run.items()]
+def _queue(connection: Connection, to_run: Mapping[int, Candidate], *, owner: str | None, now_at: int) -> list[Run]:
+    """Write a queued run for each {occurrence: candidate}; its `owner` has those that may start at once."""
+    rows = [_run_row(occurrence, candidate, owner, now_at) for occurrence, candidate in to_run.items()]
     execute(connection, INSERT_RUNS, now=now_at, rows=to_json(rows))
+    if owner is None:
+        return []
     ids = dict(rows_of(connection, RUNS_OF, ids=to_json(list(to_run))))
     claimed_at = from_column(now_at)
     assert claimed_at is not None
@@ -282,9 +285,8 @@ def _queue(connection: Connection, to_run: Mapping[int, Candidate], *, bot: str,
     ]
 
 
-def _run_row(occurrence: int, candidate: Candidate, bot: str, now_at: int) -> tuple[object, ...]:
+def _run_row(occurrence: int, candidate: Candidate, owner: str | None, now_at: int) -> tuple[object, ...]:
     schedule, verdict = candidate.schedule, candidate.verdict
-    owner = bot if candidate.starts_at_once else None
     available_at = now_at + round(verdict.delay_s * SECOND)
     params = (schedule.params_json, schedule.params_key)
     return (
@@ -294,6 +296,6 @@ def _run_row(occurrence: int, candidate: Candidate, bot: str, now_at: int) -> tu
         verdict.due_ts * SECOND,
         *params,
         available_at,
-        owner,
+        owner if candidate.starts_at_once else None,
         int(verdict.is_in_turn),
     )

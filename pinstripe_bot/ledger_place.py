@@ -9,12 +9,14 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pinstripe_bot.config import Config
-from pinstripe_bot.errors import LedgerError
+from pinstripe_bot.errors import InvalidConfig, LedgerError
 from pinstripe_bot.ledger_postgres import PostgresStore
 from pinstripe_bot.ledger_sqlite import SqliteStore
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, LedgerStore
 
 FOLDER = ".pinstripe"
+
+NEEDS_EXTRA = "a cluster needs Procrastinate: install pinstripe-bot[cluster]"
 FILE = "ledger.db"
 
 
@@ -49,6 +51,15 @@ def ledger_place(config: Config, root: Path) -> LedgerPlace:
     if (root / FOLDER / FILE).exists():
         return LedgerPlace(file, is_own=True, moves_to=own.set(query={}).render_as_string(hide_password=True))
     return LedgerPlace(own, is_own=False)
+
+
+def refuse_small_ledger(place: LedgerPlace) -> None:
+    """Raise InvalidConfig where a ledger is one machine's, and cannot be that of a cluster."""
+    if place.url.get_backend_name() != "postgresql":
+        raise InvalidConfig(
+            'dispatcher = "cluster" needs a ledger in PostgreSQL, and this one is the file'
+            f' {place.url.database}: set ledger.url to "postgresql://user:password@host/name"'
+        )
 
 
 def ledger_url(written: str, root: Path) -> URL:

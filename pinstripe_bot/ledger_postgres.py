@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -12,6 +13,9 @@ from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, LedgerStore
 
 SCHEMA = "pinstripe"
+
+CLUSTER_SCHEMA = "pinstripe_cluster"
+"""Where the tables of Procrastinate are, if there is a cluster: apart from ours, which they must not meet."""
 
 WRITER_LOCK = (0x70696E73, 0x74726970)
 """The advisory lock of whoever writes: "pins", "trip"."""
@@ -73,7 +77,7 @@ class PostgresStore(LedgerStore):
     def _engine(self, **settings: object) -> Engine:
         given = self._url.query.get("options", "")  # what we must have comes later, and counts
         options = {
-            "search_path": SCHEMA,
+            "search_path": f"{SCHEMA},{CLUSTER_SCHEMA}",
             "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
             "idle_in_transaction_session_timeout": f"{_FROZEN_S}s",
             "timezone": "UTC",
@@ -93,6 +97,13 @@ class PostgresStore(LedgerStore):
             )
         except ImportError as error:
             raise LedgerError("a ledger in PostgreSQL needs a driver: install pinstripe-bot[postgres]") from error
+
+    @property
+    def cluster_connection(self) -> dict[str, Any]:
+        """What psycopg connects by to the tables of the cluster."""
+        _, found = self._url.get_dialect()().create_connect_args(self._url)
+        options = f"{found.get('options', '')} -c search_path={CLUSTER_SCHEMA} -c timezone=UTC"
+        return {**found, **_KEEPALIVE, "application_name": "pinstripe", "options": options.strip()}
 
     def _begin_writing(self, connection: Connection, *, durable: bool) -> None:
         # Said, as a database may have other defaults: only so a statement sees all that was committed before the lock.

@@ -131,6 +131,15 @@ JOBS_WAITING = both(
     rows=listed("job"),
 )
 
+TURN_HAS_COME = f"""
+    (in_turn = 0 OR NOT EXISTS (
+        SELECT 1 FROM runs
+        WHERE {OPEN} AND job = waiting.job AND params_key = waiting.params_key AND tenant = waiting.tenant
+          AND id <> waiting.id AND (id < waiting.id OR owner IS NOT NULL OR carrier IS NOT NULL)
+    ))
+"""
+"""Whether one of the `waiting` runs need not wait for earlier runs of its work."""
+
 AVAILABLE = both(
     f"""
     SELECT {{rows}} FROM (
@@ -138,11 +147,7 @@ AVAILABLE = both(
             SELECT {{ids}} FROM (
                 SELECT id FROM runs AS waiting
                 WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now
-                  AND (in_turn = 0 OR NOT EXISTS (
-                    SELECT 1 FROM runs
-                    WHERE {OPEN} AND job = waiting.job AND params_key = waiting.params_key AND tenant = waiting.tenant
-                      AND id <> waiting.id AND (id < waiting.id OR owner IS NOT NULL)
-                  ))
+                  AND {TURN_HAS_COME}
                 ORDER BY available_at, id LIMIT :most
             ) AS first
         ) AS ids FROM {{jobs}} AS wanted

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -42,6 +43,13 @@ class Opened:
         return self.found_version is not None and self.found_version < VERSION
 
 
+class Outbox(Protocol):
+    """What gives runs that wait in the ledger to those who perform them elsewhere; a part of its transactions."""
+
+    def send(self, connection: Connection) -> None:
+        """Send whatever waits, on this connection; it is committed with what the transaction has written."""
+
+
 class LedgerStore(ABC):
     """A ledger's database. One connection writes, under a lock of this process and one of the database.
 
@@ -53,6 +61,7 @@ class LedgerStore(ABC):
     covers: str  # who may share it, finishes "covers ..."
     survives_power_cut = True  # whether a start (`durable=False`) is known after one
     path: Path | None = None  # its file, if it is one
+    outbox: Outbox | None = None  # in a cluster: each transaction sends what it lets wait, before it commits
     serves_move = False  # opened by a move, which alone may open a ledger that is moving or has moved
 
     @property
@@ -150,6 +159,8 @@ class LedgerStore(ABC):
                 writer = self._begun(durable=durable)
                 try:
                     yield writer
+                    if self.outbox is not None and durable:  # a start and a heartbeat let nothing wait
+                        self.outbox.send(writer)
                     writer.exec_driver_sql("COMMIT")
                 except BaseException:
                     with contextlib.suppress(SQLAlchemyError):  # the error that brought us here is the one to tell

@@ -27,6 +27,9 @@ _EXTRA: Final = structlog.stdlib.ExtraAdder()
 _NOT_EXTRA: Final = ("_record", "message", "asctime", "color_message")
 """What formatters, and uvicorn for its own, leave on a record."""
 
+_SILENT: Final = ("procrastinate", "psycopg.pool")
+"""Libraries that say nothing here: what of it concerns anybody is told in our own events."""
+
 _LOUD: Final = ("uvicorn", "sqlalchemy")
 """Libraries that say much at "info": they are heard from "warning" on."""
 
@@ -204,5 +207,7 @@ def _receive_records(processors: list[Processor], level: int) -> None:
         root.removeHandler(handler)
     root.addHandler(_RecordHandler(processors))
     root.setLevel(level)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in _LOUD:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))

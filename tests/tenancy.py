@@ -22,8 +22,8 @@ def come_due(bot: Bot, clock: TravelClock, **span: float) -> None:
 
 def work_off(bot: Bot) -> None:
     """List what waits to be listed, on this thread, and let what waits in the ledger run to its end."""
-    bot._parts.lister.list_now()
-    bot._parts.intake.look()
+    bot.parts.lister.list_now()
+    bot.parts.intake.look()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
 
 

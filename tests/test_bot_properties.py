@@ -291,7 +291,7 @@ class TwoBots(RuleBasedStateMachine):
 
     def look(self, place: int) -> None:
         bot = self._bot(place)
-        bot._parts.look()
+        bot.parts.look()
         self._wait(bot)
 
     @rule(mode=st.sampled_from(["succeed", "succeed", "fail", "hang"]))
@@ -318,8 +318,8 @@ class TwoBots(RuleBasedStateMachine):
         if bot not in self.presumed_dead:
             let_go(bot.ledger)
             self.presumed_dead.append(bot)
-        other._parts.rounds.bury()
-        other._parts.look()
+        other.parts.rounds.bury()
+        other.parts.look()
         self._wait(other)
 
     def restart(self, place: int) -> None:
@@ -538,7 +538,7 @@ class TwoBots(RuleBasedStateMachine):
         """As pollers do, which are woken when something has ended: runs that start one after another."""
         for place in itertools.cycle((0, 1)):
             self.look(place)
-            if not any(bot._parts.intake.is_taking for bot in self._living()):
+            if not any(bot.parts.intake.is_taking for bot in self._living()):
                 return
 
     def _is_fresh(self, run: RunRow, now_ts: int) -> bool:

@@ -291,7 +291,7 @@ def test_ten_thousand_waiting_runs_of_one_job_delay_another_job_by_no_more_than_
 ) -> None:
     bot = make_bot({"workers": workers}, crowd=CROWD, sweep=job("begun.set()"))
     leave_crowd(bot.ledger, "crowd", 10_000)
-    bot._parts.look()
+    bot.parts.look()
     crowd = enter(bot, min(workers, 4))
     clock.travel(minutes=1)
 
@@ -306,7 +306,7 @@ def test_ten_thousand_waiting_runs_of_one_job_delay_another_job_by_no_more_than_
 def test_no_more_runs_of_a_job_for_tenants_go_at_once_than_it_allows(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot({"workers": 8}, crowd=CROWD)
     leave_crowd(bot.ledger, "crowd", 100)
-    bot._parts.look()
+    bot.parts.look()
     crowd = enter(bot, 4)
     running = rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'running'")
 
@@ -322,7 +322,7 @@ def test_the_runs_of_a_job_without_tenants_are_not_counted(make_bot: MakeBot, cl
     bot = make_bot({"workers": 8}, crowd=CROWD.replace(", multi_tenant=True, tenant_concurrency=4", ""))
     leave_crowd(bot.ledger, "crowd", 8)
 
-    bot._parts.look()
+    bot.parts.look()
 
     enter(bot, 8)["go"].release(8)
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
@@ -336,7 +336,7 @@ def test_a_run_that_lingers_leaves_its_place_among_its_jobs_runs_to_the_next(
     deadlines = bot.dispatcher._runner.deadlines
     deadlines.close()
     leave_crowd(bot.ledger, "crowd", 2)
-    bot._parts.look()
+    bot.parts.look()
     enter(bot, 1)
 
     for seconds in (30, 5):

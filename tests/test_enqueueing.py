@@ -56,7 +56,7 @@ def test_an_enqueued_run_waits_for_a_bot(make_bot: MakeBot, clock: TravelClock) 
     assert rows(bot.ledger, "SELECT id, owner, params FROM runs") == [(run.id, None, '{"limit":5}')]
     with Ears() as ears:
         clock.travel(seconds=1)
-        bot._parts.look()
+        bot.parts.look()
         ears.wait_for("run_succeeded")
     assert names_in(bot, "sweep")["calls"] == [5]
 
@@ -78,11 +78,11 @@ def test_a_delayed_run_starts_no_earlier(make_bot: MakeBot, clock: TravelClock, 
 
     assert timedelta(minutes=9, seconds=58) < run.due_at - clock.now() < timedelta(minutes=11)
     clock.travel(minutes=9)
-    bot._parts.look()
+    bot.parts.look()
     assert states(bot) == [("queued", None)]
     clock.travel(minutes=2)
     with Ears() as ears:
-        bot._parts.look()
+        bot.parts.look()
         ears.wait_for("run_succeeded")
 
 
@@ -367,7 +367,7 @@ def test_in_a_transaction_a_job_that_queues_waits_behind_its_running_one(
     bot = shared(caller=calling(IN_TRANSACTION.format(end="pass")), callee=job(WAITING, "overlap='queue'"))
     bot.enqueue_inside(bot.workspace(), "callee", {}, delay=None, joining=None)
     clock.travel(seconds=1)
-    bot._parts.look()
+    bot.parts.look()
     assert names_in(bot, "callee")["begun"].wait(PATIENCE_S)
 
     bot.run_background_job("caller")

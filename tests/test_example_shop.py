@@ -77,8 +77,8 @@ def test_within_a_minute_the_takings_of_each_shop_are_compared_and_one_of_them_f
     shop.clock.travel(minutes=1)  # type: ignore[attr-defined]
 
     shop.tick()
-    shop._parts.lister.list_now()
-    shop._parts.look()
+    shop.parts.lister.list_now()
+    shop.parts.look()
     assert shop.dispatcher.wait_until_idle(PATIENCE_S)
 
     runs = shop.ledger.history.runs("takings")

@@ -25,31 +25,33 @@ _ORDER = """
     ledger_rows.py ledger_migrations.py ledger_trouble.py ledger_ownership.py ledger_store.py ledger_sqlite.py
     ledger_postgres.py ledger_place.py ledger_bots.py ledger_roll.py ledger_marks.py ledger_skips.py ledger_work.py
     ledger_listings.py ledger_residences.py ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py
-    ledger_manual.py ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_turns.py ledger_fan_out.py
-    ledger_history.py ledger_failures.py ledger_listed.py ledger_strips.py ledger_tenant_strips.py ledger_pages.py
-    ledger_timeline.py ledger_trends.py ledger_changes.py ledger_neighbours.py ledger_extent.py ledger_overview.py
-    ledger_figures.py ledger_tenant_story.py ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py
-    ledger_foresight.py ledger_backfill.py ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py
-    ledger_prune.py ledger_copy.py ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py
-    enqueueing.py failure.py hook_calls.py deadlines.py runner.py fork_server_process.py hearing.py supervision.py
-    isolation.py child_line.py child.py fork_server.py lingering.py running.py metrics.py reports.py recorder.py
-    handoff.py lanes.py starter.py dispatcher.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py
+    ledger_manual.py ledger_runs.py ledger_sweep.py ledger_cluster.py ledger_carriers.py ledger_waiting.py
+    ledger_turns.py ledger_fan_out.py ledger_history.py ledger_failures.py ledger_listed.py ledger_strips.py
+    ledger_tenant_strips.py ledger_pages.py ledger_timeline.py ledger_trends.py ledger_changes.py
+    ledger_neighbours.py ledger_extent.py ledger_overview.py ledger_figures.py ledger_tenant_story.py
+    ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py ledger_foresight.py ledger_backfill.py
+    ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py
+    ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py
+    deadlines.py runner.py fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py
+    fork_server.py lingering.py running.py metrics.py reports.py recorder.py handoff.py lanes.py starter.py
+    dispatcher.py cluster_schema.py cluster.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py
     admission.py rounds.py intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py watchdog.py
-    tick_clock.py readiness.py loop_handle.py bot.py scripting.py login_addresses.py shown.py outlook.py
-    json_forms.py answers.py desk.py console/__init__.py console/svg.py console/durations.py console/scales.py
-    console/glyphs.py console/strips.py console/calendars.py console/scatters.py console/waterfalls.py
-    console/timeline_marks.py console/timelines.py console/bars.py console/health.py console/metrics.py
-    console/callers.py console/bodies.py console/sealing.py console/sessions.py console/attempts.py
-    console/access.py console/login.py console/addresses.py console/words.py console/schedule_words.py
-    console/visit.py console/fields.py console/matters.py console/standing.py console/lanes.py console/now_page.py
-    console/jobs_page.py console/printed.py console/tracebacks.py console/job_days.py console/job_history.py
-    console/job_page.py console/run_words.py console/run_page.py console/runs_page.py console/timeline_page.py
-    console/system_page.py console/rendering.py console/acting.py console/pages.py console/api_reads.py
-    console/api.py console/live.py console/application.py server.py scaffold.py testing.py cli/signals.py
-    cli/tables.py cli/progress.py cli/invocation.py cli/pages.py cli/run_page.py cli/following.py cli/due.py
-    cli/generating.py cli/listing.py cli/history.py cli/logs.py cli/status_trouble.py cli/status_page.py
-    cli/status.py cli/explaining.py cli/fillings.py cli/acting.py cli/pausing.py cli/backfilling.py cli/console.py
-    cli/moving.py cli/running.py cli/tenants.py cli/reloading.py cli/serving.py cli/__init__.py __main__.py
+    tick_clock.py readiness.py loop_handle.py bot.py cluster_receiver.py worker.py scripting.py login_addresses.py
+    shown.py outlook.py json_forms.py answers.py desk.py console/__init__.py console/svg.py console/durations.py
+    console/scales.py console/glyphs.py console/strips.py console/calendars.py console/scatters.py
+    console/waterfalls.py console/timeline_marks.py console/timelines.py console/bars.py console/health.py
+    console/metrics.py console/callers.py console/bodies.py console/sealing.py console/sessions.py
+    console/attempts.py console/access.py console/login.py console/addresses.py console/words.py
+    console/schedule_words.py console/visit.py console/fields.py console/matters.py console/standing.py
+    console/lanes.py console/now_page.py console/jobs_page.py console/printed.py console/tracebacks.py
+    console/job_days.py console/job_history.py console/job_page.py console/run_words.py console/run_page.py
+    console/runs_page.py console/timeline_page.py console/system_page.py console/rendering.py console/acting.py
+    console/pages.py console/api_reads.py console/api.py console/live.py console/application.py server.py
+    scaffold.py testing.py cli/signals.py cli/tables.py cli/progress.py cli/invocation.py cli/pages.py
+    cli/run_page.py cli/following.py cli/due.py cli/generating.py cli/listing.py cli/history.py cli/logs.py
+    cli/status_trouble.py cli/status_page.py cli/status.py cli/explaining.py cli/fillings.py cli/acting.py
+    cli/pausing.py cli/backfilling.py cli/console.py cli/moving.py cli/running.py cli/tenants.py cli/reloading.py
+    cli/serving.py cli/cluster.py cli/__init__.py __main__.py
 """
 
 ROOMS = _ORDER.split()
@@ -71,6 +73,8 @@ DOORS = {
     "prometheus_client": {"console/metrics.py"},
     "uvicorn": {"server.py"},
     "a2wsgi": {"server.py"},
+    "procrastinate": {"cluster.py", "cluster_schema.py", "cluster_receiver.py"},
+    "psycopg_pool": {"cluster_receiver.py"},
     "watchfiles": {"cli/reloading.py"},
     "tomllib": {"sources.py"},
     "structlog": set(ROOMS),
@@ -79,6 +83,7 @@ DOORS = {
 """Which rooms may import a library: every one outside the standard library, and one of it."""
 
 DOOR_EXCEPTIONS = {
+    ("cluster.py", "sqlalchemy.Connection"): "the type of the connection on which it writes; no code",
     ("server.py", "starlette.types"): "the type of the application that it hands to uvicorn; no code",
 }
 
@@ -101,6 +106,7 @@ IMPURE_EXCEPTIONS = {
 
 LATE_IMPORT_EXCEPTIONS = {
     ("__init__.py", "__getattr__"): "the public names load on first use",
+    ("assembly.py", "_cluster"): "Procrastinate is an optional extra",
     ("server.py", "load_application"): "the project's own ASGI application, named in its settings",
 }
 """Functions outside cli/ that may import, and why."""

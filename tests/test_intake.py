@@ -87,7 +87,7 @@ def test_a_bot_takes_over_what_another_one_left_that_died_beside_it(make_bot: Ma
     if not bot.ledger.store.is_one_machine:  # there the leases of those who wake up get more time
         clock.travel(seconds=rounds.SEARCH_EVERY_S)
 
-    bot._parts.look()
+    bot.parts.look()
 
     bot.dispatcher.wait_until_idle()
     assert states(bot) == [("succeeded", None)]
@@ -98,7 +98,7 @@ def test_a_live_bot_beside_it_loses_nothing(make_bot: MakeBot, clock: TravelCloc
     clock.travel(minutes=1)
     claim_only(other)
 
-    bot._parts.look()
+    bot.parts.look()
 
     assert rows(bot.ledger, "SELECT state, owner FROM runs") == [("queued", other.ledger.bot)]
 
@@ -110,7 +110,7 @@ def test_a_bot_of_an_older_release_leaves_the_runs_of_new_jobs_alone(make_bot: M
     claim_only(new)
     crash(new.ledger)
 
-    old._parts.look()
+    old.parts.look()
 
     assert rows(old.ledger, "SELECT state, owner FROM runs") == [("queued", None)]
     following = make_bot()
@@ -168,21 +168,21 @@ def look_twice(bot: Bot, clock: TravelClock) -> None:
     """As the poller does, so far apart that it looks each time for what was lost."""
     for _ in range(2):
         clock.travel(seconds=rounds.SEARCH_EVERY_S)
-        bot._parts.look()
+        bot.parts.look()
 
 
 def test_a_look_that_finds_nothing_writes_nothing(make_bot: MakeBot) -> None:
     bot = make_bot(sweep=job())
 
     with locked(bot.ledger):
-        bot._parts.look()
+        bot.parts.look()
 
 
 def test_what_was_released_runs_at_the_next_look(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
     release(bot, clock)
 
-    bot._parts.look()
+    bot.parts.look()
 
     bot.dispatcher.wait_until_idle()
     assert states(bot) == [("succeeded", None)]
@@ -192,9 +192,9 @@ def test_what_could_not_be_taken_is_taken_at_the_next_look(make_bot: MakeBot, cl
     bot = make_bot(sweep=job())
     release(bot, clock)
     with locked(bot.ledger), pytest.raises(LedgerUnavailable):
-        bot._parts.intake.look()
+        bot.parts.intake.look()
 
-    bot._parts.look()
+    bot.parts.look()
 
     bot.dispatcher.wait_until_idle()
     assert states(bot) == [("succeeded", None)]
@@ -210,7 +210,7 @@ def test_no_more_is_taken_than_can_wait_here(make_bot: MakeBot) -> None:
     leave_crowd(bot.ledger, "crowd", intake.MOST + 100)
 
     for _ in range(5):
-        bot._parts.look()
+        bot.parts.look()
 
     taken = owned(bot)
     names_in(bot, "crowd")["go"].release(1000)
@@ -220,10 +220,10 @@ def test_no_more_is_taken_than_can_wait_here(make_bot: MakeBot) -> None:
 def test_the_crowd_of_one_job_keeps_no_other_one_out(make_bot: MakeBot) -> None:
     bot = make_bot({"workers": 1}, crowd=CROWD, other=job("return 1"))
     leave_crowd(bot.ledger, "crowd", intake.MOST + 100)
-    bot._parts.look()
+    bot.parts.look()
     leave_crowd(bot.ledger, "other", 1)
 
-    bot._parts.look()
+    bot.parts.look()
 
     taken = owned(bot)
     names_in(bot, "crowd")["go"].release(1000)
@@ -233,11 +233,11 @@ def test_the_crowd_of_one_job_keeps_no_other_one_out(make_bot: MakeBot) -> None:
 def test_of_a_crowd_more_is_taken_before_all_is_worked_off(make_bot: MakeBot) -> None:
     bot = make_bot(crowd=CROWD)
     leave_crowd(bot.ledger, "crowd", intake.MOST)
-    bot._parts.look()
+    bot.parts.look()
     names_in(bot, "crowd")["go"].release(intake.MOST)
 
-    is_taking = bot._parts.intake.is_taking
-    bot._parts.look()
+    is_taking = bot.parts.intake.is_taking
+    bot.parts.look()
 
     assert is_taking
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
@@ -249,9 +249,9 @@ def test_while_enough_of_a_crowd_wait_here_nobody_looks_for_more(make_bot: MakeB
     leave_crowd(bot.ledger, "crowd", intake.MOST + 100)
 
     for _ in range(5):
-        bot._parts.look()
+        bot.parts.look()
 
-    is_taking = bot._parts.intake.is_taking
+    is_taking = bot.parts.intake.is_taking
     names_in(bot, "crowd")["go"].release(1000)
     assert not is_taking
 
@@ -260,13 +260,13 @@ def test_the_dead_are_found_at_the_next_look_where_locks_tell(make_bot: MakeBot,
     bot, dead = make_bot(sweep=job("return 1")), make_bot()
     clock.travel(minutes=1)
     claim_only(dead)
-    bot._parts.look()
+    bot.parts.look()
     crash(dead.ledger)
     clock.travel(seconds=rounds.ROUND_EVERY_S)
     if not bot.ledger.store.is_one_machine:  # there the leases of those who wake up get more time
         clock.travel(seconds=rounds.SEARCH_EVERY_S)
 
-    bot._parts.look()
+    bot.parts.look()
 
     bot.dispatcher.wait_until_idle()
     assert states(bot) == [("succeeded", None)]
@@ -278,9 +278,9 @@ def test_a_burial_that_failed_is_tried_again_at_the_next_look(make_bot: MakeBot,
     claim_only(dead)
     crash(dead.ledger)
     with locked(bot.ledger), pytest.raises(LedgerUnavailable):
-        bot._parts.rounds.look()
+        bot.parts.rounds.look()
 
-    bot._parts.look()
+    bot.parts.look()
 
     bot.dispatcher.wait_until_idle()
     assert states(bot) == [("succeeded", None)]
@@ -309,7 +309,7 @@ def test_a_wish_to_cancel_reaches_the_run(make_bot: MakeBot, clock: TravelClock)
     with bot.ledger.store.writing() as connection:
         connection.exec_driver_sql("UPDATE runs SET cancel_requested_at = 1, cancelled_by = 'ann'")
 
-    bot._parts.look()
+    bot.parts.look()
 
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     assert states(bot) == [("cancelled", "cancelled")]
@@ -331,7 +331,7 @@ def test_a_run_is_not_lost_at_the_first_look(make_bot: MakeBot, clock: TravelClo
     clock.travel(minutes=1)
     claim_only(bot)
 
-    bot._parts.look()
+    bot.parts.look()
 
     assert bot.dispatcher.open_runs == []
     assert states(bot) == [("queued", None)]
@@ -404,10 +404,10 @@ def test_a_started_run_of_a_broken_job_waits_for_a_bot_that_knows_whether_to_try
     crash(dead.ledger)
 
     broken = make_bot(sweep="this is not Python")
-    broken._parts.look()
+    broken.parts.look()
     meanwhile = states(broken)
     mended = make_bot(sweep=again)
-    mended._parts.look()
+    mended.parts.look()
     mended.dispatcher.wait_until_idle()
 
     assert meanwhile == [("running", None)]

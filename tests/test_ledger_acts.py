@@ -81,7 +81,7 @@ def test_a_bot_takes_up_a_retried_run(make_bot: MakeBot, clock: TravelClock) -> 
     acts_on(bot).retry(failed.id, clock.now())
 
     with Ears() as ears:
-        bot._parts.look()
+        bot.parts.look()
         ears.wait_for("run_succeeded")
 
     assert names_in(bot, "sweep")["calls"] == [1, 2]
@@ -194,7 +194,7 @@ def test_a_running_run_is_ended_by_its_bot(make_bot: MakeBot, clock: TravelClock
 
     assert (asked.run.state, asked.had_ended) == ("running", False)
     with Ears() as ears:
-        bot._parts.look()
+        bot.parts.look()
         ears.wait_for("run_cancelled")
 
 
@@ -216,7 +216,7 @@ def test_a_cancelled_retry_is_not_tried_again(make_bot: MakeBot, clock: TravelCl
     acts_on(bot).cancel(1, clock.now())
 
     clock.travel(hours=1)
-    bot._parts.look()
+    bot.parts.look()
     assert rows(bot.ledger, "SELECT state, attempt FROM runs") == [("cancelled", 2)]
 
 
@@ -437,7 +437,7 @@ def test_in_the_zones_of_tenants_the_next_instant_of_each_is_skipped(
     write_tenants(root, IN_THREE_ZONES)
     clock.travel(hours=10)  # nine has passed in Tokyo and in Berlin, and comes in New York
     bot = make_bot(invoice=AT_NINE)
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
 
     told = acts_on(bot).skip("invoice", 1, clock.now())
@@ -460,7 +460,7 @@ def test_a_skip_is_not_kept_for_a_zone_that_is_planned_no_more(
 ) -> None:
     write_tenants(root, IN_THREE_ZONES)
     bot = make_bot(invoice=AT_NINE)
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
     acts_on(bot).skip("invoice", 9, clock.now())
     gone = [one for one in bot.timetable.schedules if one.key == "Europe/Berlin"]
@@ -513,7 +513,7 @@ def test_each_instant_of_the_past_gets_a_run_oldest_first(make_bot: MakeBot, clo
 
     for _ in range(3):
         with Ears() as ears:
-            bot._parts.look()
+            bot.parts.look()
             ears.wait_for("run_succeeded")
         assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     assert added == 3
@@ -604,10 +604,10 @@ def test_runs_of_a_backfill_wait_for_the_run_before(make_bot: MakeBot, clock: Tr
     bot = make_bot(sweep=job(WAITING))
     fill(bot, span_of(bot, "sweep", clock, 2), clock)
 
-    bot._parts.look()
+    bot.parts.look()
 
     assert names_in(bot, "sweep")["begun"].wait(PATIENCE_S)
-    bot._parts.look()
+    bot.parts.look()
     owned = rows(bot.ledger, "SELECT count(*) FROM runs WHERE owner IS NOT NULL")
     names_in(bot, "sweep")["go"].set()
     assert owned == [(1,)]

@@ -33,13 +33,13 @@ def backfill(bot: Bot, clock: TravelClock, *tenants: Tenant, hours: int, zone: s
 
 def come_due(bot: Bot) -> None:
     bot.tick()
-    bot._parts.lister.list_now()
+    bot.parts.lister.list_now()
     work_off(bot)
 
 
 def work_off(bot: Bot) -> None:
     while rows(bot.ledger, "SELECT count(*) FROM runs WHERE state IN ('queued', 'running')") != [(0,)]:
-        bot._parts.look()
+        bot.parts.look()
         assert bot.dispatcher.wait_until_idle(PATIENCE_S)
 
 
@@ -80,7 +80,7 @@ def test_who_has_moved_is_not_given_a_wall_time_that_it_had_where_it_lived(
     make_bot: MakeBot, clock: TravelClock
 ) -> None:
     bot = make_bot(report=AT_NINE)
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
     clock.travel(hours=8)  # nine in Berlin, where acme lives
     come_due(bot)

@@ -440,7 +440,7 @@ def test_a_bot_works_off_what_waits_by_itself(make_bot: MakeBot, clock: TravelCl
     bot.tick()
 
     for _ in range(3):
-        bot._parts.look()
+        bot.parts.look()
         bot.dispatcher.wait_until_idle()
 
     assert states(bot) == [("succeeded", None)] * 3

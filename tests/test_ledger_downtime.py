@@ -129,7 +129,7 @@ def test_what_is_caught_up_runs_one_after_another_oldest_first(make_bot: MakeBot
     ran: list[int] = []
 
     for _ in range(4):
-        bot._parts.look()
+        bot.parts.look()
         bot.dispatcher.wait_until_idle(PATIENCE_S)
         done = rows(bot.ledger, "SELECT due_at FROM runs WHERE state = 'succeeded' ORDER BY finished_at, id")
         ran.append(len(done) - 1)
@@ -144,8 +144,8 @@ def test_what_is_caught_up_keeps_its_spacing(make_bot: MakeBot, clock: TravelClo
     done = []
 
     for _ in range(4):
-        bot._parts.look()
-        bot._parts.look()
+        bot.parts.look()
+        bot.parts.look()
         bot.dispatcher.wait_until_idle(PATIENCE_S)
         done.append(states(bot).count(("succeeded", None)) - 1)
         clock.travel(seconds=30)
@@ -161,7 +161,7 @@ def test_a_catch_up_that_is_cut_off_is_finished_by_the_next_bot(make_bot: MakeBo
 
     next_bot = make_bot()
     for _ in range(5):
-        next_bot._parts.look()
+        next_bot.parts.look()
         next_bot.dispatcher.wait_until_idle(PATIENCE_S)
 
     assert [state for state, _ in states(next_bot)] == ["succeeded"] * 5
@@ -239,7 +239,7 @@ def test_two_schedules_that_catch_up_on_the_same_work_take_turns(make_bot: MakeB
 
     bot.tick()
     for _ in range(4):
-        bot._parts.look()
+        bot.parts.look()
         bot.dispatcher.wait_until_idle(PATIENCE_S)
 
     ran = [due_s for due_s, _, decision, *_ in decided(bot, clock) if decision == "run"]

@@ -94,7 +94,7 @@ def test_an_old_run_that_a_person_retries_is_found(make_bot: MakeBot, clock: Tra
 
     names_in(bot, "flaky")["calls"].append(1)
     Acts(bot.ledger.store, bot.project, Person("eve", "a test")).retry(1, clock.now())
-    bot._parts.look()
+    bot.parts.look()
     bot.dispatcher.wait_until_idle(10)
 
     assert before.succeeded == {}

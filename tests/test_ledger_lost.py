@@ -60,8 +60,8 @@ def test_a_dead_bot_that_cannot_be_buried_does_not_make_the_ledger_come_and_go(
         with locked(bot.ledger):
             for _ in range(4):
                 clock.travel(seconds=1)
-                bot._parts.look()
-        bot._parts.look()
+                bot.parts.look()
+        bot.parts.look()
 
     assert ears.names(*LOST_AND_FOUND) == LOST_AND_FOUND
 
@@ -130,9 +130,9 @@ def test_a_run_that_is_dispatched_twice_starts_once(make_bot: MakeBot, clock: Tr
     bot = make_bot(sweep=job("calls.append(1)"))
     clock.travel(minutes=1)
     claimed = claim_only(bot)  # the loop stands still before it dispatches them
-    bot._parts.look()
+    bot.parts.look()
     clock.travel(seconds=6)
-    bot._parts.look()  # and takes them for lost
+    bot.parts.look()  # and takes them for lost
 
     bot.dispatcher.dispatch(claimed)
     bot.dispatcher.dispatch(claimed)

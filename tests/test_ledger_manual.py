@@ -163,7 +163,7 @@ def test_a_bot_performs_what_waits(make_bot: MakeBot) -> None:
     bot = make_bot(sweep=job("return shop", takes="shop=0"))
     ask(bot, params={"shop": 7})
 
-    bot._parts.look()
+    bot.parts.look()
 
     bot.dispatcher.wait_until_idle()
     assert [(run.state, run.result) for run in bot.ledger.history.runs()] == [("succeeded", 7)]

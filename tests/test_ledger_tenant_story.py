@@ -32,8 +32,8 @@ def come_due(bot: Bot, clock: TravelClock, **units: float) -> datetime:
     """Let time pass, and all happen that is due then; the instant."""
     clock.travel(**(units or {"minutes": 1}))
     bot.tick()
-    bot._parts.lister.list_now()
-    bot._parts.look()
+    bot.parts.lister.list_now()
+    bot.parts.look()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
     return clock.now()
 

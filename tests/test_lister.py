@@ -82,13 +82,13 @@ def test_a_tenant_whose_run_goes_on_is_skipped_and_the_others_run(make_bot: Make
     bot = make_bot(invoice=job(body, "'* * * * *', multi_tenant=True"))
     clock.travel(minutes=1)
     bot.tick()
-    bot._parts.lister.list_now()
-    bot._parts.look()
+    bot.parts.lister.list_now()
+    bot.parts.look()
     assert names_in(bot, "invoice")["begun"].wait(PATIENCE_S)
 
     clock.travel(minutes=1)
     bot.tick()
-    bot._parts.lister.list_now()
+    bot.parts.lister.list_now()
 
     states = rows(bot.ledger, f"{RUNS.replace('ORDER', 'WHERE tenant = ? ORDER')}, id", "acme")
     names_in(bot, "invoice")["go"].set()
@@ -137,7 +137,7 @@ def test_what_a_dead_bot_was_listing_another_one_goes_on_with(make_bot: MakeBot,
     with bot.ledger.store.writing() as connection:
         connection.exec_driver_sql("UPDATE listings SET owner = 'dead'")
 
-    bot._parts.rounds.bury()
+    bot.parts.rounds.bury()
     work_off(bot)
 
     assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
@@ -146,7 +146,7 @@ def test_what_a_dead_bot_was_listing_another_one_goes_on_with(make_bot: MakeBot,
 def test_at_nine_where_each_tenant_lives_its_run_comes(make_bot: MakeBot, clock: TravelClock) -> None:
     at_nine = "'0 9 * * *', multi_tenant=True, timezone='tenant'"
     bot = make_bot(invoice=job("calls.append((workspace.tenant.id, workspace.due_at))", at_nine))
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
 
     for _ in range(24):
@@ -314,16 +314,16 @@ def test_a_listing_that_hangs_is_told_of_and_takes_no_place_from_others(make_bot
     clock.travel(minutes=1)
     bot.tick()
     with Ears() as ears:
-        bot._parts.lister.look()
+        bot.parts.lister.look()
         for number in range(THREADS):
             assert names_in(bot, f"hanging{number}")["begun"].wait(PATIENCE_S)
-        bot._parts.lister.look()
+        bot.parts.lister.look()
         assert not names_in(bot, "invoice")["calls"]
 
         clock.travel(seconds=STUCK_S)
-        bot._parts.lister.look()
+        bot.parts.lister.look()
         assert ears.wait_for("tenants_listed")["job"] == "invoice"
-        bot._parts.lister.look()
+        bot.parts.lister.look()
 
     stuck = [event for event in ears.heard if event["event"] == "listing_stuck"]
     for number in range(THREADS):
@@ -370,8 +370,8 @@ def test_only_the_tenants_run_that_was_cut_off_is_tried_again(make_bot: MakeBot,
     bot = make_bot(invoice=job(body, "'0 0 * * *', multi_tenant=True, on_interrupt='retry'"))
     clock.travel(days=1)
     bot.tick()
-    bot._parts.lister.list_now()
-    bot._parts.look()
+    bot.parts.lister.list_now()
+    bot.parts.look()
     dead = names_in(bot, "invoice")
     assert dead["begun"].wait(PATIENCE_S)
     while rows(bot.ledger, "SELECT count(*) FROM runs WHERE state = 'succeeded'") != [(2,)]:
@@ -455,8 +455,8 @@ def test_the_jobs_of_a_second_let_a_tenants_run_wait_for_its_turn(
     bot = make_bot(invoice=job(waits, "'* * * * *', multi_tenant=True, overlap='queue'"))
     clock.travel(minutes=1)
     bot.tick()
-    bot._parts.lister.list_now()
-    bot._parts.look()
+    bot.parts.lister.list_now()
+    bot.parts.look()
     assert names_in(bot, "invoice")["begun"].wait(PATIENCE_S)
     tenants_file(bot)["ids"].append(2)
 
@@ -501,9 +501,9 @@ def test_while_thousands_of_tenants_are_listed_and_run_another_job_is_the_next_o
     tenants, crowd, other = tenants_file(bot), names_in(bot, "crowd"), names_in(bot, "other")
     clock.travel(minutes=1)
     bot.tick()
-    bot._parts.lister.look()
+    bot.parts.lister.look()
     assert tenants["waiting"].wait(PATIENCE_S)
-    bot._parts.look()
+    bot.parts.look()
     crowd["go"].release(100)
     wait_for_entries(crowd, 102)  # all of them quick, and two more that wait
     clock.travel(minutes=1)

@@ -246,7 +246,7 @@ def test_a_failed_run_is_tried_again_until_its_retries_are_over(
         bot.dispatcher.wait_until_idle(PATIENCE_S)
         clock.travel(seconds=10)
 
-        bot._parts.look()
+        bot.parts.look()
 
         bot.dispatcher.wait_until_idle(PATIENCE_S)
     told = ears.wait_for(event)
@@ -262,7 +262,7 @@ def test_before_its_backoff_is_over_nothing_is_tried(make_bot: MakeBot, clock: T
     bot.dispatcher.wait_until_idle(PATIENCE_S)
     clock.travel(seconds=4)
 
-    bot._parts.look()
+    bot.parts.look()
 
     assert rows(bot.ledger, "SELECT attempt, state, owner FROM runs") == [(2, "queued", None)]
 
@@ -271,14 +271,14 @@ def test_a_run_that_timed_out_is_tried_again_when_its_thread_has_ended(make_bot:
     bot = make_bot(sweep=job(WAITING, f"{LIMITED}, retries=1, backoff='1s'"))
     give_up(bot, clock)
     clock.travel(seconds=2)
-    bot._parts.look()
+    bot.parts.look()
     held_back = rows(bot.ledger, "SELECT attempt, state, owner FROM runs")
     with Ears() as ears:
         names_in(bot, "sweep")["go"].set()
         ears.wait_for("run_came_back")
     bot.ledger.let_go([last_run(bot).id])
 
-    bot._parts.look()
+    bot.parts.look()
 
     bot.dispatcher.wait_until_idle(PATIENCE_S)
     assert held_back == [(2, "queued", None)]
@@ -303,7 +303,7 @@ def test_two_attempts_of_one_run_in_one_bot_end_without_harm(
     names = names_in(bot, "sweep")
     names["begun"].clear()
     take_for_dead(bot, make_ledger, clock)
-    bot._parts.look()
+    bot.parts.look()
     assert names["begun"].wait(PATIENCE_S)
 
     with Ears() as ears:

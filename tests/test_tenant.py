@@ -44,7 +44,7 @@ def leave_listed(bot: Bot, clock: TravelClock) -> None:
     """Tenants have their runs, and none has been started."""
     clock.travel(minutes=1)
     bot.tick()
-    bot._parts.lister.list_now()
+    bot.parts.lister.list_now()
 
 
 @pytest.mark.parametrize("id", [0, -1, 10**30, "0", "grüße 雪", "a/b'\"%", "x" * LONGEST_KEY])

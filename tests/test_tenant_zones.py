@@ -51,7 +51,7 @@ def pass_time(bot: Bot, clock: TravelClock, until: datetime) -> None:
 def make_planned(make_bot: MakeBot, root: Path, zone: str, **files: str) -> Bot:
     write_tenants(root, ONE_TENANT.format(zone=zone))
     bot = make_bot(**(files or {"report": AT_NINE}))
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
     return bot
 
@@ -64,7 +64,7 @@ def test_a_zone_is_planned_from_when_the_first_tenant_came(make_bot: MakeBot, cl
     bot = make_planned(make_bot, root, "Asia/Tokyo")  # it is nine there, and the bot starts from now
     pass_time(bot, clock, at("2026-01-01 07:59:59"))
     move(bot, "Europe/Berlin")
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
 
     pass_time(bot, clock, at("2026-01-01 08:00:05"))  # nine in Berlin was between the look and the next tick
     pass_time(bot, clock, at("2026-01-01 08:00:06"))
@@ -93,7 +93,7 @@ def test_a_schedule_that_is_new_fires_no_past_of_its_tenants_zones(
     bot = make_planned(make_bot, root, "Asia/Tokyo")
     move(bot, "Europe/Berlin")
     pass_time(bot, clock, at("2026-01-01 06:00"))
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.stop()
     clock.travel(hours=4)  # nine in Berlin passes
 
@@ -111,12 +111,12 @@ def test_a_zone_is_dropped_when_its_last_tenant_has_gone_for_good(
     bot = make_planned(make_bot, root, "Asia/Tokyo")
     assert zones_of(bot) == ["Asia/Tokyo"]
     move(bot, "UTC")
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
     assert zones_of(bot) == ["Asia/Tokyo", "UTC"]
 
     clock.travel(hours=49)
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
 
     assert zones_of(bot) == ["UTC"]
@@ -127,11 +127,11 @@ def test_the_zone_of_a_tenant_that_is_deleted_is_dropped(make_bot: MakeBot, cloc
     two += "def tenants(workspace):\n    yield from (Tenant(zone, '', zone) for zone in there)\n"
     write_tenants(root, two)
     bot = make_bot(report=AT_NINE)
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
 
     tenants_file(bot)["there"].pop()
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     clock.travel(seconds=1)
     bot.tick()
 
@@ -145,7 +145,7 @@ def test_a_tenant_that_moves_west_after_its_run_is_given_no_second_one_there(
     pass_time(bot, clock, at("2026-01-01 08:00"))
     assert len(names_in(bot, "report")["calls"]) == 1
     move(bot, "America/New_York")
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     pass_time(bot, clock, at("2026-01-01 08:00:01"))
 
     pass_time(bot, clock, at("2026-01-01 14:00"))  # nine in New York
@@ -229,7 +229,7 @@ def test_a_wall_time_is_given_once_wherever_a_tenant_moves(
         for when, zone in later:
             if when == clock.now():
                 move(bot, zone)
-        bot._parts.tenant_zones._look()
+        bot.parts.tenant_zones._look()
         pass_time(bot, clock, clock.now() + timedelta(minutes=30))
 
     query = "SELECT key, runs.due_at FROM runs JOIN occurrences ON occurrences.id = occurrence_id"
@@ -243,14 +243,14 @@ def test_two_days_at_one_instant_run_one_after_the_other(make_bot: MakeBot, cloc
     bot = make_planned(make_bot, root, PAGO_PAGO, report=AT_NINE.replace("calls.append(workspace.due_at)", waits))
     clock.travel(hours=22)  # its day has begun in Apia, where nine is past
     move(bot, APIA)
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     clock.travel(hours=22)
     bot.tick()
-    bot._parts.lister.list_now()
-    bot._parts.look()
+    bot.parts.lister.list_now()
+    bot.parts.look()
     assert names_in(bot, "report")["begun"].wait(PATIENCE_S)
 
-    bot._parts.look()
+    bot.parts.look()
     states = rows(bot.ledger, "SELECT state FROM runs ORDER BY id")
     names_in(bot, "report")["go"].set()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
@@ -297,14 +297,14 @@ def nines_of(root: Path, start: datetime, journeys: list[Journey], troubles: lis
     homes.update({str(number): first for number, (first, _) in enumerate(journeys)})
     try:
         bot.plan()
-        bot._parts.tenant_zones._look()
+        bot.parts.tenant_zones._look()
         for hour in range(1, DAYS * 24 + 1):
             for number, (_, its_moves) in enumerate(journeys):
                 homes[str(number)] = next((to for at, to in reversed(its_moves) if at <= hour), homes[str(number)])
             clock.travel(start + timedelta(hours=hour) - clock.now())
             trouble = next((what for since, length, what in troubles if 0 <= hour - since < length), None)
             if trouble is None:
-                bot._parts.tenant_zones._look()
+                bot.parts.tenant_zones._look()
             if trouble != "asleep":
                 bot.tick()
             if trouble is None:
@@ -339,7 +339,7 @@ def test_a_zone_that_is_none_is_told_of_once(make_bot: MakeBot, root: Path) -> N
 
     with Ears() as ears:
         for _ in range(3):
-            bot._parts.tenant_zones._look()
+            bot.parts.tenant_zones._look()
 
     (told,) = [event for event in ears.heard if event["event"] == "tenant_zone_unknown"]
     assert (told["tenant"], told["timezone"]) == ("acme", f"Mars/{root.parent.name}")

@@ -16,6 +16,7 @@ from pinstripe_bot.errors import PinstripeError
 COMMANDS = {
     "start-server": ("serving", "Serve the project over HTTP and run its bot."),
     "start-bot": ("serving", "Run the project's bot alone, without HTTP."),
+    "start-worker": ("cluster", "Perform the runs that the bots of a cluster have claimed."),
     "run-background-job": ("running", "Run one job now, in the foreground."),
     "list-background-jobs": ("listing", "List the jobs: when due next, how they ended."),
     "tenants": ("tenants", "List the project's tenants."),
@@ -35,6 +36,7 @@ COMMANDS = {
     "show-config": ("listing", "Show each setting, its value and its origin."),
     "login-address": ("console", "Print an address that logs in to the console once."),
     "hash-password": ("console", "Print the hash of a password for the console."),
+    "init-cluster": ("cluster", "Make the tables by which a cluster shares its runs."),
     "move-ledger": ("moving", "Move the ledger to another database."),
     "generate-background-job": ("generating", "Write the file of a new job."),
     "generate-project": ("generating", "Write the folder of a new project."),

@@ -66,7 +66,7 @@ def start_server(
 
         run_again_on_change(invocation.root())
         return
-    project = _load(invocation, require_all=require_all, server__host=host, **flags)
+    project = load_to_run(invocation, require_all=require_all, server__host=host, **flags)
     if without_bot:
         _serve_alone(project)
         return
@@ -82,10 +82,10 @@ def start_bot(invocation: Invocation, require_all: bool, recover: bool, **flags:
 
     Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
     """
-    _run(Bot(_load(invocation, require_all=require_all, **flags), recover=recover), None)
+    _run(Bot(load_to_run(invocation, require_all=require_all, **flags), recover=recover), None)
 
 
-def _load(
+def load_to_run(
     invocation: Invocation,
     *,
     require_all: bool,

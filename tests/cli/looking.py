@@ -92,7 +92,7 @@ def tick(bot: Bot, clock: TravelClock, **units: float) -> None:
 
 def find_zones(bot: Bot) -> None:
     """Let the bot ask the tenants where they live, and plan their zones."""
-    bot._parts.tenant_zones._look()
+    bot.parts.tenant_zones._look()
     bot.tick()
 
 
@@ -100,8 +100,8 @@ def come_due(bot: Bot, clock: TravelClock, **units: float) -> None:
     """As `tick`; tenants are listed, and their runs taken."""
     clock.travel(timedelta(**units))
     bot.tick()
-    bot._parts.lister.list_now()
-    bot._parts.intake.look()
+    bot.parts.lister.list_now()
+    bot.parts.intake.look()
     assert bot.dispatcher.wait_until_idle(PATIENCE_S)
 
 

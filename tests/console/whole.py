@@ -163,8 +163,8 @@ class WholeConsole:
 
     def work_off(self) -> None:
         """Let all that waits in the ledger, and may run, run to its end; the job `open` goes on."""
-        self.bot._parts.lister.list_now()
-        self.bot._parts.intake.look()
+        self.bot.parts.lister.list_now()
+        self.bot.parts.intake.look()
 
     def run_of(self, job: str) -> int:
         """The number of the newest run of a job."""

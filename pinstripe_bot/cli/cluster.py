@@ -1,0 +1,86 @@
+"""init-cluster and start-worker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import click
+
+from pinstripe_bot.cli.invocation import Invocation, log_options, project_command
+from pinstripe_bot.cli.serving import CANCELLING, STOPPING, load_to_run
+from pinstripe_bot.cli.signals import StopSignals
+from pinstripe_bot.errors import InvalidConfig
+from pinstripe_bot.ledger_place import NEEDS_EXTRA
+from pinstripe_bot.options import read_options
+
+
+@project_command()
+def init_cluster(invocation: Invocation) -> None:
+    """Make the tables by which a cluster shares its runs, or bring older ones up to date.
+
+    They go into the schema pinstripe_cluster of the ledger's PostgreSQL database. Once, before the first bot or worker
+    of a cluster starts, and again after an upgrade that asks for it.
+    """
+    from pinstripe_bot.desk import open_desk
+    from pinstripe_bot.ledger_place import ledger_place, refuse_small_ledger
+
+    with _extra():
+        from pinstripe_bot import cluster_schema
+    project = invocation.load_project()
+    refuse_small_ledger(ledger_place(project.config, project.root))
+    with open_desk(project) as desk:
+        done = cluster_schema.init_cluster(desk.store)
+        place = desk.store.place
+    if done.is_new:
+        click.echo(f"made the tables for a cluster in {place}")
+    elif done.applied:
+        click.echo(f"brought the tables for a cluster in {place} up to date: {', '.join(done.applied)}")
+    else:
+        click.echo(f"the tables for a cluster in {place} are there, and up to date")
+    if project.config.dispatcher != "cluster":
+        click.echo('now set dispatcher = "cluster" in pinstripe.toml, and start bots and workers')
+
+
+@project_command()
+@click.option("--queues", metavar="A,B", help="Serve these queues only (default: all).")
+@click.option("--workers", type=int, metavar="N", help="How many jobs run at once (default: 8).")
+@click.option("--shutdown-timeout", metavar="DURATION", help="How long running jobs get to end (default: 25s).")
+@click.option("--require-all", is_flag=True, help="Refuse to start while any file of the project is broken.")
+@log_options
+def start_worker(invocation: Invocation, queues: str | None, require_all: bool, **flags: Any) -> None:
+    """Perform the runs that the bots of a cluster have claimed.
+
+    Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
+    """
+    from pinstripe_bot.output import print_capture
+
+    with _extra():
+        from pinstripe_bot.worker import Worker
+    worker = Worker(load_to_run(invocation, require_all=require_all, **flags), queues=_read_queues(queues))
+    with ExitStack() as stack:
+        stack.enter_context(print_capture())
+        signals = stack.enter_context(StopSignals((STOPPING, worker.request_stop), (CANCELLING, worker.cut_short)))
+        cut_off = worker.run()
+    sys.exit(signals.exit_code if cut_off else 0)
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say in one sentence that Procrastinate is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InvalidConfig(NEEDS_EXTRA) from error
+
+
+def _read_queues(written: str | None) -> list[str]:
+    """The names in "a,b", each as a job may write it; all queues where the option is not given."""
+    names = [] if written is None else [name.strip() for name in written.split(",")]
+    for name in names:
+        _, problems = read_options({"queue": name}, "job")
+        if problems:
+            raise click.BadParameter(problems["queue"], param_hint="--queues")
+    return names

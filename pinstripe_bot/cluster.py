@@ -1,0 +1,117 @@
+"""The cluster: Procrastinate carries waiting runs to workers on other machines. The ledger stays the truth."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from procrastinate import App, SyncPsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy import Connection
+
+from pinstripe_bot import ledger_carriers
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.cluster_schema import check_cluster
+from pinstripe_bot.errors import LedgerUnavailable
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_runs import jobs_waiting
+from pinstripe_bot.project import Project
+
+AHEAD = 1000
+"""How many runs of one job are on their way or at workers at a time: one's crowd keeps no other job out for longer."""
+
+CHUNK = 5000
+"""How many runs one transaction sends."""
+
+MEND_EVERY_S = 5.0
+
+PRUNE_EVERY_S = 60.0
+
+log = structlog.get_logger("pinstripe")
+
+
+class ClusterOutbox:
+    """Gives each run that waits, and whose time and turn have come, a job of Procrastinate that carries it.
+
+    A part of the ledger's own transactions: run and job are committed together.
+    """
+
+    def __init__(self, project: Project, clock: Clock) -> None:
+        self._project = project
+        self._clock = clock
+        self._app = App(connector=SyncPsycopgConnector())  # never opened: it writes on the ledger's connection
+
+    def send(self, connection: Connection) -> None:
+        """Send what waits of the jobs that this project has; others are left to a bot that knows them."""
+        now = self._clock.now()
+        waiting = self._project.jobs.keys() & jobs_waiting(connection, now)
+        if not waiting:
+            return
+        chosen = ledger_carriers.choose(connection, {job: self._most(job) for job in waiting}, now, most=CHUNK)
+        by_queue = sorted(chosen, key=lambda run: (self._queue(run[2]), run[0]))
+        for queue, runs in itertools.groupby(by_queue, key=lambda run: self._queue(run[2])):
+            ledger_carriers.note(connection, self._defer(connection, queue, list(runs)))
+
+    def _most(self, job: str) -> int:
+        """How many runs of a job may be carried at a time: in the whole cluster, no more tenants than it says."""
+        options = self._project.jobs[job].options
+        most: int = options["tenant_concurrency"] if options["multi_tenant"] else AHEAD
+        return most
+
+    def _queue(self, job: str) -> str:
+        queue: str = self._project.jobs[job].options["queue"]
+        return queue
+
+    def _defer(self, connection: Connection, queue: str, runs: Sequence[tuple[int, int, str]]) -> list[int]:
+        """Write the jobs that carry these (run, attempt, job); their numbers."""
+        driver = connection.connection.driver_connection
+        deferrer = self._app.configure_task(ledger_carriers.CARRY, queue=queue, connection=driver)
+        carried: list[dict[str, Any]] = [
+            {"run": run_id, "attempt": attempt, "job": job} for run_id, attempt, job in runs
+        ]
+        try:
+            return deferrer.batch_defer(*carried)
+        except ConnectorException as error:
+            raise LedgerUnavailable(f"runs cannot be sent to the cluster: {error.__cause__ or error}") from error
+
+
+class Cluster:
+    """What a bot or a worker does for the cluster beside its own work. `look` is a part of the poller's turn.
+
+    Whoever it is: all of them do the same, and each step changes nothing when it is repeated.
+    """
+
+    is_taking = False  # a run that ends sends the next ones in its own transaction
+
+    def __init__(self, project: Project, ledger: Ledger, clock: Clock) -> None:
+        self._project = project
+        self._ledger = ledger
+        self._clock = clock
+        self._next_mend_s = self._next_prune_s = 0.0
+
+    def begin(self) -> None:
+        """Check the tables, and send whatever waits from now on. Raises LedgerError, which says what to do."""
+        check_cluster(self._ledger.store)
+        self._ledger.store.outbox = ClusterOutbox(self._project, self._clock)
+
+    def look(self) -> None:
+        """Send what has come to wait without anybody's word: its time has come, or a command has written it."""
+        now = self._clock.now()
+        with self._ledger.store.reading() as connection:  # nearly always there is none
+            is_waiting = not self._project.jobs.keys().isdisjoint(jobs_waiting(connection, now))
+        if is_waiting:
+            self._ledger.carriers.send()
+        now_s = self._clock.monotonic()
+        if now_s >= self._next_mend_s:
+            self._mend()
+            self._next_mend_s = now_s + MEND_EVERY_S
+        if now_s >= self._next_prune_s:
+            self._ledger.carriers.prune(self._ledger.lease)
+            self._next_prune_s = now_s + PRUNE_EVERY_S
+
+    def _mend(self) -> None:
+        facts = self._ledger.carriers.mend(self._ledger.lease).facts()
+        if facts:
+            log.warning("carriers_mended", **facts)

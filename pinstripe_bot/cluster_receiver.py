@@ -1,0 +1,212 @@
+"""The receiver: the thread in which Procrastinate's worker hands over the runs that it carries to this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate.worker import Worker as ProcrastinateWorker
+from psycopg_pool import AsyncConnectionPool
+
+from pinstripe_bot.admission import Admission
+from pinstripe_bot.clock import Clock
+from pinstripe_bot.dispatcher import Dispatcher
+from pinstripe_bot.errors import PinstripeError
+from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_carriers import CARRY
+from pinstripe_bot.ledger_postgres import PostgresStore
+from pinstripe_bot.occurrence import Run
+from pinstripe_bot.project import Project
+
+POLL_S = 1.0
+"""How often the queues are looked at, beside the notices that tell of new jobs."""
+
+CONNECT_S = 5.0
+"""How long a connection may take, before the database counts as gone."""
+
+BACKOFF_S = (1.0, 30.0)
+"""How long to wait before the next try to reach the database: the first time, and at most."""
+
+POSTPONE_S = 5
+"""After how long a run is offered again whose job this worker does not have, or cannot load."""
+
+EXECUTOR = 4
+"""Threads for the receiver's own questions to the ledger; the runs have those of the dispatcher."""
+
+Carried = tuple[int, int]
+"""A run and its attempt."""
+
+log = structlog.get_logger("pinstripe")
+
+
+class NotHere(PinstripeError):
+    """This worker does not have the job of a run; another one may."""
+
+
+class Receiver:
+    """Takes carried runs for this worker and gives them to its dispatcher; a carrier lasts as long as its run.
+
+    When the database goes away, what runs here goes on, and the loop begins anew with growing pauses.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        ledger: Ledger,
+        dispatcher: Dispatcher,
+        admission: Admission,
+        clock: Clock,
+        queues: Sequence[str],
+    ) -> None:
+        self._project = project
+        self._ledger = ledger
+        self._dispatcher = dispatcher
+        self._admission = admission
+        self._clock = clock
+        self._queues = queues
+        self._arrived: list[tuple[Carried, asyncio.Future[None]]] = []  # of the loop alone
+        self._adopting: asyncio.Task[None] | None = None
+        self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run is settled
+        self._lock = threading.Lock()
+        self._stop: Callable[[], None] = lambda: None
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="pinstripe-receiver", daemon=True)
+        dispatcher.on_settled = self._settle
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Fetch nothing more; jobs whose runs go on are finished when these have ended. Returns at once."""
+        self._is_stopping.set()
+        with self._lock:
+            self._stop()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Wait for the end of the thread, which comes soon after that of the last run."""
+        self.stop()
+        self._thread.join(timeout_s)
+
+    def _loop(self) -> None:
+        wait_s, most_s = BACKOFF_S
+        while not self._is_stopping.is_set():
+            began_s = self._clock.monotonic()
+            try:
+                asyncio.run(self._receive())
+                error = "its connection was lost"
+            except Exception as lost:  # noqa: BLE001 - a wall: the outermost loop of this thread
+                error = " ".join(str(lost.__cause__ or lost).split()) or type(lost).__name__
+            if self._is_stopping.is_set():
+                return
+            if self._clock.monotonic() - began_s > most_s:
+                wait_s = BACKOFF_S[0]
+            log.warning("cluster_lost", error=error, retry_in_s=wait_s)
+            self._is_stopping.wait(wait_s)
+            wait_s = min(2 * wait_s, most_s)
+
+    async def _receive(self) -> None:
+        """Be a worker of Procrastinate until `stop`, or until the database is lost."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(EXECUTOR, thread_name_prefix="pinstripe-receiver"))
+        store = self._ledger.store
+        assert isinstance(store, PostgresStore), "a cluster's ledger is in PostgreSQL"
+        self._arrived, self._adopting, self._under_way = [], None, {}
+        async with AsyncConnectionPool(
+            kwargs=store.cluster_connection, open=False, min_size=1, max_size=EXECUTOR, timeout=CONNECT_S
+        ) as pool:
+            await pool.wait(CONNECT_S)
+            app = App(connector=PsycopgConnector())
+            await app.connector.open_async(pool)
+            app.task(name=CARRY, retry=RetryStrategy(wait=POSTPONE_S, retry_exceptions={NotHere}))(self._carry)
+            await self._work(loop, app)
+
+    async def _work(self, loop: asyncio.AbstractEventLoop, app: App) -> None:
+        lease_s = self._ledger.lease.total_seconds()
+        worker = ProcrastinateWorker(
+            app,
+            queues=self._queues or None,
+            concurrency=self._dispatcher.workers,
+            fetch_job_polling_interval=POLL_S,
+            shutdown_graceful_timeout=0,  # where the database is lost; what runs here goes on
+            delete_jobs="always",  # the ledger has the record
+            install_signal_handlers=False,
+            update_heartbeat_interval=lease_s / 6,
+            stalled_worker_timeout=lease_s,
+        )
+
+        def stop() -> None:
+            worker.shutdown_graceful_timeout = None  # the runs have ended or are released when the dispatcher is closed
+            worker.stop()  # type: ignore[no-untyped-call]
+
+        with self._lock:
+            self._stop = lambda: _call(loop, stop)
+            if self._is_stopping.is_set():
+                return
+        log.info("worker_connected", queues=list(self._queues) or "all", place=self._ledger.store.place)
+        try:
+            await worker.run()  # type: ignore[no-untyped-call]
+        finally:
+            with self._lock:
+                self._stop = lambda: None
+
+    async def _carry(self, run: int, attempt: int, job: str) -> None:
+        """Procrastinate's task: adopt a run of the ledger, and return when it has ended here, or was none of ours."""
+        if job not in self._project.jobs:
+            raise NotHere(f"this worker has no job {job!r}")
+        arrived = asyncio.get_running_loop().create_future()
+        self._arrived.append(((run, attempt), arrived))
+        if self._adopting is None:
+            self._adopting = asyncio.create_task(self._adopt())
+        await arrived
+
+    async def _adopt(self) -> None:
+        """Adopt what has arrived, group by group: while one is written, the next one gathers."""
+        loop = asyncio.get_running_loop()
+        while self._arrived:
+            group, self._arrived = self._arrived, []
+            try:
+                await loop.run_in_executor(None, self._take, loop, group)
+            except Exception as error:  # noqa: BLE001 - a wall: what could not be adopted is sent again
+                for _, arrived in group:
+                    if not arrived.done():
+                        arrived.set_exception(error)
+        self._adopting = None
+
+    def _take(self, loop: asyncio.AbstractEventLoop, group: Sequence[tuple[Carried, asyncio.Future[None]]]) -> None:
+        """Make these runs ours and dispatch them, on a thread of the executor. What somebody else has is done here."""
+        wanted = {carried for carried, _ in group}
+        runs = self._ledger.carriers.adopt(wanted, self._clock.now())
+        with self._lock:
+            for carried, arrived in group:
+                self._under_way.setdefault(carried, []).append(_finisher(loop, arrived))
+        started = self._admission.admit(runs)
+        self._settle_carried(wanted - {(run.id, run.attempt) for run in started})
+
+    def _settle(self, runs: Sequence[Run]) -> None:
+        """These runs have ended here, or were released; from whichever thread."""
+        self._settle_carried({(run.id, run.attempt) for run in runs})
+
+    def _settle_carried(self, settled: set[Carried]) -> None:
+        with self._lock:
+            finishers = [finish for carried in settled for finish in self._under_way.pop(carried, ())]
+        for finish in finishers:
+            finish()
+
+
+def _finisher(loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]) -> Callable[[], None]:
+    def finish() -> None:
+        if not arrived.done():
+            arrived.set_result(None)
+
+    return lambda: _call(loop, finish)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call it in the loop, from any thread; not where that loop has ended."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)

@@ -1,0 +1,73 @@
+"""The cluster's tables: Procrastinate's own, in a schema of their own, applied and brought up to date by us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import procrastinate
+from procrastinate.schema import SchemaManager, migrations_path
+
+from pinstripe_bot.errors import LedgerError
+from pinstripe_bot.ledger_cluster import Script, installed, run_script
+from pinstripe_bot.ledger_store import LedgerStore
+
+COMMAND = "pinstripe init-cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """What `init_cluster` did: whether it made the tables, and which migrations it applied to those that were there."""
+
+    is_new: bool
+    applied: tuple[str, ...]
+
+
+def init_cluster(store: LedgerStore) -> Initialized:
+    """Make the tables of Procrastinate beside an open ledger, or bring older ones up to date; harmless when repeated.
+
+    Each script is a transaction of its own: where one fails, those before it stay, and the next try goes on from there.
+    """
+    ours = _migrations()
+    known = _installed(store)
+    if known is None:
+        run_script(store, Script(SchemaManager.get_schema(), tuple(ours), procrastinate.__version__), is_first=True)
+        return Initialized(is_new=True, applied=())
+    _refuse_newer(store, known)
+    missing = [name for name in ours if name not in known]
+    for name in missing:
+        text = (migrations_path / name).read_text(encoding="utf-8")
+        run_script(store, Script(text, (name,), procrastinate.__version__), is_first=False)
+    return Initialized(is_new=False, applied=tuple(missing))
+
+
+def check_cluster(store: LedgerStore) -> None:
+    """Raise LedgerError, with what to do, where the tables are missing or are not those of the installed library."""
+    known = _installed(store)
+    if known is None:
+        raise LedgerError(f"the database {store.place} has no tables for a cluster yet: run `{COMMAND}` once")
+    _refuse_newer(store, known)
+    if not known.keys() >= set(_migrations()):
+        raise LedgerError(
+            f"the tables for a cluster in {store.place} are older than the installed Procrastinate"
+            f" {procrastinate.__version__}: stop the bots and workers, and run `{COMMAND}`"
+        )
+
+
+def _installed(store: LedgerStore) -> dict[str, str] | None:
+    with store.reading() as connection:
+        return installed(connection)
+
+
+def _refuse_newer(store: LedgerStore, known: dict[str, str]) -> None:
+    newer = known.keys() - set(_migrations())
+    if newer:
+        version = max(known[name] for name in newer)
+        raise LedgerError(
+            f"the tables for a cluster in {store.place} are those of Procrastinate {version}, newer than the installed"
+            f" {procrastinate.__version__}: install the newer pinstripe-bot[cluster]"
+        )
+
+
+def _migrations() -> list[str]:
+    """The names of all scripts that the installed library's tables are made of, in their order."""
+    return sorted(path.name for path in migrations_path.glob("*.sql"))

@@ -1,0 +1,223 @@
+"""Carriers: which waiting runs the jobs of a cluster carry, and what is mended where the two differ. PostgreSQL only.
+
+Each step is one statement of a transaction, and changes nothing when it is repeated. Described in docs/scaling.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from pinstripe_bot import ledger_sweep
+from pinstripe_bot.ledger_postgres import CLUSTER_SCHEMA
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_runs import GROUP, IDS, TURN_HAS_COME
+from pinstripe_bot.ledger_schema import CARRIED, WAITING
+from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
+from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.occurrence import Run
+
+CARRY = "pinstripe:run"
+"""The task of Procrastinate's jobs that carry a run."""
+
+JOBS = f"{CLUSTER_SCHEMA}.procrastinate_jobs"
+
+SENDING_LOCK = (0x70696E73, 0x73656E64)
+"""The advisory lock of whoever gives runs their carriers: "pins", "send"."""
+
+LOCK = both("SELECT pg_advisory_xact_lock({}, {})".format(*SENDING_LOCK))
+
+CHOOSE = both(
+    f"""
+    WITH chosen AS (
+        SELECT found.id FROM {{jobs}} AS wanted CROSS JOIN LATERAL (
+            SELECT id FROM runs AS waiting
+            WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now AND {TURN_HAS_COME}
+            ORDER BY available_at, id
+            LIMIT greatest(wanted.most - (SELECT count(*) FROM runs WHERE {CARRIED} AND job = wanted.job), 0)
+        ) AS found
+        LIMIT :most
+    )
+    SELECT {{rows}} FROM (
+        SELECT id, attempt, job FROM runs WHERE id IN (SELECT id FROM chosen) AND {WAITING}
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    ) AS locked
+    """,
+    rows=listed("id", "attempt", "job"),
+    jobs=given("jobs", job="text", most="bigint"),
+)
+
+NOTE = both(
+    f"""
+    UPDATE runs SET carrier = jobs.id, queue = jobs.queue_name FROM {JOBS} AS jobs
+    WHERE jobs.id IN {{ids}} AND runs.id = CAST(jobs.args ->> 'run' AS bigint)
+    """,
+    ids=IDS,
+)
+
+ADOPT = both(
+    """
+    UPDATE runs SET owner = :worker FROM {group} AS wanted
+    WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt AND runs.state = 'queued' AND runs.owner IS NULL
+    """,
+    group=GROUP,
+)
+
+# One that was adopted by a commit whose answer was lost is there as well.
+ADOPTED = both(
+    """
+    SELECT {rows} FROM runs JOIN {group} AS wanted ON runs.id = wanted.id AND runs.attempt = wanted.attempt
+    WHERE runs.state = 'queued' AND runs.owner = :worker
+    """,
+    rows=listed("runs.id"),
+    group=GROUP,
+)
+
+REQUEUE_STALLED = both(
+    f"""
+    UPDATE {JOBS} AS jobs
+    SET status = 'todo', worker_id = NULL, attempts = jobs.attempts + 1, abort_requested = false, scheduled_at = NULL
+    FROM (
+        SELECT stalled.id FROM {JOBS} AS stalled
+        LEFT JOIN {CLUSTER_SCHEMA}.procrastinate_workers AS workers ON workers.id = stalled.worker_id
+        WHERE stalled.status = 'doing' AND stalled.task_name = :task
+          AND (workers.id IS NULL OR workers.last_heartbeat < clock_timestamp() - :stall * INTERVAL '1 second')
+        ORDER BY stalled.id LIMIT 1000 FOR UPDATE OF stalled SKIP LOCKED
+    ) AS found
+    WHERE jobs.id = found.id
+    """
+)
+
+RECONCILE = both(
+    f"""
+    UPDATE runs SET carrier = NULL
+    WHERE {CARRIED} AND state = 'queued' AND owner IS NULL AND NOT EXISTS (
+        SELECT 1 FROM {JOBS} AS jobs WHERE jobs.id = runs.carrier AND jobs.status IN ('todo', 'doing')
+    )
+    """
+)
+
+CANCEL_ENDED = both(
+    f"""
+    UPDATE {JOBS} AS jobs SET status = 'cancelled'
+    WHERE jobs.status = 'todo' AND jobs.task_name = :task AND NOT EXISTS (
+        SELECT 1 FROM runs
+        WHERE runs.id = CAST(jobs.args ->> 'run' AS bigint) AND runs.carrier = jobs.id AND runs.state = 'queued'
+          AND runs.owner IS NULL
+    )
+    """
+)
+
+PRUNE_JOBS = both(
+    f"""
+    DELETE FROM {JOBS} AS jobs
+    WHERE jobs.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND jobs.task_name = :task AND NOT EXISTS (
+        SELECT 1 FROM {CLUSTER_SCHEMA}.procrastinate_events AS events
+        WHERE events.job_id = jobs.id AND events.at > clock_timestamp() - INTERVAL '1 hour'
+    )
+    """
+)
+
+PRUNE_WORKERS = both(
+    f"""
+    DELETE FROM {CLUSTER_SCHEMA}.procrastinate_workers
+    WHERE last_heartbeat < clock_timestamp() - :stall * INTERVAL '1 second'
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """How many carriers were taken from workers that are gone, runs from carriers that are gone, and the reverse."""
+
+    requeued: int
+    reconciled: int
+    cancelled: int
+
+    def facts(self) -> dict[str, int]:
+        """As a log event tells it; empty where nothing was to be mended."""
+        found = {"requeued": self.requeued, "reconciled": self.reconciled, "cancelled": self.cancelled}
+        return {name: count for name, count in found.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class Carriers:
+    """The carriers of a ledger, for one bot or worker.
+
+    Every method raises LedgerUnavailable if the database does not answer.
+    """
+
+    _store: LedgerStore
+    _claiming: Callable[[datetime], AbstractContextManager[Connection]]
+    _bot: Callable[[], str]
+
+    def send(self) -> None:
+        """Give carriers to what has come to wait without a transaction of ours."""
+        with self._store.writing():
+            pass  # the store's outbox does it, before the commit
+
+    def adopt(self, carried: Collection[tuple[int, int]], now: datetime) -> list[Run]:
+        """Make those of these (run, attempt) ours that nobody has and that still wait; oldest due first."""
+        with self._claiming(now) as connection:
+            return ledger_sweep.read(connection, adopt(connection, carried, worker=self._bot()))
+
+    def mend(self, stall: timedelta) -> Mended:
+        """Bring runs and carriers together again, where a process or a row is gone."""
+        with self._store.writing() as connection:
+            requeued = requeue_stalled(connection, stall)
+        with self._store.writing() as connection:
+            reconciled = reconcile(connection)
+        with self._store.writing() as connection:
+            return Mended(requeued, reconciled, cancel_ended(connection))
+
+    def prune(self, stall: timedelta) -> None:
+        """Delete what is left of dead workers, and of jobs that ended an hour ago."""
+        with self._store.writing() as connection:
+            execute(connection, PRUNE_JOBS, task=CARRY)
+            execute(connection, PRUNE_WORKERS, stall=stall.total_seconds())
+
+
+def choose(
+    connection: Connection, most_of: Mapping[str, int], now: datetime, *, most: int
+) -> list[tuple[int, int, str]]:
+    """(run, attempt, job) of up to `most` runs that wait, whose time and turn have come, and that are to be carried.
+
+    Of each job as many as `most_of` says, with those that are carried already. They are locked, oldest first; what
+    another transaction holds is passed over. One transaction at a time sends, so that nobody counts too few.
+    """
+    execute(connection, LOCK)
+    jobs = to_json(sorted(most_of.items()))
+    rows = rows_of(connection, CHOOSE, jobs=jobs, now=to_column(now), most=most)
+    return [(run_id, attempt, job) for run_id, attempt, job in rows]
+
+
+def note(connection: Connection, carriers: Sequence[int]) -> None:
+    """Write at the runs which of these jobs carries each, and in which queue."""
+    execute(connection, NOTE, ids=to_json(list(carriers)))
+
+
+def adopt(connection: Connection, carried: Collection[tuple[int, int]], *, worker: str) -> list[int]:
+    """Make `worker` the owner of those of these (run, attempt) that nobody has and that still wait; their ids."""
+    group = to_json(sorted(carried))
+    execute(connection, ADOPT, group=group, worker=worker)
+    found: list[int] = rows_of(connection, ADOPTED, group=group, worker=worker)
+    return found
+
+
+def requeue_stalled(connection: Connection, stall: timedelta) -> int:
+    """Let other workers have the jobs of those that have not been heard for `stall`; how many there were."""
+    return execute(connection, REQUEUE_STALLED, task=CARRY, stall=stall.total_seconds()).rowcount
+
+
+def reconcile(connection: Connection) -> int:
+    """Let waiting runs be sent again whose job is finished, failed, cancelled or gone; how many there were."""
+    return execute(connection, RECONCILE).rowcount
+
+
+def cancel_ended(connection: Connection) -> int:
+    """Cancel the jobs that carry nothing: their runs have ended, were taken, or have another carrier."""
+    return execute(connection, CANCEL_ENDED, task=CARRY).rowcount

@@ -43,7 +43,7 @@ CHOOSE = both(
         LIMIT :most
     )
     SELECT {{rows}} FROM (
-        SELECT id, attempt, job FROM runs WHERE id IN (SELECT id FROM chosen) AND {WAITING}
+        SELECT id, attempt, job FROM runs WHERE id = ANY (ARRAY(SELECT id FROM chosen)) AND {WAITING}
         ORDER BY id FOR UPDATE SKIP LOCKED
     ) AS locked
     """,

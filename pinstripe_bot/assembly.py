@@ -145,9 +145,7 @@ class Parts:
 def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally: Tally, bot: Caller) -> Parts:
     """The parts of a bot; no thread is started, and nothing is connected. Raises DatabaseError for a wrong URL."""
     config = project.config
-    url = config.database.url
-    pool = None if url is None else DatabasePool(url, root=project.root, monotonic=clock.monotonic)
-    shared = ProcessServices(config, pool)
+    shared = ProcessServices(config, _pool(project, clock))
     processes = ProcessIsolation(project, clock)
 
     def on_start(run: Run) -> None:
@@ -183,6 +181,11 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
     cluster = _cluster(project, ledger, clock) if config.dispatcher == "cluster" else None
     parts = (admission, rounds, intake, cluster, pruner, by_hand, lister, tenant_zones, superseded)
     return Parts(ledger, shared, processes, dispatcher, *parts, tally)
+
+
+def _pool(project: Project, clock: Clock) -> DatabasePool | None:
+    url = project.config.database.url
+    return None if url is None else DatabasePool(url, root=project.root, monotonic=clock.monotonic)
 
 
 def _cluster(project: Project, ledger: Ledger, clock: Clock) -> Cluster:

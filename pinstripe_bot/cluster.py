@@ -9,14 +9,14 @@ from typing import Any
 import structlog
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import ConnectorException
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 from pinstripe_bot import ledger_carriers
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.cluster_schema import check_cluster
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_runs import jobs_waiting
+from pinstripe_bot.ledger_taking import jobs_waiting
 from pinstripe_bot.project import Project
 
 AHEAD = 1000

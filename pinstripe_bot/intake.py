@@ -8,7 +8,7 @@ from pinstripe_bot.admission import Admission
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_runs import jobs_waiting
+from pinstripe_bot.ledger_taking import jobs_waiting
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.project import Project
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -46,12 +46,7 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        place: LedgerPlace,
-        *,
-        locks: Path,
-        lease: timedelta = LEASE,
-        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        self, place: LedgerPlace, *, locks: Path, lease: timedelta = LEASE, busy_timeout_s: float = BUSY_TIMEOUT_S
     ) -> None:
         """A ledger at `place`, not yet open; lock files of its bots go into the folder `locks`."""
         self.place = place
@@ -59,8 +54,8 @@ class Ledger:
         self.store = place.store(busy_timeout_s=busy_timeout_s)
         self.history = History(self.store)
         self.fan_out = FanOut(self.store, self._claiming, lambda: self.bot)
-        self.waiting = Waiting(self.store, self._claiming, lambda: self.bot)
-        self.carriers = Carriers(self.store, self._claiming, lambda: self.bot)
+        self.waiting = Waiting(self.store, self._taking, lambda: self.bot)
+        self.carriers = Carriers(self.store, self._taking, lambda: self.bot)
         self.trouble = LedgerTrouble()
         self._locks = locks if self.store.path is None else self.store.path.parent / "bots"
         self._marks = Marks()
@@ -172,10 +167,18 @@ class Ledger:
                 self._marks.announce(connection, orphaned, now_ts, bot=self.bot)
         return TakenBack(ours | dict.fromkeys(orphaned, now_ts), orphaned, passed)
 
+    def _claiming(self, now: datetime) -> AbstractContextManager[Connection]:
+        """A transaction that decides, and gives this bot runs."""
+        return self._alive(self.store.writing(), now)
+
+    def _taking(self, now: datetime) -> AbstractContextManager[Connection]:
+        """A transaction that gives this bot runs which wait, beside those of others."""
+        return self._alive(self.store.working(), now)
+
     @contextmanager
-    def _claiming(self, now: datetime) -> Iterator[Connection]:
-        """A write transaction that gives this bot runs: it must count as alive, or another one would bury them."""
-        with self.store.writing() as connection:
+    def _alive(self, transaction: AbstractContextManager[Connection], now: datetime) -> Iterator[Connection]:
+        """Let this bot count as alive until the end, or another one would bury it without what it gets."""
+        with transaction as connection:
             if not self.store.is_one_machine and ledger_bots.revive(connection, self.bot, now, self.lease):
                 self._was_presumed_dead = True
             yield connection
@@ -229,7 +232,7 @@ class Ledger:
 
         Survives a killed process; on SQLite not a power cut: after one, a queued run counts as started.
         """
-        with self.store.writing(durable=False) as connection:
+        with self.store.working(durable=False) as connection:
             started = ledger_runs.start(connection, group, bot=self.bot, now=now)
         return [replace(run, state=RunState.RUNNING, started_at=now) for run in group if run.id in started]
 
@@ -238,21 +241,16 @@ class Ledger:
 
         Those with a `retry_at` are queued again; the threads of the `lingering` ones go on.
         """
-        with self.store.writing() as connection:
+        with self.store.working() as connection:
             written = ledger_runs.end(connection, ended, was=RunState.RUNNING, bot=self.bot)
             ids = {run.id for run in written}
             ledger_runs.linger(connection, ids.intersection(lingering), lingers=True)
             ledger_runs.retry_unless_cancelled(connection, written)
         return ids
 
-    def wished_cancelled(self, ended: Sequence[Run]) -> set[int]:
-        """Which of these runs a person wants cancelled; only a look."""
-        with self.store.reading() as connection:
-            return ledger_runs.wished_cancelled(connection, ended)
-
     def let_go(self, run_ids: Collection[int]) -> None:
         """Note that threads which had gone on after their runs' recorded end have ended."""
-        with self.store.writing() as connection:
+        with self.store.working() as connection:
             ledger_runs.linger(connection, run_ids, lingers=False)
 
     def is_mine(self, run: Run) -> bool:
@@ -262,12 +260,12 @@ class Ledger:
 
     def refuse(self, ended: Sequence[Run]) -> None:
         """Record the end of queued runs that cannot be started."""
-        with self.store.writing() as connection:
+        with self.store.working() as connection:
             ledger_runs.end(connection, ended, was=RunState.QUEUED, bot=self.bot)
 
     def release(self, unstarted: Sequence[Run]) -> None:
         """Give back runs of which no code has run."""
-        with self.store.writing() as connection:
+        with self.store.working() as connection:
             ledger_runs.release(connection, unstarted, bot=self.bot)
 
     def beat(
@@ -280,7 +278,7 @@ class Ledger:
 
         `said` has (run, attempt, done, total, its output so far, or None for no news) for each.
         """
-        with self.store.writing(durable=False) as connection:
+        with self.store.working(durable=False) as connection:
             was_alive = ledger_bots.beat(connection, self.bot, now, self.lease, stats or {})
             ledger_runs.note_said(connection, said)
         was_presumed_dead, self._was_presumed_dead = self._was_presumed_dead, False

@@ -260,7 +260,8 @@ def _overlap_of(job: JobDefinition, schedule: str) -> Overlap:
 
 
 def _read(connection: Connection, run_id: int) -> Run:
-    row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    """A run, as it stays until the end of the transaction: a bot may be starting or ending it just now."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id).with_for_update()).mappings().first()
     if row is None:
         raise UnknownRun(f"there is no run {run_id} in the ledger: `pinstripe runs` lists the newest")
     return run_of(row)

@@ -16,7 +16,7 @@ from pinstripe_bot import __version__
 from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_schema import bots, runs
-from pinstripe_bot.ledger_sql import DATABASE_NOW, both, execute, listed, rows_of, to_json
+from pinstripe_bot.ledger_sql import DATABASE_NOW, Statement, both, execute, given, listed, rows_of, to_json
 
 LEASE = timedelta(seconds=30)
 
@@ -28,14 +28,13 @@ BEAT = both(
     now=DATABASE_NOW,
 )
 
-REVIVE = both(
-    """
-    UPDATE bots SET lease_until = {now} + :lease, stopped_at = NULL WHERE id = :bot AND stopped_at IS NOT NULL
-    """,
-    now=DATABASE_NOW,
-)
+REVIVE = both("UPDATE bots SET lease_until = {now} + :lease, stopped_at = NULL WHERE id = :bot", now=DATABASE_NOW)
 
-IS_STOPPED = both("SELECT count(*) FROM bots WHERE id = :bot AND stopped_at IS NOT NULL")
+# Whoever gets runs, or says that it lives, holds its row until its commit: nobody signs it out meanwhile.
+IS_STOPPED = both(
+    "SELECT CASE WHEN stopped_at IS NULL THEN 0 ELSE 1 END FROM bots WHERE id = :bot {held}",
+    held=Statement("", "FOR UPDATE"),
+)
 
 UNSIGNED = both(
     """
@@ -46,6 +45,20 @@ UNSIGNED = both(
     """,
     rows=listed("id", "host", "boot_id", "lock", "has_expired"),
     now=DATABASE_NOW,
+)
+
+LEASES = both("SELECT {rows} FROM bots WHERE stopped_at IS NULL", rows=listed("id", "lease_until"))
+
+# Not one that has said since that it lives, nor one that is just saying it or getting runs.
+BURY = both(
+    """
+    UPDATE bots SET stopped_at = heartbeat_at WHERE id IN (
+        SELECT bots.id FROM {seen} AS seen JOIN bots ON bots.id = seen.id AND bots.lease_until = seen.lease_until
+        WHERE bots.stopped_at IS NULL ORDER BY bots.id {held}
+    ) RETURNING id
+    """,
+    seen=given("seen", id="text", lease_until="bigint"),
+    held=Statement("", "FOR UPDATE OF bots SKIP LOCKED"),
 )
 
 
@@ -112,7 +125,7 @@ def sign_in(connection: Connection, lock: BotLock, now: datetime, kind: str, lea
 
 def beat(connection: Connection, bot: str, now: datetime, lease: timedelta, stats: Mapping[str, Any]) -> bool:
     """Renew the lease of a bot and of all its runs; false if it was taken for dead meanwhile."""
-    was_alive = not execute(connection, IS_STOPPED, bot=bot).scalar_one()
+    was_alive = not execute(connection, IS_STOPPED, bot=bot).scalar()
     now_at, lease_us = to_column(now), lease // timedelta(microseconds=1)
     execute(connection, BEAT, bot=bot, heard=now_at, now=now_at, lease=lease_us, stats=to_json(stats))
     return was_alive
@@ -120,11 +133,22 @@ def beat(connection: Connection, bot: str, now: datetime, lease: timedelta, stat
 
 def revive(connection: Connection, bot: str, now: datetime, lease: timedelta) -> bool:
     """Sign a bot in again before it gets runs, where another one took it for dead; whether it was."""
-    lease_us = lease // timedelta(microseconds=1)
-    return bool(execute(connection, REVIVE, bot=bot, now=to_column(now), lease=lease_us).rowcount)
+    was_stopped = bool(execute(connection, IS_STOPPED, bot=bot).scalar())
+    if was_stopped:
+        execute(connection, REVIVE, bot=bot, now=to_column(now), lease=lease // timedelta(microseconds=1))
+    return was_stopped
+
+
+def bury(connection: Connection, witness: Witness, now: datetime) -> tuple[list[str], list[str]]:
+    """Sign out the bots that are dead; (those that live, the dead)."""
+    leases = dict(rows_of(connection, LEASES))  # before the look at who lives: a lease renewed since saves its bot
+    living = witness.living(connection, now)
+    seen = [(bot, leases[bot]) for bot, lives in living.items() if not lives and bot in leases]
+    dead = set(execute(connection, BURY, seen=to_json(sorted(seen))).scalars()) if seen else set()
+    return [bot for bot in living if bot not in dead], sorted(dead)
 
 
 def sign_out(connection: Connection, bot: str, now: datetime) -> None:
     """Write that a bot has ended; threads of runs that linger end with its process."""
+    connection.execute(update(bots).where(bots.c.id == bot).values(stopped_at=to_column(now)))  # first, as in a beat
     connection.execute(update(runs).where(runs.c.owner == bot, runs.c.lingers == 1).values(lingers=0))
-    connection.execute(update(bots).where(bots.c.id == bot).values(stopped_at=to_column(now)))

@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 from pinstripe_bot import ledger_sweep
 from pinstripe_bot.ledger_postgres import CLUSTER_SCHEMA
 from pinstripe_bot.ledger_rows import to_column
-from pinstripe_bot.ledger_runs import GROUP, IDS, TURN_HAS_COME
+from pinstripe_bot.ledger_runs import GROUP, IDS
 from pinstripe_bot.ledger_schema import CARRIED, WAITING
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.ledger_taking import IS_ITS_TURN
 from pinstripe_bot.occurrence import Run
 
 CARRY = "pinstripe:run"
@@ -36,7 +37,7 @@ CHOOSE = both(
     WITH chosen AS (
         SELECT found.id FROM {{jobs}} AS wanted CROSS JOIN LATERAL (
             SELECT id FROM runs AS waiting
-            WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now AND {TURN_HAS_COME}
+            WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now AND {IS_ITS_TURN}
             ORDER BY available_at, id
             LIMIT greatest(wanted.most - (SELECT count(*) FROM runs WHERE {CARRIED} AND job = wanted.job), 0)
         ) AS found
@@ -152,31 +153,31 @@ class Carriers:
     """
 
     _store: LedgerStore
-    _claiming: Callable[[datetime], AbstractContextManager[Connection]]
+    _taking: Callable[[datetime], AbstractContextManager[Connection]]
     _bot: Callable[[], str]
 
     def send(self) -> None:
         """Give carriers to what has come to wait without a transaction of ours."""
-        with self._store.writing():
+        with self._store.working():
             pass  # the store's outbox does it, before the commit
 
     def adopt(self, carried: Collection[tuple[int, int]], now: datetime) -> list[Run]:
         """Make those of these (run, attempt) ours that nobody has and that still wait; oldest due first."""
-        with self._claiming(now) as connection:
+        with self._taking(now) as connection:
             return ledger_sweep.read(connection, adopt(connection, carried, worker=self._bot()))
 
     def mend(self, stall: timedelta) -> Mended:
         """Bring runs and carriers together again, where a process or a row is gone."""
-        with self._store.writing() as connection:
+        with self._store.working() as connection:
             requeued = requeue_stalled(connection, stall)
-        with self._store.writing() as connection:
+        with self._store.working() as connection:
             reconciled = reconcile(connection)
-        with self._store.writing() as connection:
+        with self._store.working() as connection:
             return Mended(requeued, reconciled, cancel_ended(connection))
 
     def prune(self, stall: timedelta) -> None:
         """Delete what is left of dead workers, and of jobs that ended an hour ago."""
-        with self._store.writing() as connection:
+        with self._store.working() as connection:
             execute(connection, PRUNE_JOBS, task=CARRY)
             execute(connection, PRUNE_WORKERS, stall=stall.total_seconds())
 

@@ -178,8 +178,7 @@ def record(
     """Write the occurrences that nobody has written yet.
 
     (A queued run of `bot` for each that is to run at once, those that do not run, the jobs of all that are to run.)
-    The oldest instant comes first; of schedules due at the same one, the first declared. Where what waits `is_sent` to
-    workers elsewhere, no run is the bot's.
+    The oldest instant comes first, then the first declared. Where what waits `is_sent` elsewhere, no run is the bot's.
     """
     candidates = sorted(candidates, key=lambda candidate: (candidate.verdict.due_ts, candidate.order))
     skips = Skips.read(connection)
@@ -287,15 +286,14 @@ def _queue(connection: Connection, to_run: Mapping[int, Candidate], *, owner: st
 
 def _run_row(occurrence: int, candidate: Candidate, owner: str | None, now_at: int) -> tuple[object, ...]:
     schedule, verdict = candidate.schedule, candidate.verdict
-    available_at = now_at + round(verdict.delay_s * SECOND)
-    params = (schedule.params_json, schedule.params_key)
     return (
         occurrence,
         schedule.job,
         schedule.name,
         verdict.due_ts * SECOND,
-        *params,
-        available_at,
+        schedule.params_json,
+        schedule.params_key,
+        now_at + round(verdict.delay_s * SECOND),
         owner if candidate.starts_at_once else None,
         int(verdict.is_in_turn),
     )

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, LedgerStore
+from pinstripe_bot.ledger_writer import LedgerWriter
 
 SCHEMA = "pinstripe"
 
@@ -18,7 +19,7 @@ CLUSTER_SCHEMA = "pinstripe_cluster"
 """Where the tables of Procrastinate are, if there is a cluster: apart from ours, which they must not meet."""
 
 WRITER_LOCK = (0x70696E73, 0x74726970)
-"""The advisory lock of whoever writes: "pins", "trip"."""
+"""The advisory lock of whoever decides: "pins", "trip"."""
 
 _FROZEN_S = 10
 """How long a bot that was stopped in the middle of a transaction may keep the others waiting."""
@@ -43,6 +44,7 @@ class PostgresStore(LedgerStore):
 
     def __init__(self, url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         super().__init__()
+        self._worker = LedgerWriter(self._connect_writer, self._begin_working)  # whoever decides waits on the other
         where = {name: url.query[name] for name in ("host", "port") if name in url.query}  # of a socket, say
         self.place = url.set(query=where, password=url.password or None).render_as_string(hide_password=True)
         self._url = url.set(drivername="postgresql+psycopg")
@@ -106,9 +108,12 @@ class PostgresStore(LedgerStore):
         return {**found, **_KEEPALIVE, "application_name": "pinstripe", "options": options.strip()}
 
     def _begin_writing(self, connection: Connection, *, durable: bool) -> None:
-        # Said, as a database may have other defaults: only so a statement sees all that was committed before the lock.
-        connection.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+        self._begin_working(connection, durable=durable)
         self._lock_writer(connection)
+
+    def _begin_working(self, connection: Connection, *, durable: bool) -> None:
+        # Said, as a database may have other defaults: only so a statement sees all that was committed before a lock.
+        connection.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 
     def _lock_writer(self, connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock({}, {})".format(*WRITER_LOCK))

@@ -8,11 +8,24 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_rows import outcome_row, to_column
-from pinstripe_bot.ledger_schema import OPEN, WAITING
-from pinstripe_bot.ledger_sql import Statement, both, execute, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.ledger_schema import OPEN
+from pinstripe_bot.ledger_sql import (
+    Statement,
+    both,
+    execute,
+    given,
+    listed,
+    locked,
+    rows_of,
+    to_json,
+    values_of,
+)
 from pinstripe_bot.occurrence import Run, RunState
 
 IDS = values_of("ids", "bigint")
+
+LOCKED_IDS = Statement(IDS.sqlite, f"(SELECT id FROM runs WHERE id IN {IDS.postgres} ORDER BY id FOR UPDATE)")
+"""The same, locked in their order."""
 
 GROUP = given("group", id="bigint", attempt="integer")
 
@@ -23,7 +36,7 @@ START = both(
     WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt
       AND runs.state IN ('queued', 'running') AND runs.owner = :bot
     """,
-    group=GROUP,
+    group=locked("runs", GROUP),
 )
 
 STARTED = both(
@@ -55,7 +68,7 @@ END = both(
     FROM {outcomes} AS outcome
     WHERE runs.id = outcome.id AND runs.attempt = outcome.attempt AND runs.state = :was AND runs.owner = :bot
     """,
-    outcomes=OUTCOMES,
+    outcomes=locked("runs", OUTCOMES),
 )
 
 # One that has ended just so, in this attempt or before a retry, was written here, or by a commit whose answer was lost.
@@ -97,14 +110,14 @@ CANCEL_WISHED = both(
     "SELECT {rows} FROM runs WHERE id IN {ids} AND cancel_requested_at IS NOT NULL", rows=listed("id"), ids=IDS
 )
 
-LINGER = both("UPDATE runs SET lingers = :lingers WHERE id IN {ids}", ids=IDS)
+LINGER = both("UPDATE runs SET lingers = :lingers WHERE id IN {ids}", ids=LOCKED_IDS)
 
 RELEASE = both(
     """
     UPDATE runs SET state = 'queued', owner = NULL, carrier = NULL, started_at = NULL
     WHERE id IN {ids} AND state IN ('queued', 'running') AND owner = :bot
     """,
-    ids=IDS,
+    ids=LOCKED_IDS,
 )
 
 SAY = both(
@@ -112,51 +125,10 @@ SAY = both(
     UPDATE runs SET progress_done = said.done, progress_total = said.total, output = coalesce(said.output, runs.output)
     FROM {said} AS said WHERE runs.id = said.id AND runs.attempt = said.attempt AND runs.state = 'running'
     """,
-    said=given("said", id="bigint", attempt="integer", done="bigint", total="bigint", output="text"),
+    said=locked("runs", given("said", id="bigint", attempt="integer", done="bigint", total="bigint", output="text")),
 )
 
 OWNED = both("SELECT count(*) FROM runs WHERE id = :id AND attempt = :attempt AND state = 'running' AND owner = :bot")
-
-# From each job to the next one: a step of the index for each job, however many of its runs wait.
-JOBS_WAITING = both(
-    f"""
-    WITH RECURSIVE found(job) AS (
-        SELECT min(job) FROM runs WHERE {WAITING}
-        UNION ALL
-        SELECT (SELECT min(job) FROM runs WHERE {WAITING} AND job > found.job) FROM found WHERE found.job IS NOT NULL
-    )
-    SELECT {{rows}} FROM found
-    WHERE EXISTS (SELECT 1 FROM runs WHERE {WAITING} AND job = found.job AND available_at <= :now)
-    """,
-    rows=listed("job"),
-)
-
-TURN_HAS_COME = f"""
-    (in_turn = 0 OR NOT EXISTS (
-        SELECT 1 FROM runs
-        WHERE {OPEN} AND job = waiting.job AND params_key = waiting.params_key AND tenant = waiting.tenant
-          AND id <> waiting.id AND (id < waiting.id OR owner IS NOT NULL OR carrier IS NOT NULL)
-    ))
-"""
-"""Whether one of the `waiting` runs need not wait for earlier runs of its work."""
-
-AVAILABLE = both(
-    f"""
-    SELECT {{rows}} FROM (
-        SELECT (
-            SELECT {{ids}} FROM (
-                SELECT id FROM runs AS waiting
-                WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now
-                  AND {TURN_HAS_COME}
-                ORDER BY available_at, id LIMIT :most
-            ) AS first
-        ) AS ids FROM {{jobs}} AS wanted
-    ) AS found
-    """,
-    rows=Statement("json_group_array(json(ids))", "CAST(coalesce(jsonb_agg(CAST(ids AS jsonb)), '[]') AS text)"),
-    ids=listed("id"),
-    jobs=given("jobs", job="text"),
-)
 
 CANCEL_ASKED = both(
     f"""
@@ -167,17 +139,6 @@ CANCEL_ASKED = both(
 )
 
 OWN = both(f"SELECT {{rows}} FROM runs WHERE {OPEN} AND lingers = 0 AND owner = :bot", rows=listed("id"))
-
-UNOWNED = both(
-    f"""
-    SELECT {{rows}} FROM runs
-    WHERE {OPEN} AND state = 'queued' AND owner IS NULL AND lingers = 0 AND job NOT IN {{known}}
-    """,
-    rows=listed("id"),
-    known=values_of("known", "text"),
-)
-
-TAKE = both("UPDATE runs SET owner = :bot WHERE id IN {ids} AND owner IS NULL", ids=IDS)
 
 
 def start(connection: Connection, group: Sequence[Run], *, bot: str, now: datetime) -> set[int]:
@@ -238,30 +199,6 @@ def note_said(connection: Connection, said: Sequence[tuple[int, int, int | None,
 def is_owned(connection: Connection, run: Run, *, bot: str) -> bool:
     """Whether a run is still running and this bot's, in this very attempt."""
     return bool(execute(connection, OWNED, id=run.id, attempt=run.attempt, bot=bot).scalar_one())
-
-
-def jobs_waiting(connection: Connection, now: datetime) -> list[str]:
-    """The jobs with runs that nobody has and whose time has come."""
-    found: list[str] = rows_of(connection, JOBS_WAITING, now=to_column(now))
-    return found
-
-
-def available(connection: Connection, jobs: Collection[str], *, now: datetime, most: int) -> list[int]:
-    """The runs that nobody has and whose time and turn have come: of each of these jobs the oldest, up to `most`."""
-    names = to_json([(job,) for job in sorted(jobs)])
-    found: list[list[int]] = rows_of(connection, AVAILABLE, jobs=names, now=to_column(now), most=most)
-    return [run_id for ids in found for run_id in ids]
-
-
-def of_unknown_jobs(connection: Connection, known: Collection[str]) -> list[int]:
-    """The runs that nobody has of jobs that are not `known`, whatever they wait for."""
-    found: list[int] = rows_of(connection, UNOWNED, known=to_json(sorted(known)))
-    return found
-
-
-def take(connection: Connection, run_ids: Collection[int], *, bot: str) -> None:
-    """Make `bot` the owner of runs that nobody has."""
-    execute(connection, TAKE, ids=to_json(sorted(run_ids)), bot=bot)
 
 
 def own_ids(connection: Connection, *, bot: str) -> list[int]:

@@ -69,6 +69,16 @@ def listed(*columns: str) -> Statement:
     )
 
 
+def locked(table: str, rows: Statement) -> Statement:
+    """The rows of `given`, by whose `id` the table's are locked in order: of two that write, one waits for the other.
+
+    They cannot wait for each other, as they would where each locked them as it came across them. On SQLite just the
+    rows: its file has one writer.
+    """
+    ordered = f"JOIN {table} ON {table}.id = given.id ORDER BY {table}.id FOR UPDATE OF {table}"
+    return Statement(rows.sqlite, f"(SELECT given.* FROM {rows.postgres} AS given {ordered})")
+
+
 DATABASE_NOW = Statement(":now", "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
 """The clock that all who share a ledger agree on: the database's; on SQLite, which is one machine's, `:now`."""
 

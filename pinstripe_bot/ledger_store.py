@@ -1,9 +1,8 @@
-"""Where the ledger is kept: opens its database, checks whose it is, and gives transactions, one writer at a time."""
+"""Where the ledger is kept: opens its database, checks whose it is, and gives transactions."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +18,10 @@ from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger_migrations import create_or_migrate, version_of
 from pinstripe_bot.ledger_ownership import is_moved, refuse_foreign, refuse_moved
 from pinstripe_bot.ledger_schema import VERSION, ledger
+from pinstripe_bot.ledger_writer import LedgerWriter
 
 BUSY_TIMEOUT_S = 5.0
 """How long a transaction waits for another process before the ledger counts as unavailable."""
-
-TURN_S = 10.0
-"""How long a thread waits for the others that write. With the wait for the database it is less than a loop may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +48,11 @@ class Outbox(Protocol):
 
 
 class LedgerStore(ABC):
-    """A ledger's database. One connection writes, under a lock of this process and one of the database.
+    """A ledger's database, and its transactions.
 
-    So there is one writer at a time, of all bots, and whoever reads in a write transaction reads what is still true
-    at its end: the reasons are the same on SQLite and on PostgreSQL. Readers wait for nobody.
+    Those that decide (`writing`) go one after another, of all bots: what is open when one reads it is opened by
+    nobody else before its end. Those that work on runs which somebody has (`working`) wait for nobody where the
+    database can lock rows; on SQLite the file has one writer. Readers wait for nobody.
     """
 
     place: str  # for people, without a password
@@ -80,8 +78,8 @@ class LedgerStore(ABC):
     _begin_reading = "BEGIN"
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._writer: Connection | None = None
+        self._writer = LedgerWriter(self._connect_writer, self._begin_writing)
+        self._worker = self._writer
         self._readers: Engine | None = None
         self._is_open = False
 
@@ -145,57 +143,37 @@ class LedgerStore(ABC):
                 self.close()
             return version is not None
 
-    @contextlib.contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
-        """One write transaction; commits at the end, rolls back on an error.
+    def writing(self, *, durable: bool = True) -> contextlib.AbstractContextManager[Connection]:
+        """One write transaction that decides, alone; commits at the end, rolls back on an error.
 
         Raises LedgerUnavailable if the database does not answer; then nothing was written, or, where the answer
         to the commit itself was lost, perhaps all of it.
         """
-        with self._my_turn():
+        return self._transaction(self._writer, durable=durable)
+
+    def working(self, *, durable: bool = True) -> contextlib.AbstractContextManager[Connection]:
+        """One write transaction beside those of others; else as `writing`.
+
+        It takes what nobody has, or ends or gives back what its bot has; it opens nothing. Each of its statements
+        says whose run it means in which attempt, and locks its rows in the order of their ids.
+        Source: docs/decisions/0070-sharing-work-without-waiting.md.
+        """
+        return self._transaction(self._worker, durable=durable)
+
+    @contextlib.contextmanager
+    def _transaction(self, writer: LedgerWriter, *, durable: bool) -> Iterator[Connection]:
+        with writer.turn() as is_mine:
+            if not is_mine:
+                raise LedgerUnavailable(f"the ledger {self.place} does not answer: other threads wait for it")
             if not self._is_open:
                 raise LedgerUnavailable(f"the ledger {self.place} is closed")
             try:
-                writer = self._begun(durable=durable)
-                try:
-                    yield writer
+                with writer.transaction(durable=durable) as connection:
+                    yield connection
                     if self.outbox is not None and durable:  # a start and a heartbeat let nothing wait
-                        self.outbox.send(writer)
-                    writer.exec_driver_sql("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(SQLAlchemyError):  # the error that brought us here is the one to tell
-                        writer.exec_driver_sql("ROLLBACK")
-                    raise
+                        self.outbox.send(connection)
             except DBAPIError as error:
                 raise self._told(error) from error
-            finally:
-                if self._writer is not None and self._writer.invalidated:
-                    self._drop_writer()  # the next transaction connects anew
-
-    def _begun(self, *, durable: bool) -> Connection:
-        """The writer, in a transaction; connected anew where its connection was lost while nobody wrote."""
-        is_new = self._writer is None
-        writer = self._writer = self._writer or self._connect_writer()
-        try:
-            self._begin_writing(writer, durable=durable)
-        except DBAPIError:
-            with contextlib.suppress(SQLAlchemyError):
-                writer.exec_driver_sql("ROLLBACK")
-            if is_new or not writer.invalidated:
-                raise
-            self._drop_writer()
-            return self._begun(durable=durable)
-        return writer
-
-    @contextlib.contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        """Wait for the other threads that write; not for ever, where each of them waits for the database."""
-        if not self._lock.acquire(timeout=TURN_S):
-            raise LedgerUnavailable(f"the ledger {self.place} does not answer: other threads wait for it")
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -218,19 +196,12 @@ class LedgerStore(ABC):
 
     def close(self) -> None:
         """Close all connections; harmless when called twice."""
-        with self._lock:
-            self._is_open = False
-            self._drop_writer()
-            if self._readers is not None:
-                self._readers.dispose()
-                self._readers = None
-
-    def _drop_writer(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            with contextlib.suppress(SQLAlchemyError):  # it may be lost already
-                writer.close()
-            writer.engine.dispose()
+        self._is_open = False
+        for writer in {self._writer, self._worker}:
+            writer.close()
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.dispose()
 
     @contextlib.contextmanager
     def _closing_on_error(self) -> Iterator[None]:
@@ -278,7 +249,7 @@ class LedgerStore(ABC):
 
     @abstractmethod
     def _begin_writing(self, connection: Connection, *, durable: bool) -> None:
-        """Begin a transaction, as the only writer of all."""
+        """Begin a transaction, as the only one of all that decides."""
 
     @abstractmethod
     def _told(self, error: DBAPIError) -> LedgerError:

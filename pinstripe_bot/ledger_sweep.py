@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection
 
-from pinstripe_bot import ledger_listings, ledger_runs
+from pinstripe_bot import ledger_bots, ledger_listings, ledger_runs, ledger_taking
 from pinstripe_bot.bot_lock import boot_id
 from pinstripe_bot.ledger_bots import Witness
 from pinstripe_bot.ledger_rows import RUN_COLUMNS, run_of, to_column
-from pinstripe_bot.ledger_schema import LISTING, OPEN, bots, runs
-from pinstripe_bot.ledger_sql import both, execute, listed, rows_of, to_json
+from pinstripe_bot.ledger_schema import LISTING, OPEN
+from pinstripe_bot.ledger_sql import Statement, both, execute, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import Reason, Run, RunState
 
@@ -43,11 +43,27 @@ ABANDONED_LISTINGS = both(
     """
 )
 
+HELD = Statement("", "FOR UPDATE OF runs SKIP LOCKED")
+"""What somebody is writing just now is left to the next look: a frozen bot keeps nobody waiting who decides."""
+
+ORPHANS = both(
+    f"""
+    SELECT runs.id, bots.boot_id FROM runs JOIN bots ON bots.id = runs.owner
+    WHERE {OPEN} AND bots.stopped_at IS NOT NULL AND runs.owner <> :me ORDER BY runs.id {{held}}
+    """,
+    held=HELD,
+)
+
 LET_GO = both(
     f"""
-    UPDATE runs SET lingers = 0
-    WHERE {OPEN} AND lingers = 1 AND owner IS NULL AND {HOLDER} IN (SELECT id FROM bots WHERE stopped_at IS NOT NULL)
-    """
+    UPDATE runs SET lingers = 0 WHERE id IN (
+        SELECT id FROM runs
+        WHERE {OPEN} AND lingers = 1 AND owner IS NULL
+          AND {HOLDER} IN (SELECT id FROM bots WHERE stopped_at IS NOT NULL)
+        ORDER BY id {{held}}
+    )
+    """,
+    held=HELD,
 )
 
 READ = both("SELECT {rows} FROM runs WHERE id IN {ids}", rows=listed(*RUN_COLUMNS), ids=ledger_runs.IDS)
@@ -112,20 +128,16 @@ def bury(
 
 def _orphans(connection: Connection, witness: Witness, now: datetime) -> tuple[list[tuple[Run, str]], list[str]]:
     """(The open runs whose owner is dead or has signed out, each with its boot id; the dead, now signed out.)"""
-    living = witness.living(connection, now)
-    alive = [bot for bot, lives in living.items() if lives]
+    alive, dead = ledger_bots.bury(connection, witness, now)
     ledger_listings.release(connection, ledger_listings.of_others(connection, alive))
-    dead = [bot for bot, lives in living.items() if not lives]
-    connection.execute(update(bots).where(bots.c.id.in_(dead)).values(stopped_at=bots.c.heartbeat_at))
-    owned = select(runs, bots.c.boot_id).join(bots, runs.c.owner == bots.c.id)
-    rows = connection.execute(owned.where(text(OPEN), runs.c.owner.not_in(alive)).order_by(runs.c.id)).mappings()
-    return [(run_of(row), row["boot_id"]) for row in rows], dead
+    boots = {row.id: row.boot_id for row in execute(connection, ORPHANS, me=witness.me)}
+    found = read(connection, sorted(boots))
+    return [(run, boots[run.id]) for run in sorted(found, key=lambda run: run.id)], dead
 
 
 def adopt(connection: Connection, run_ids: list[int], *, bot: str) -> list[Run]:
-    """Make `bot` the owner of runs that nobody has, and read them; oldest due first."""
-    ledger_runs.take(connection, run_ids, bot=bot)
-    return read(connection, run_ids)
+    """Make `bot` the owner of those of these runs that nobody has, and read them; oldest due first."""
+    return read(connection, ledger_taking.take(connection, run_ids, bot=bot))
 
 
 def read(connection: Connection, run_ids: list[int]) -> list[Run]:

@@ -135,7 +135,7 @@ class Recorder:
         if not again:
             return ended
         try:
-            wished = self._ledger.wished_cancelled(again)
+            wished = self._ledger.waiting.wished_cancelled(again)
         except LedgerUnavailable:
             return ended  # whoever writes the outcome looks once more
         return [replace(run, retry_at=None) if run.id in wished else run for run in ended]

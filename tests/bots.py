@@ -175,10 +175,11 @@ def let_go(ledger: Ledger) -> None:
 
 @contextmanager
 def locked(ledger: Ledger | Path) -> Iterator[None]:
-    """Another program holds the ledger's write lock."""
+    """Another program lets nobody write into the ledger; it can be read."""
     if isinstance(ledger, Ledger) and isinstance(ledger.store, PostgresStore):
         with psycopg.connect(postgres_dsn(ledger)) as server:
             server.execute("SELECT pg_advisory_xact_lock({}, {})".format(*WRITER_LOCK))
+            server.execute("LOCK TABLE pinstripe.runs, pinstripe.bots IN EXCLUSIVE MODE")
             yield
         return
     connection = sqlite3.connect(path_of(ledger), isolation_level=None)

@@ -30,7 +30,7 @@ def test_a_file_that_was_removed_is_not_written_into(ledger: Ledger, clock: Trav
 
 def test_a_ledger_that_may_only_be_read_starts_nothing_and_catches_up(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
-    writer = bot.ledger.store._writer
+    writer = bot.ledger.store._writer.connection
     assert writer is not None
 
     with Ears() as ears:
@@ -52,7 +52,7 @@ def test_a_ledger_that_may_only_be_read_starts_nothing_and_catches_up(make_bot: 
 def test_a_full_file_starts_nothing_and_catches_up(make_bot: MakeBot, clock: TravelClock) -> None:
     files = {f"job_{number}": job() for number in range(40)}
     bot = make_bot(**files)
-    writer = bot.ledger.store._writer
+    writer = bot.ledger.store._writer.connection
     assert writer is not None
 
     with Ears() as ears:

@@ -216,8 +216,8 @@ def test_a_year_takes_as_many_statements_as_a_minute(make_bot: MakeBot, clock: T
         return len(said)
 
     statements_after(seconds=1)  # connects
-    assert bot.ledger.store._writer is not None
-    event.listen(bot.ledger.store._writer.engine, "before_cursor_execute", hear)
+    assert bot.ledger.store._writer.connection is not None
+    event.listen(bot.ledger.store._writer.connection.engine, "before_cursor_execute", hear)
 
     minute, year = statements_after(minutes=1), statements_after(days=365)
 

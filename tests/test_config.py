@@ -64,6 +64,7 @@ EVERYTHING = """
 jobs = "jobs"
 name = "shop"
 timezone = "Europe/Berlin"
+dispatcher = "cluster"
 workers = 3
 shutdown_timeout = "5s"
 retention = "5d"

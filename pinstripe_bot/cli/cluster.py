@@ -19,9 +19,9 @@ from pinstripe_bot.options import read_options
 
 @project_command()
 def init_cluster(invocation: Invocation) -> None:
-    """Make the tables by which a cluster shares its runs, or bring older ones up to date.
+    """Make the tables by which a cluster shares its runs.
 
-    They go into the schema pinstripe_cluster of the ledger's PostgreSQL database. Once, before the first bot or worker
+    Or bring older ones up to date. They go into the schema pinstripe_cluster of the ledger's PostgreSQL database. Once, before the first bot or worker
     of a cluster starts, and again after an upgrade that asks for it.
     """
     from pinstripe_bot.desk import open_desk

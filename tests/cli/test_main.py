@@ -65,7 +65,7 @@ def test_version(pinstripe: Pinstripe) -> None:
     [
         ("chek", "did you mean 'check'?"),
         ("list", "did you mean 'list-background-jobs'?"),
-        ("start", "did you mean 'start-server' or 'start-bot'?"),
+        ("start", "did you mean 'start-server' or 'start-bot' or 'start-worker'?"),
         ("zzz", "known are backfill, cancel, check,"),
     ],
 )

@@ -146,6 +146,11 @@ class Workspace:
         return self._of_run().id
 
     @property
+    def occurrence_key(self) -> str:
+        """What this run is for, as text: the same for each of its attempts, and no other run's."""
+        return self._of_run().occurrence_key
+
+    @property
     def attempt(self) -> int:
         """Which try of the run this is, from 1."""
         return self._of_run().attempt
@@ -276,20 +281,8 @@ class Workspace:
         return self._services[name]
 
 
+_ATTRIBUTES = ("project", "config", "clock", "bot", "run", "params", "logger", "control")
 RESERVED = frozenset(
-    name
-    for name in (
-        *vars(Workspace),
-        *vars(BackgroundJob),
-        "project",
-        "config",
-        "clock",
-        "bot",
-        "run",
-        "params",
-        "logger",
-        "control",
-    )
-    if not name.startswith("_")
+    name for name in (*vars(Workspace), *vars(BackgroundJob), *_ATTRIBUTES) if not name.startswith("_")
 ) | {"workspace"}
 """Names that a service cannot have."""

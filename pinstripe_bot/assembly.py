@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pinstripe_bot.atomic_commit import BotCommits
 from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import DatabasePool
+from pinstripe_bot.database_engine import database_url
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.hook_calls import Hooks
@@ -16,6 +18,7 @@ from pinstripe_bot.intake import Intake
 from pinstripe_bot.isolation import ProcessIsolation
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_claim import Claim
+from pinstripe_bot.ledger_queue import is_same_database
 from pinstripe_bot.lister import Lister
 from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Due, Reason, Run
@@ -41,6 +44,7 @@ class Parts:
     shared: ProcessServices
     processes: ProcessIsolation
     dispatcher: Dispatcher
+    commits: BotCommits
     intake: Intake
     pruner: Pruner
     by_hand: ByHand
@@ -97,10 +101,9 @@ class Parts:
 
 def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally: Tally, bot: Caller) -> Parts:
     """The parts of a bot; no thread is started, and nothing is connected. Raises DatabaseError for a wrong URL."""
-    config = project.config
-    url = config.database.url
+    url = project.config.database.url
     pool = None if url is None else DatabasePool(url, root=project.root, monotonic=clock.monotonic)
-    shared = ProcessServices(config, pool)
+    shared = ProcessServices(project.config, pool)
     processes = ProcessIsolation(project, clock)
 
     def on_start(run: Run) -> None:
@@ -114,12 +117,13 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
         ledger,
         clock,
         bot,
-        workers=config.workers,
+        workers=project.config.workers,
         limit_of=lambda name: _concurrency(project, name),
         retry_at=retries.retry_at,
         hooks=hooks,
         tally=tally,
     )
+    commits = BotCommits(ledger, clock, dispatcher.may_commit, is_one_database=_is_one_database(project, ledger))
     intake = Intake(project, ledger, dispatcher, clock, retries, hooks, tally)
     pruner = Pruner(ledger.store, lambda: keeping_of(project), clock, is_idle=lambda: not dispatcher.stats()["waiting"])
 
@@ -130,10 +134,16 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
     lister = Lister(project, ledger, clock, hooks, tally, homes)
     tenant_zones = TenantZones(project, ledger, clock, homes)
     superseded = Superseded(ledger, clock, hooks, tally)
-    by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes)
+    by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes, is_one_database=commits.is_one_database)
     return Parts(
-        ledger, shared, processes, dispatcher, intake, pruner, by_hand, lister, tenant_zones, superseded, tally
+        ledger, shared, processes, dispatcher, commits, intake, pruner, by_hand, lister, tenant_zones, superseded, tally
     )
+
+
+def _is_one_database(project: Project, ledger: Ledger) -> bool:
+    """Whether the ledger is in the project's own database."""
+    url = project.config.database.url
+    return url is not None and is_same_database(ledger.place.url, database_url(url, project.root))
 
 
 def _concurrency(project: Project, name: str) -> int | None:

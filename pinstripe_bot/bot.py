@@ -73,8 +73,8 @@ class Bot:
         with self._changing:
             if self._is_open:
                 return
-            self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self.tally, self)
-            self.dispatcher, self._intake = self._parts.dispatcher, self._parts.intake
+            parts = self._parts = assemble(self.project, self.ledger, self.clock, self.hooks, self.tally, self)
+            self.dispatcher, self._intake, self.commits = parts.dispatcher, parts.intake, parts.commits
             opened = self.ledger.open(self.project.name, self.clock.now(), kind=kind, recover=self.recover)
             is_bot = kind == "bot"
             report_opened(self.ledger, opened, is_watched=is_bot)

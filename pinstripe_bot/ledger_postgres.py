@@ -16,7 +16,7 @@ SCHEMA = "pinstripe"
 WRITER_LOCK = (0x70696E73, 0x74726970)
 """The advisory lock of whoever writes: "pins", "trip"."""
 
-_FROZEN_S = 10
+FROZEN_S = 10
 """How long a bot that was stopped in the middle of a transaction may keep the others waiting."""
 
 _KEEPALIVE = {
@@ -75,7 +75,7 @@ class PostgresStore(LedgerStore):
         options = {
             "search_path": SCHEMA,
             "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
-            "idle_in_transaction_session_timeout": f"{_FROZEN_S}s",
+            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",
             "timezone": "UTC",
         }
         try:

@@ -28,10 +28,12 @@ _ORDER = """
     ledger_manual.py ledger_runs.py ledger_sweep.py ledger_waiting.py ledger_turns.py ledger_fan_out.py
     ledger_history.py ledger_failures.py ledger_listed.py ledger_strips.py ledger_tenant_strips.py ledger_pages.py
     ledger_timeline.py ledger_trends.py ledger_changes.py ledger_neighbours.py ledger_extent.py ledger_overview.py
-    ledger_figures.py ledger_tenant_story.py ledger_story.py ledger_audit.py ledger_queue.py ledger_resume.py
+    ledger_figures.py ledger_tenant_story.py ledger_story.py ledger_audit.py ledger_queue.py ledger_outcome.py
+    ledger_resume.py
     ledger_foresight.py ledger_backfill.py ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py
     ledger_prune.py ledger_copy.py ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py
-    enqueueing.py failure.py hook_calls.py deadlines.py runner.py fork_server_process.py hearing.py supervision.py
+    enqueueing.py failure.py hook_calls.py deadlines.py atomic_commit.py
+    runner.py fork_server_process.py hearing.py supervision.py
     isolation.py child_line.py child.py fork_server.py lingering.py running.py metrics.py reports.py recorder.py
     handoff.py lanes.py starter.py dispatcher.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py
     intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py watchdog.py tick_clock.py readiness.py

@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pinstripe_bot.admission import Admission
+from pinstripe_bot.atomic_commit import BotCommits
 from pinstripe_bot.by_hand import ByHand
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import DatabasePool
+from pinstripe_bot.database_engine import database_url
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.errors import InvalidConfig, LedgerUnavailable
 from pinstripe_bot.hook_calls import Hooks
@@ -20,6 +22,7 @@ from pinstripe_bot.isolation import ProcessIsolation
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_claim import Claim
 from pinstripe_bot.ledger_place import NEEDS_EXTRA, refuse_small_ledger
+from pinstripe_bot.ledger_queue import is_same_database
 from pinstripe_bot.ledger_store import Opened
 from pinstripe_bot.lister import Lister
 from pinstripe_bot.metrics import Tally
@@ -50,6 +53,7 @@ class Parts:
     shared: ProcessServices
     processes: ProcessIsolation
     dispatcher: Dispatcher
+    commits: BotCommits
     admission: Admission
     rounds: Rounds
     intake: Intake
@@ -144,8 +148,7 @@ class Parts:
 
 def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally: Tally, bot: Caller) -> Parts:
     """The parts of a bot; no thread is started, and nothing is connected. Raises DatabaseError for a wrong URL."""
-    config = project.config
-    shared = ProcessServices(config, _pool(project, clock))
+    shared = ProcessServices(project.config, _pool(project, clock))
     processes = ProcessIsolation(project, clock)
 
     def on_start(run: Run) -> None:
@@ -159,7 +162,7 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
         ledger,
         clock,
         bot,
-        workers=config.workers,
+        workers=project.config.workers,
         limit_of=lambda name: _concurrency(project, name),
         retry_at=retries.retry_at,
         hooks=hooks,
@@ -168,6 +171,7 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
     admission = Admission(project, ledger, dispatcher, clock, tally)
     rounds = Rounds(project, ledger, dispatcher, admission, clock, retries, hooks, tally)
     intake = Intake(project, ledger, dispatcher, admission, clock)
+    commits = BotCommits(ledger, clock, dispatcher.may_commit, is_one_database=_is_one_database(project, ledger))
     pruner = Pruner(ledger.store, lambda: keeping_of(project), clock, is_idle=lambda: not dispatcher.stats()["waiting"])
 
     def workspace() -> Workspace:
@@ -177,10 +181,9 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
     lister = Lister(project, ledger, clock, hooks, tally, homes)
     tenant_zones = TenantZones(project, ledger, clock, homes)
     superseded = Superseded(ledger, clock, hooks, tally)
-    by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes)
-    cluster = _cluster(project, ledger, clock) if config.dispatcher == "cluster" else None
-    parts = (admission, rounds, intake, cluster, pruner, by_hand, lister, tenant_zones, superseded)
-    return Parts(ledger, shared, processes, dispatcher, *parts, tally)
+    by_hand = ByHand(project, ledger, runner, dispatcher, clock, lister, homes, is_one_database=commits.is_one_database)
+    parts = (commits, admission, rounds, intake, _cluster(project, ledger, clock), pruner, by_hand)
+    return Parts(ledger, shared, processes, dispatcher, *parts, lister, tenant_zones, superseded, tally)
 
 
 def _pool(project: Project, clock: Clock) -> DatabasePool | None:
@@ -188,8 +191,13 @@ def _pool(project: Project, clock: Clock) -> DatabasePool | None:
     return None if url is None else DatabasePool(url, root=project.root, monotonic=clock.monotonic)
 
 
-def _cluster(project: Project, ledger: Ledger, clock: Clock) -> Cluster:
-    """The cluster's part. Raises InvalidConfig where the ledger cannot have one, or Procrastinate is not installed."""
+def _cluster(project: Project, ledger: Ledger, clock: Clock) -> Cluster | None:
+    """The cluster's part, if there is a cluster.
+
+    Raises InvalidConfig where the ledger cannot have one, or Procrastinate is not installed.
+    """
+    if project.config.dispatcher != "cluster":
+        return None
     refuse_small_ledger(ledger.place)
     try:
         room = import_module("pinstripe_bot.cluster")
@@ -197,6 +205,12 @@ def _cluster(project: Project, ledger: Ledger, clock: Clock) -> Cluster:
         raise InvalidConfig(NEEDS_EXTRA) from error
     cluster: Cluster = room.Cluster(project, ledger, clock)
     return cluster
+
+
+def _is_one_database(project: Project, ledger: Ledger) -> bool:
+    """Whether the ledger is in the project's own database."""
+    url = project.config.database.url
+    return url is not None and is_same_database(ledger.place.url, database_url(url, project.root))
 
 
 def _concurrency(project: Project, name: str) -> int | None:

@@ -74,7 +74,7 @@ class Bot:
             if self._is_open:
                 return
             self.parts = assemble(self.project, self.ledger, self.clock, self.hooks, self.tally, self)
-            self.dispatcher = self.parts.dispatcher
+            self.dispatcher, self.commits = self.parts.dispatcher, self.parts.commits
             opened = self.parts.open_ledger(self.project.name, self.clock.now(), kind, recover=self.recover)
             report_opened(self.ledger, opened, is_watched=kind != "command")
             self._poller = Poller(self.parts.turn_of(kind))

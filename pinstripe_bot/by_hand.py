@@ -11,14 +11,13 @@ from msgspec.structs import replace
 
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import Database
-from pinstripe_bot.database_engine import database_url
 from pinstripe_bot.definition import JobDefinition
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.enqueueing import Delay, wish_of
 from pinstripe_bot.errors import InvalidParams, RunFailed
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_listings import Listing
-from pinstripe_bot.ledger_queue import is_same_database, join
+from pinstripe_bot.ledger_queue import join
 from pinstripe_bot.lister import Lister
 from pinstripe_bot.occurrence import MANUAL, Run, RunState, TenantRuns
 from pinstripe_bot.params import encode_params, params_key
@@ -43,6 +42,8 @@ class ByHand:
         clock: Clock,
         lister: Lister,
         homes: TenantHomes,
+        *,
+        is_one_database: bool,
     ) -> None:
         self.wake: Callable[[], None] = lambda: None  # tells whoever takes waiting runs
         self._project = project
@@ -52,6 +53,7 @@ class ByHand:
         self._clock = clock
         self._lister = lister
         self._homes = homes
+        self._is_one_database = is_one_database
 
     def run_due(self, instant_ts: int) -> list[Run]:
         """Run the jobs whose schedules are due at exactly this second, on worker threads, and wait."""
@@ -176,15 +178,12 @@ class ByHand:
         run = workspace.run
         tenant = ("", "") if run is None else (run.tenant, run.tenant_name)
         wish = wish_of(self._project, name, params, delay, self._clock.now(), tenant=tenant)
-        if joining is not None and self._is_in_ledger(self._project.config.database.url):
+        if joining is not None and self._is_one_database:
             return join(joining, wish, bot=self._ledger.bot, then=self.wake)
         with self._ledger.store.writing() as connection:
             queued = wish.write(connection, bot=self._ledger.bot)
         self.wake()
         return queued
-
-    def _is_in_ledger(self, url: str | None) -> bool:
-        return url is not None and is_same_database(self._ledger.place.url, database_url(url, self._project.root))
 
     def _run(self, job: JobDefinition, params: Mapping[str, Any], at: datetime | None) -> Run:
         """The run as it is asked for; nothing is claimed yet."""

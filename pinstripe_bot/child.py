@@ -22,7 +22,7 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.database import DatabasePool
 from pinstripe_bot.errors import PinstripeError
 from pinstripe_bot.logs import configure_logs
-from pinstripe_bot.occurrence import Run, RunError, RunState
+from pinstripe_bot.occurrence import RunError, RunState
 from pinstripe_bot.project import Project
 from pinstripe_bot.runner import Runner, bind_log_keys
 from pinstripe_bot.services import ProcessServices
@@ -110,20 +110,20 @@ class Child:
         bind_log_keys(begin.run)
         former = _limit_memory(begin.max_memory)
         try:
-            ended = self._performed(begin.run, control, shared)
+            ended = self._performed(begin, control, shared)
         except BaseException as error:  # noqa: BLE001 - a wall: no memory was left even to describe their error
             ended = Ended("failed", RunError(type(error).__name__, str(error), "", ""))
         finally:
             resource.setrlimit(resource.RLIMIT_DATA, former)
         return ended, shared
 
-    def _performed(self, run: Run, control: ChildControl, shared: ProcessServices) -> Ended:
+    def _performed(self, begin: Begin, control: ChildControl, shared: ProcessServices) -> Ended:
         try:
-            job = self._project.job(run.job)
-            run = replace(run, params=job.params.cast(run.params))
+            job = self._project.job(begin.run.job)
+            run = replace(begin.run, params=job.params.cast(begin.run.params))
         except PinstripeError as error:  # the project was loaded again, and has changed
             return Ended("failed", RunError(type(error).__name__, str(error), "", ""))
-        bot: Any = BotInParent(self._line)
+        bot: Any = BotInParent(self._line, is_one_database=begin.is_one_database)
         performed, _ = Runner(self._project, shared, self._clock).perform(run, control, bot)
         if performed.state is RunState.SUCCEEDED:
             return Ended("succeeded", result=performed.result)

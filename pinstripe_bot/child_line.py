@@ -29,7 +29,7 @@ from pinstripe_bot.child_messages import (
     Progress,
     line_of,
 )
-from pinstripe_bot.control import RunControl
+from pinstripe_bot.control import CommitTerms, RunControl
 from pinstripe_bot.errors import PinstripeError, RunFailed, WorkspaceError
 from pinstripe_bot.occurrence import Run, TenantRuns
 from pinstripe_bot.params import encode_params
@@ -128,7 +128,8 @@ class ChildControl(RunControl):
 class BotInParent:
     """What a job in a process of its own reaches of the bot."""
 
-    def __init__(self, line: ChildLine) -> None:
+    def __init__(self, line: ChildLine, *, is_one_database: bool = False) -> None:
+        self.commits = CommitsOfParent(self, is_one_database=is_one_database)
         self._line = line
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
@@ -157,6 +158,19 @@ class BotInParent:
             f"self.bot.{name} cannot be used here: the bot is in another process;"
             ' a job that needs it has isolation="thread"'
         )
+
+
+class CommitsOfParent:
+    """What an atomic run in a process of its own asks before its commit; what became of that the bot finds out."""
+
+    def __init__(self, bot: BotInParent, *, is_one_database: bool) -> None:
+        self.is_one_database = is_one_database
+        self._bot = bot
+
+    def begin(self, run: Run, control: RunControl) -> CommitTerms | None:
+        """Have the bot say with what the run ends; None where it may not commit."""
+        terms = self._bot.ask("begin_commit", run.job, {})
+        return None if terms is None else msgspec.convert(terms, CommitTerms)
 
 
 def hear(

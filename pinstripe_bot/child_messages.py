@@ -24,10 +24,14 @@ class Message(msgspec.Struct, frozen=True, tag=True):
 
 
 class Begin(Message, frozen=True):
-    """Perform this run; its parameters are plain JSON values."""
+    """Perform this run; its parameters are plain JSON values.
+
+    `is_one_database`: its outcome is committed with its work, if it is atomic.
+    """
 
     run: Run
     max_memory: int | None
+    is_one_database: bool = False
 
 
 class Cancel(Message, frozen=True):
@@ -60,7 +64,7 @@ class Answer(Message, frozen=True):
 
 
 class Call(Message, frozen=True):
-    """Do `what` on behalf of the run, and answer: "run" or "enqueue" another job, or say whether it "may_commit"."""
+    """Do `what` on behalf of the run, and answer: "run" or "enqueue" another job, "may_commit", "begin_commit"."""
 
     id: int
     what: str

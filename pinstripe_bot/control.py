@@ -7,7 +7,9 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
 
 from pinstripe_bot.errors import RunCancelled
 from pinstripe_bot.occurrence import Reason, Run
@@ -32,6 +34,15 @@ def _whole(number: Any) -> int:
     return max(-MOST, min(int(number), MOST))
 
 
+@dataclass(frozen=True, slots=True)
+class CommitTerms:
+    """With what a run commits its outcome together with its work: whose it is, when it ends, its output so far."""
+
+    owner: str
+    finished_at: datetime
+    output: str
+
+
 class RunControl:
     """What the outside may tell a run, and the run the outside; written and read by several threads.
 
@@ -44,6 +55,7 @@ class RunControl:
         self.output: RunOutput | None = None
         self.has_ended = False
         self.on_told: Callable[[], None] = lambda: None  # called when it is told something; from any thread
+        self.commits_at: datetime | None = None  # the end that it commits together with its work, from then on
         self.progress: tuple[int, int | None] | None = None
         self.thread: int | None = None  # of the worker that performs it
         self.is_replaced = False  # whether another thread has taken its worker's place
@@ -63,9 +75,24 @@ class RunControl:
     def end(self) -> bool:
         """Say that the run's end is being recorded; true for the first who says so, who is to record it."""
         with self._ending:
-            is_first, self.has_ended = not self.has_ended, True
-            self.on_told()
-            return is_first
+            return self._end()
+
+    def end_early(self) -> bool:
+        """As `end`, while its code goes on; false also for a run that is about to commit its end itself."""
+        with self._ending:
+            return self.commits_at is None and self._end()
+
+    def _end(self) -> bool:
+        is_first, self.has_ended = not self.has_ended, True
+        self.on_told()
+        return is_first
+
+    def begin_commit(self, at: datetime) -> bool:
+        """Say that the run commits its end, `at` which it is, together with its work; false where it has ended."""
+        with self._ending:
+            if not self.has_ended:
+                self.commits_at = at
+            return not self.has_ended
 
     @property
     def is_cancelled(self) -> bool:
@@ -111,3 +138,17 @@ class RunControl:
             self._cancel_task = None
             if asyncio.iscoroutine(work):
                 work.close()  # harmless, unless it never began
+
+
+class Commits(Protocol):
+    """What the commit of an atomic run asks of its bot, where its outcome is to be a part of it."""
+
+    @property
+    def is_one_database(self) -> bool:
+        """Whether the ledger is in the project's database, so that this can be."""
+
+    def begin(self, run: Run, control: RunControl) -> CommitTerms | None:
+        """With what the run ends that is about to commit; None where it may not."""
+
+    def kept(self, run: Run, finished_at: datetime) -> Run | None:
+        """The run, if its commit has ended it so after all."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -71,7 +72,7 @@ class ProcessIsolation:
         Whatever the child does, this returns. A run that ends because it was cancelled has RunCancelled as error.
         `kill_after`: how long it may tidy up, once cancelled, and once its end is told.
         """
-        begin = Begin(as_sent(run), max_memory)
+        begin = Begin(as_sent(run), max_memory, bot.commits.is_one_database)
 
         def perform_call(call: Call) -> Any:
             return self._perform_call(call, run, control, bot)
@@ -135,6 +136,8 @@ class ProcessIsolation:
         """What a child asks the bot to do for it; plain JSON values."""
         if call.what == "may_commit":
             return not control.has_ended and bot.may_commit(run)
+        if call.what == "begin_commit":
+            return msgspec.to_builtins(bot.commits.begin(run, control))
         if call.what not in ("run", "enqueue"):
             raise WorkspaceError(f"a process asked the bot for {call.what!r}, which it does not do")
         shared = ProcessServices(self._project.config, None)

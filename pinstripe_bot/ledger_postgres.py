@@ -21,7 +21,7 @@ CLUSTER_SCHEMA = "pinstripe_cluster"
 WRITER_LOCK = (0x70696E73, 0x74726970)
 """The advisory lock of whoever decides: "pins", "trip"."""
 
-_FROZEN_S = 10
+FROZEN_S = 10
 """How long a bot that was stopped in the middle of a transaction may keep the others waiting."""
 
 _KEEPALIVE = {
@@ -81,7 +81,7 @@ class PostgresStore(LedgerStore):
         options = {
             "search_path": f"{SCHEMA},{CLUSTER_SCHEMA}",
             "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
-            "idle_in_transaction_session_timeout": f"{_FROZEN_S}s",
+            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",
             "timezone": "UTC",
         }
         try:

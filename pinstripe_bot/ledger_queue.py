@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, select, text, update
 
 from pinstripe_bot.database import Database
 from pinstripe_bot.ledger_manual import record_manual, record_manual_listing
-from pinstripe_bot.ledger_postgres import SCHEMA, WRITER_LOCK
+from pinstripe_bot.ledger_postgres import FROZEN_S, SCHEMA, WRITER_LOCK
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_schema import OPEN, occurrences, runs
 from pinstripe_bot.occurrence import Decision, Reason, Run, RunState
@@ -58,27 +58,41 @@ def join(database: Database, wish: Wish, *, bot: str, then: Callable[[], None]) 
     """
 
     def write(connection: Connection) -> Run:
-        with _in_ledger(connection):
+        with in_ledger(connection):
             return wish.write(connection, bot=bot)
 
     def settle(connection: Connection, run: Run) -> None:
         if wish.is_for_all or wish.overlap is Overlap.ALLOW or not run.state.is_open:
             return
-        with _in_ledger(connection):
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock({}, {})".format(*WRITER_LOCK))
+        with in_ledger(connection):
+            lock_writer(connection)
             _compare(connection, wish, run)
 
     return database.join(write, settle, then)
 
 
 @contextmanager
-def _in_ledger(connection: Connection) -> Iterator[None]:
-    """Let the names of tables mean the ledger's; after an error the transaction is lost, and the names with it."""
-    before = connection.exec_driver_sql("SELECT current_setting('search_path')").scalar_one()
+def in_ledger(connection: Connection) -> Iterator[None]:
+    """Let the names of tables mean the ledger's, in the role that a connection begins with.
+
+    After an error the transaction is lost, and all that with it.
+    """
+    settings = "SELECT current_setting('search_path'), current_setting('role')"
+    path, role = connection.exec_driver_sql(settings).one()
     set_path = text("SELECT set_config('search_path', :path, true)")
     connection.execute(set_path, {"path": SCHEMA})
+    if role != "none":
+        connection.exec_driver_sql("SET LOCAL role TO DEFAULT")
     yield
-    connection.execute(set_path, {"path": before})
+    connection.execute(set_path, {"path": path})
+    if role != "none":
+        connection.execute(text("SELECT set_config('role', :role, true)"), {"role": role})
+
+
+def lock_writer(connection: Connection) -> None:
+    """Take the writer's lock for what is left of the caller's transaction; if that stands still, the server ends it."""
+    frozen = f"SELECT set_config('idle_in_transaction_session_timeout', '{FROZEN_S}s', true)"
+    connection.exec_driver_sql("{}, pg_advisory_xact_lock({}, {})".format(frozen, *WRITER_LOCK))
 
 
 def _compare(connection: Connection, wish: Wish, run: Run) -> None:

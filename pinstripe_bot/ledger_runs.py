@@ -71,7 +71,8 @@ END = both(
     outcomes=locked("runs", OUTCOMES),
 )
 
-# One that has ended just so, in this attempt or before a retry, was written here, or by a commit whose answer was lost.
+# One that has ended just so, in this attempt or before a retry, was written here, by a commit whose answer was lost, or
+# together with its work.
 ENDED = both(
     """
     SELECT {rows} FROM {outcomes} AS outcome
@@ -81,6 +82,18 @@ ENDED = both(
        OR (attempts.state = outcome.state AND attempts.finished_at = outcome.finished_at)
     """,
     rows=listed("outcome.id", "outcome.attempt"),
+    outcomes=OUTCOMES,
+)
+
+# What a run has printed after its own commit had ended it.
+ADD_OUTPUT = both(
+    """
+    UPDATE runs SET output = outcome.output
+    FROM {outcomes} AS outcome
+    WHERE runs.id = outcome.id AND runs.attempt = outcome.attempt AND runs.state = outcome.state
+      AND runs.finished_at = outcome.finished_at AND runs.owner = :bot
+      AND coalesce(runs.output, '') <> coalesce(outcome.output, '')
+    """,
     outcomes=OUTCOMES,
 )
 
@@ -155,6 +168,7 @@ def end(connection: Connection, ended: Sequence[Run], *, was: RunState, bot: str
     outcomes = to_json([outcome_row(run) for run in first.values()])
     if execute(connection, END, outcomes=outcomes, was=was, bot=bot).rowcount == len(first):
         return list(first.values())
+    execute(connection, ADD_OUTPUT, outcomes=outcomes, bot=bot)
     return [first[run_id, attempt] for run_id, attempt in rows_of(connection, ENDED, outcomes=outcomes)]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -146,6 +147,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.tenant} ({self.tenant_name})" if self.tenant_name else self.tenant
 
     @property
+    def occurrence_key(self) -> str:
+        """What this run is for, as one line of ASCII: "invoices/nightly/2026-11-28T02:00:00Z/acme".
+
+        The same for each of its attempts; another one for another job, schedule, due instant or tenant. Runs by hand
+        may share all that, so theirs has the run's number: "invoices/manual:17/2026-11-28T02:00:00Z".
+        """
+        schedule = f"{MANUAL}:{self.id}" if self.schedule == MANUAL else _key_part(self.schedule)
+        due_at = self.due_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+        job = "/".join(map(_key_part, self.job.split("/")))
+        return "/".join([job, schedule, due_at, *([_key_part(self.tenant)] if self.tenant else ())])
+
+    @property
     def duration(self) -> timedelta | None:
         """From start to finish, or None while it has not ended."""
         if self.started_at is None or self.finished_at is None:
@@ -162,6 +175,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             return None
         wanted_at = self.wanted_at or (max(self.claimed_at, self.due_at) if self.schedule == MANUAL else self.due_at)
         return max(self.started_at - wanted_at, timedelta(0))
+
+
+# What separates the parts and the colons of instants and numbers, and what would not pass in a header as it is.
+_NOT_IN_KEYS = re.compile(r"[^!-~]|[%/:+]")
+
+
+def _key_part(text: str) -> str:
+    """The text as a part of a key, from which it can be told again: as in the query of a URL, with + for a blank."""
+    return _NOT_IN_KEYS.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    if match[0] == " ":
+        return "+"
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import structlog
 from msgspec.structs import replace
 from structlog.contextvars import bind_contextvars
 
+from pinstripe_bot.atomic_commit import AtomicCommit
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.control import RunControl
 from pinstripe_bot.deadlines import Deadlines
@@ -114,12 +115,23 @@ class Runner:
                     self._on_start(run)
                 perform = self._perform_in_process if is_isolated else self.perform
                 ended, error = perform(run, control, bot)
-            ended = replace(_without(ended, secrets), finished_at=self._clock.now(), output=output.text())
-            return ended, error
+            ended, error = self._finished(_without(ended, secrets), error, control, bot)
+            return replace(ended, output=output.text()), error
         finally:
             self.deadlines.end(control)
             if self.controls.get(run.id) is control:
                 del self.controls[run.id]
+
+    def _finished(
+        self, ended: Run, error: BaseException | None, control: RunControl, bot: Caller
+    ) -> tuple[Run, BaseException | None]:
+        """With the instant of its end. What its own commit has ended stays so, whatever came after that."""
+        at = control.commits_at
+        if at is not None and ended.state is not RunState.SUCCEEDED and (kept := bot.commits.kept(ended, at)):
+            succeeded = {"state": RunState.SUCCEEDED, "reason": None, "error": None, "result": kept.result}
+            ended, error = replace(ended, **succeeded), None
+        is_committed = at is not None and ended.state is RunState.SUCCEEDED
+        return replace(ended, finished_at=at if is_committed else self._clock.now()), error
 
     def _perform_in_process(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
         assert self._processes is not None
@@ -130,7 +142,7 @@ class Runner:
     def perform(self, run: Run, control: RunControl, bot: Caller) -> tuple[Run, BaseException | None]:
         """Perform a run here and now; what it raises ends here."""
         try:
-            result = _as_json(self._work(run, control, bot))
+            result = self._work(run, control, bot)
         except BaseException as error:  # noqa: BLE001 - the wall: a job that raises or exits harms no other
             reason = control.reason
             if reason is not None and (_is_cancellation(error) or reason is not Reason.SHUTDOWN):
@@ -143,6 +155,8 @@ class Runner:
     def _work(self, run: Run, control: RunControl, bot: Caller) -> Any:
         definition = self._project.jobs[run.job]
         _refuse_without_tenant(definition, run)
+        commit = AtomicCommit(run, control, bot, definition.params.secret_texts(run.params))
+        is_atomic = definition.options["atomic"]
         workspace = Workspace(
             project=self._project,
             shared=self._shared,
@@ -151,7 +165,8 @@ class Runner:
             run=run,
             control=control,
             window=lambda: self._window(run, workspace),
-            atomic=definition.options["atomic"],
+            atomic=is_atomic,
+            before_commit=commit.prepare if is_atomic and bot.commits.is_one_database else None,
         )
         with workspace:
             params = copy.deepcopy(run.params) if run.params else {}  # the schedule's own must stay as they are
@@ -159,7 +174,8 @@ class Runner:
             result = definition.perform(workspace, params)
             if inspect.isawaitable(result):
                 result = self._await(control.listening(result), control)
-            return result
+            commit.result = _as_json(result)
+            return commit.result
 
     def _window(self, run: Run, workspace: Workspace) -> tuple[datetime, datetime]:
         """The previous due instant and this one; of a run by hand, the newest of any of the job's schedules."""

@@ -67,11 +67,11 @@ class Running:
     def disown(self, run: Run) -> bool:
         """Let a run that another bot has ended change nothing any more; false if its end is recorded already."""
         control = self._runner.controls.get(run.id)
-        return control is not None and control.run is run and control.end()
+        return control is not None and control.run is run and control.end_early()
 
     def abandon_all(self) -> list[Run]:
         """The runs that are still running; from now on none of them can change the database or its outcome."""
-        return [control.run for control in self.controls if control.run is not None and control.end()]
+        return [control.run for control in self.controls if control.run is not None and control.end_early()]
 
     def stop_lingering(self, control: RunControl) -> bool:
         """The code of a run has ended whose end was recorded before; whether it had lingered."""
@@ -83,5 +83,5 @@ class Running:
 
     def _give_up(self, control: RunControl) -> None:
         with self._turn:
-            if control.end():
+            if control.end_early():
                 self._on_given_up(self.lingering.add(control, self._clock.now()), control.is_replaced)

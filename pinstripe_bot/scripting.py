@@ -43,6 +43,8 @@ def reading_workspace(project: Project) -> Iterator[Workspace]:
 class _Nobody:
     """Who runs jobs where nothing is to run."""
 
+    commits: Any = None
+
     def run_inside(self, workspace: Workspace, name: str, params: Any) -> NoReturn:
         raise WorkspaceError(f"tenants are being read: the job {name!r} cannot be run now")
 

@@ -8,13 +8,14 @@ import inspect
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pinstripe_bot.config import Config
 from pinstripe_bot.database import DatabasePool
 from pinstripe_bot.errors import BrokenFile, DatabaseError, WorkspaceError
 from pinstripe_bot.loader import LoadedFile
 from pinstripe_bot.schedule import Place
+from pinstripe_bot.tenants import Tenants
 
 SCOPES = ("run", "process")
 
@@ -40,6 +41,19 @@ class ServiceDefinition:
 
         stack.push(close)
         return instance
+
+
+class ProjectSurroundings(Protocol):
+    """What a workspace needs of the project."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def tenants(self) -> Tenants | None: ...
+
+    def service(self, name: str) -> ServiceDefinition:
+        """The service of this name, in any case. Raises UnknownService with the close names."""
 
 
 def define_service(name: str, loaded: LoadedFile) -> ServiceDefinition:

@@ -12,33 +12,23 @@ from typing import Any, Protocol
 import structlog
 
 from pinstripe_bot.clock import Clock
-from pinstripe_bot.config import Config, own_copy
-from pinstripe_bot.control import RunControl, read_progress
+from pinstripe_bot.config import own_copy
+from pinstripe_bot.control import Commits, RunControl, read_progress
 from pinstripe_bot.database import Database
 from pinstripe_bot.database_tenant import TenantDatabase
 from pinstripe_bot.errors import RunCancelled, UnknownService, WorkspaceError, WouldWait
 from pinstripe_bot.job import BackgroundJob
 from pinstripe_bot.occurrence import Run, TenantRuns
-from pinstripe_bot.services import ProcessServices, ServiceDefinition
+from pinstripe_bot.services import ProcessServices, ProjectSurroundings, ServiceDefinition
 from pinstripe_bot.tenant import Tenant
-from pinstripe_bot.tenants import TenantLookup, Tenants
-
-
-class ProjectSurroundings(Protocol):
-    """What a workspace needs of the project."""
-
-    @property
-    def config(self) -> Config: ...
-
-    @property
-    def tenants(self) -> Tenants | None: ...
-
-    def service(self, name: str) -> ServiceDefinition:
-        """The service of this name, in any case. Raises UnknownService with the close names."""
+from pinstripe_bot.tenants import TenantLookup
 
 
 class Caller(Protocol):
     """Who runs a job on behalf of another one."""
+
+    @property
+    def commits(self) -> Commits: ...
 
     def run_inside(self, workspace: Workspace, name: str, params: Mapping[str, Any]) -> Run | TenantRuns:
         """Run the job now, on this thread, in a workspace of its own. Raises RunFailed from the job's error."""
@@ -76,6 +66,7 @@ class Workspace:
         control: RunControl | None = None,
         window: Callable[[], tuple[datetime, datetime]] | None = None,
         atomic: bool = False,
+        before_commit: Callable[[Database], None] | None = None,
     ) -> None:
         self.project = project
         self.config = own_copy(project.config)  # `config.app` holds the project's own settings
@@ -88,11 +79,15 @@ class Workspace:
         self._shared = shared
         self._window = window
         self._atomic = atomic
+        self._before_commit = before_commit
+        self._whole: Database | None = None
         self._services: dict[str, Any] = {}
         self._tenant = TenantLookup(project.tenants, run.tenant if run else "", self._without_run)
         self._building: list[str] = []
         self._stack = contextlib.ExitStack()
         self._is_open = True
+        if before_commit is not None:
+            self._stack.push(self._commit_last)
 
     def __enter__(self) -> Workspace:
         return self
@@ -144,6 +139,11 @@ class Workspace:
     def run_id(self) -> int:
         """The run's number in the ledger."""
         return self._of_run().id
+
+    @property
+    def occurrence_key(self) -> str:
+        """What this run is for, as text: the same for each of its attempts, and no other run's."""
+        return self._of_run().occurrence_key
 
     @property
     def attempt(self) -> int:
@@ -239,7 +239,13 @@ class Workspace:
         database = self._shared.database_pool().open(
             label, atomic=self._atomic, guard=self._refuse_after_end, commit_guard=self._refuse_if_lost
         )
-        return self._stack.enter_context(database)
+        self._whole = database
+        return database if self._before_commit else self._stack.enter_context(database)
+
+    def _commit_last(self, *failure: Any) -> None:
+        """Not in its turn: a service that fails to close after the commit would contradict the outcome in it."""
+        if self._whole is not None:
+            self._whole.__exit__(*failure)
 
     def _refuse_after_end(self) -> None:
         if self.control.has_ended:
@@ -247,7 +253,9 @@ class Workspace:
 
     def _refuse_if_lost(self) -> None:
         """As above, for what the ledger alone knows: this bot was taken for dead while it stood still."""
-        if self.run is not None and not self.bot.may_commit(self.run):
+        if self._before_commit is not None and self._whole is not None:
+            self._before_commit(self._whole)
+        elif self.run is not None and not self.bot.may_commit(self.run):
             raise RunCancelled("another bot has taken this one for dead and ended this run: nothing of it is committed")
 
     def __getattr__(self, name: str) -> Any:
@@ -276,20 +284,8 @@ class Workspace:
         return self._services[name]
 
 
+_ATTRIBUTES = ("project", "config", "clock", "bot", "run", "params", "logger", "control")
 RESERVED = frozenset(
-    name
-    for name in (
-        *vars(Workspace),
-        *vars(BackgroundJob),
-        "project",
-        "config",
-        "clock",
-        "bot",
-        "run",
-        "params",
-        "logger",
-        "control",
-    )
-    if not name.startswith("_")
+    name for name in (*vars(Workspace), *vars(BackgroundJob), *_ATTRIBUTES) if not name.startswith("_")
 ) | {"workspace"}
 """Names that a service cannot have."""

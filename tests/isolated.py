@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bots import PATIENCE_S, write_jobs
@@ -68,6 +69,11 @@ class Isolated:
         """Perform a run in another thread; what can tell it to end, and its end."""
         control = RunControl()
         return control, self.threads.submit(self.perform_run, self.run_of(name), control, **options)
+
+    @property
+    def commits(self) -> Any:
+        """As the bot does: its ledger is elsewhere."""
+        return SimpleNamespace(is_one_database=False)
 
     def may_commit(self, run: Run) -> bool:
         """As the bot does: whether the ledger still has the run as this one's."""

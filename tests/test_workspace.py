@@ -139,7 +139,9 @@ def test_the_window_of_a_run_without_a_past_is_its_instant(workspace):
     assert workspace.window == (NOON, NOON)
 
 
-@pytest.mark.parametrize("fact", ["due_at", "window", "schedule_name", "job_name", "run_id", "attempt"])
+@pytest.mark.parametrize(
+    "fact", ["due_at", "window", "schedule_name", "job_name", "run_id", "attempt", "occurrence_key"]
+)
 def test_a_workspace_without_a_run_has_no_facts_of_one(load_project, open_workspace, fact):
     workspace = open_workspace(load_project({}), run=None)
 

@@ -16,7 +16,7 @@ from pinstripe_bot.errors import PinstripeError
 COMMANDS = {
     "start-server": ("serving", "Serve the project over HTTP and run its bot."),
     "start-bot": ("serving", "Run the project's bot alone, without HTTP."),
-    "start-worker": ("cluster", "Perform the runs that the bots of a cluster have claimed."),
+    "start-worker": ("cluster", "Perform what the bots of a cluster have claimed."),
     "run-background-job": ("running", "Run one job now, in the foreground."),
     "list-background-jobs": ("listing", "List the jobs: when due next, how they ended."),
     "tenants": ("tenants", "List the project's tenants."),

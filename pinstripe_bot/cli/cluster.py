@@ -21,8 +21,8 @@ from pinstripe_bot.options import read_options
 def init_cluster(invocation: Invocation) -> None:
     """Make the tables by which a cluster shares its runs.
 
-    Or bring older ones up to date. They go into the schema pinstripe_cluster of the ledger's PostgreSQL database. Once, before the first bot or worker
-    of a cluster starts, and again after an upgrade that asks for it.
+    They go into the schema pinstripe_cluster of the ledger's PostgreSQL database. Once, before the first bot or worker
+    of a cluster starts; and again after an upgrade that asks for it, to bring them up to date.
     """
     from pinstripe_bot.desk import open_desk
     from pinstripe_bot.ledger_place import ledger_place, refuse_small_ledger
@@ -51,7 +51,7 @@ def init_cluster(invocation: Invocation) -> None:
 @click.option("--require-all", is_flag=True, help="Refuse to start while any file of the project is broken.")
 @log_options
 def start_worker(invocation: Invocation, queues: str | None, require_all: bool, **flags: Any) -> None:
-    """Perform the runs that the bots of a cluster have claimed.
+    """Perform what the bots of a cluster have claimed.
 
     Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 from procrastinate import App, SyncPsycopgConnector
@@ -68,13 +67,12 @@ class ClusterOutbox:
         """Write the jobs that carry these (run, attempt, job); their numbers."""
         driver = connection.connection.driver_connection
         deferrer = self._app.configure_task(ledger_carriers.CARRY, queue=queue, connection=driver)
-        carried: list[dict[str, Any]] = [
-            {"run": run_id, "attempt": attempt, "job": job} for run_id, attempt, job in runs
-        ]
-        try:
-            return deferrer.batch_defer(*carried)
+        jobs = [deferrer.make_new_job(run=run_id, attempt=attempt, job=job) for run_id, attempt, job in runs]
+        try:  # what `batch_defer` does, which spends a third of its time on words for a log
+            deferred = deferrer.job_manager.batch_defer_jobs(jobs, connection=deferrer.connection)
         except ConnectorException as error:
             raise LedgerUnavailable(f"runs cannot be sent to the cluster: {error.__cause__ or error}") from error
+        return [one.id for one in deferred if one.id is not None]
 
 
 class Cluster:

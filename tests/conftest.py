@@ -20,6 +20,7 @@ from sqlalchemy import make_url
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.clock import SystemClock
+from pinstripe_bot.cluster_schema import init_cluster
 from pinstripe_bot.config import Config, LedgerConfig
 from pinstripe_bot.database import Database, DatabasePool
 from pinstripe_bot.ledger import Ledger
@@ -173,7 +174,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Let every test of the ledger's rooms that uses a ledger run on SQLite and on PostgreSQL."""
     if "ledger_kind" in metafunc.fixturenames:
         both = metafunc.module.__name__.startswith(("test_ledger", "test_intake", "test_lister", "test_tenant"))
-        metafunc.parametrize("ledger_kind", ["sqlite", "postgres"] if both else ["sqlite"])
+        kinds = ["sqlite", "postgres"] if both else ["sqlite"]
+        metafunc.parametrize("ledger_kind", ["postgres"] if "make_carrying" in metafunc.fixturenames else kinds)
 
 
 @pytest.fixture
@@ -208,6 +210,21 @@ def make_bot(root: Path, clock: TravelClock, make_ledger: Callable[[], Ledger]) 
     for bot in made:
         bot.cut_short()
         bot.stop()
+
+
+@pytest.fixture
+def make_carrying(
+    root: Path, clock: TravelClock, fresh_postgres_url: str, make_bot: Callable[..., Bot]
+) -> Callable[..., Bot]:
+    """As `make_bot`, of a cluster: its tables are there, and what the bot claims is carried to workers."""
+    url = fresh_postgres_url
+    place = ledger_place(Config(ledger=LedgerConfig(url=url)), root)
+    store = place.store()
+    store.open("shop", clock.now())
+    init_cluster(store)
+    store.close()
+    settings = {"dispatcher": "cluster", "ledger.url": url}
+    return lambda more=None, **files: make_bot({**settings, **(more or {})}, **files)
 
 
 @pytest.fixture

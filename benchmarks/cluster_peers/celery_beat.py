@@ -1,0 +1,47 @@
+"""Celery beat, and a worker of concurrency eight in another process; Redis carries the messages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster_peers.measured import Measured, Missing, reckon
+from cluster_peers.notes import NotePad
+from cluster_peers.processes import python_command, sit_through, started, wait_for_file
+
+POOL = os.environ.get("POOL", "threads")
+
+
+def measure(schedules: int, instants: int) -> Measured:
+    """So many entries of beat's schedule at so many due instants."""
+    with tempfile.TemporaryDirectory() as folder, redis(Path(folder)) as url:
+        begun, handed_over = NotePad(Path(folder, "begun")), NotePad(Path(folder, "handed_over"))
+        environment = {"URL": url, "BEGUN": f"{folder}/begun", "HANDED_OVER": f"{folder}/handed_over"}
+        environment |= {"SCHEDULES": str(schedules)}
+        cli = [python_command("celery"), "--app=cluster_peers.celery_app", "--quiet"]
+        quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=warning"]
+        work = [*cli, "worker", f"--pool={POOL}", "--concurrency=8", *quiet]
+        beat = [*cli, "beat", "--scheduler=celery.beat:Scheduler", "--loglevel=warning"]
+        with (
+            started(work, environment, Path(folder, "worker.log")) as worker,
+            started(beat, environment, Path(folder, "beat.log")) as scheduler,
+        ):
+            due_ts = sit_through(begun, schedules, instants, [worker, scheduler])
+        return reckon("Celery beat", schedules, due_ts, handed_over=handed_over.read(), begun=begun.read())
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """The URL of a Redis of our own that writes nothing to disk."""
+    command = shutil.which("redis-server")
+    if command is None:
+        raise Missing("Celery beat needs Redis, and there is no redis-server: apt-get install redis-server")
+    socket = folder / "redis.sock"
+    settings = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
+    with started([command, *settings], {}, folder / "redis.log") as server:
+        wait_for_file(socket, server)
+        yield f"redis+socket://{socket}"

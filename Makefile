@@ -53,7 +53,7 @@ types: $(READY) ## Check the types
 	@$(BIN)/mypy
 
 bench: $(READY) ## Measure: each script prints ratios of one run
-	@$(BIN)/python -m pip install --quiet --group bench
+	@$(BIN)/python -m pip install --quiet --editable '.[cluster]' --group bench
 	@failed=; for script in benchmarks/*.py; do \
 		echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; \
 	done; [ -z "$$failed" ] || { echo "a target is missed in:$$failed"; exit 1; }

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from celery import Celery
-from celery.schedules import BaseSchedule
+from celery.schedules import BaseSchedule, crontab
 from celery.signals import after_task_publish, before_task_publish
 
 from cluster_peers.measured import EVERY_S
@@ -21,7 +21,8 @@ handed_over = NotePad(os.environ["HANDED_OVER"])
 class Every(BaseSchedule):
     """Due whenever the seconds since the epoch divide by EVERY_S: what a `crontab` would be, were it not for minutes.
 
-    Celery's own schedule of seconds counts from when it ran last: herds would dissolve.
+    Celery's own schedule of seconds counts from when it ran last: a herd would disperse. A type of one's own is
+    something that Celery documents.
     """
 
     def is_due(self, last_run_at: datetime) -> tuple[bool, float]:
@@ -33,7 +34,7 @@ class Every(BaseSchedule):
 app = Celery("cluster_peers", broker=os.environ["URL"])
 app.conf.update(
     task_ignore_result=True,
-    worker_prefetch_multiplier=16,
+    worker_prefetch_multiplier=16,  # 128 messages fetched ahead, where Celery fetches 32
     worker_disable_rate_limits=True,
     broker_connection_retry_on_startup=True,
 )
@@ -52,7 +53,9 @@ def note_hand_over(body: Any, **_more: Any) -> None:
     handed_over.note(arguments[0])
 
 
-every = Every(app=app)  # one for all entries: beat compares every entry's with its former one, in every tick
+# One for all entries: in every tick, beat compares the schedule of each with what it was. That costs a crontab most.
+every = crontab(app=app) if os.environ["SCHEDULE"] == "crontab" else Every(app=app)
 app.conf.beat_schedule = {
-    str(number): {"task": "noop", "schedule": every, "args": (number,)} for number in range(int(os.environ["SCHEDULES"]))
+    str(number): {"task": "noop", "schedule": every, "args": (number,)}
+    for number in range(int(os.environ["SCHEDULES"]))
 }

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster_peers.measured import Measured, Missing, reckon
+from cluster_peers.measured import EVERY_S, Measured, Missing, reckon
 from cluster_peers.notes import NotePad
 from cluster_peers.processes import python_command, sit_through, started, wait_for_file
 
-POOL = os.environ.get("POOL", "threads")
-
 
 def measure(schedules: int, instants: int) -> Measured:
-    """So many entries of beat's schedule at so many due instants."""
+    """So many entries of beat's schedule at so many due instants, with a schedule that is quicker than `crontab`."""
+    return _measure("Celery beat", schedules, instants, "every", EVERY_S)
+
+
+def measure_crontab(schedules: int, instants: int) -> Measured:
+    """The same with `crontab`, which knows minutes only: it takes two minutes more than there are instants."""
+    return _measure("Celery crontab", schedules, instants, "crontab", 60)
+
+
+def _measure(name: str, schedules: int, instants: int, schedule: str, every_s: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder, redis(Path(folder)) as url:
         begun, handed_over = NotePad(Path(folder, "begun")), NotePad(Path(folder, "handed_over"))
         environment = {"URL": url, "BEGUN": f"{folder}/begun", "HANDED_OVER": f"{folder}/handed_over"}
-        environment |= {"SCHEDULES": str(schedules)}
-        cli = [python_command("celery"), "--app=cluster_peers.celery_app", "--quiet"]
+        environment |= {"SCHEDULES": str(schedules), "SCHEDULE": schedule}
+        cli: list[str | Path] = [python_command("celery"), "--app=cluster_peers.celery_app", "--quiet"]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=warning"]
-        work = [*cli, "worker", f"--pool={POOL}", "--concurrency=8", *quiet]
+        work = [*cli, "worker", "--pool=threads", "--concurrency=8", *quiet]
         beat = [*cli, "beat", "--scheduler=celery.beat:Scheduler", "--loglevel=warning"]
         with (
             started(work, environment, Path(folder, "worker.log")) as worker,
             started(beat, environment, Path(folder, "beat.log")) as scheduler,
         ):
-            due_ts = sit_through(begun, schedules, instants, [worker, scheduler])
-        return reckon("Celery beat", schedules, due_ts, handed_over=handed_over.read(), begun=begun.read())
+            due_ts = sit_through(begun, schedules, instants, [worker, scheduler], every_s)
+        return reckon(name, schedules, due_ts, handed_over=handed_over.read(), begun=begun.read(), every_s=every_s)
 
 
 @contextmanager

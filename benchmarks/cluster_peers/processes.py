@@ -80,22 +80,22 @@ def wait_for_file(path: Path, process: Process) -> None:
         time.sleep(LOOK_S / 10)
 
 
-def sit_through(begun: NotePad, schedules: int, instants: int, processes: Sequence[Process]) -> list[int]:
+def sit_through(
+    begun: NotePad, schedules: int, instants: int, processes: Sequence[Process], every_s: int = EVERY_S
+) -> list[int]:
     """Wait for a first herd, that counts for nothing, and for so many more; return the due instants of those.
 
     The first one warms up: connections, prepared statements, children of a pool.
     """
-    _wait_for_runs(begun, schedules, 0, time.time() + PATIENCE_S, processes)
-    first_ts = int(time.time() + 2) // EVERY_S * EVERY_S + EVERY_S
-    due_ts = [first_ts + number * EVERY_S for number in range(instants)]
-    _wait_for_runs(begun, schedules, due_ts[-1], due_ts[-1] + EVERY_S - AFTERWARDS_S, processes)
+    _wait_for_runs(begun, schedules, 0, time.time() + every_s + PATIENCE_S, processes)
+    first_ts = int(time.time() + 2) // every_s * every_s + every_s
+    due_ts = [first_ts + number * every_s for number in range(instants)]
+    _wait_for_runs(begun, schedules, due_ts[-1], due_ts[-1] + every_s - AFTERWARDS_S, processes)
     time.sleep(AFTERWARDS_S)
     return due_ts
 
 
-def _wait_for_runs(
-    begun: NotePad, runs: int, since_ts: int, deadline_ts: float, processes: Sequence[Process]
-) -> None:
+def _wait_for_runs(begun: NotePad, runs: int, since_ts: int, deadline_ts: float, processes: Sequence[Process]) -> None:
     """Wait until so many runs have begun since that instant, or until the deadline."""
     time.sleep(max(since_ts - time.time(), 0))
     while time.time() < deadline_ts and sum(one.at_s >= since_ts for one in begun.read()) < runs:

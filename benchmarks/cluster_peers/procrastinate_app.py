@@ -12,9 +12,7 @@ from cluster_peers.notes import NotePad
 CONNECTIONS = 12  # one for each of eight runs, and some for the rest; by default there are four in all
 
 begun = NotePad(os.environ["BEGUN"])
-app = App(
-    connector=PsycopgConnector(conninfo=os.environ["URL"], min_size=CONNECTIONS, max_size=CONNECTIONS)
-)
+app = App(connector=PsycopgConnector(conninfo=os.environ["URL"], min_size=CONNECTIONS, max_size=CONNECTIONS))
 
 
 @app.task(name="noop")

@@ -16,11 +16,13 @@ def measure(schedules: int, instants: int) -> Measured:
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
         begun = NotePad(Path(folder, "begun"))
         environment = {"URL": url, "BEGUN": f"{folder}/begun", "SCHEDULES": str(schedules)}
-        cli = [python_command("procrastinate"), "--app=cluster_peers.procrastinate_app.app", "--log-level=warning"]
+        cli: list[str | Path] = [
+            python_command("procrastinate"),
+            "--app=cluster_peers.procrastinate_app.app",
+            "--log-level=warning",
+        ]
         with started([*cli, "schema", "--apply"], environment, Path(folder, "schema.log")) as schema:
             schema.wait()
         with started([*cli, "worker", "--concurrency=8"], environment, Path(folder, "worker.log")) as worker:
             due_ts = sit_through(begun, schedules, instants, [worker])
-        return reckon(
-            "Procrastinate", schedules, due_ts, handed_over=handed_over(url), begun=begun.read()
-        )
+        return reckon("Procrastinate", schedules, due_ts, handed_over=handed_over(url), begun=begun.read())

@@ -27,12 +27,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cluster_peers import celery_beat, procrastinate_periodic
+from cluster_peers import celery_beat, pinstripe_cluster, procrastinate_periodic
 from cluster_peers.measured import Measured, Missing, Participant
 
 LEAST_TIMES_THEIR_RATE = 20.0
 
-OURS: tuple[Participant, ...] = ()  # each has to be so many times as fast as every peer
+OURS: tuple[Participant, ...] = (pinstripe_cluster.measure,)  # each has to be so many times as fast as every peer
 PEERS: tuple[Participant, ...] = (procrastinate_periodic.measure, celery_beat.measure)
 SLOW_PEERS: tuple[Participant, ...] = (celery_beat.measure_crontab,)
 

@@ -71,12 +71,12 @@ class Receiver:
         self._queues = queues
         self._arrived: list[tuple[Carried, asyncio.Future[None]]] = []  # of the loop alone
         self._adopting: asyncio.Task[None] | None = None
-        self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run is settled
+        self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run has left
         self._lock = threading.Lock()
         self._stop: Callable[[], None] = lambda: None
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="pinstripe-receiver", daemon=True)
-        dispatcher.on_settled = self._settle
+        dispatcher.on_left = self._leave
 
     def start(self) -> None:
         self._thread.start()
@@ -185,15 +185,18 @@ class Receiver:
             for carried, arrived in group:
                 self._under_way.setdefault(carried, []).append(_finisher(loop, arrived))
         started = self._admission.admit(runs)
-        self._settle_carried(wanted - {(run.id, run.attempt) for run in started})
+        self._finish(wanted - {(run.id, run.attempt) for run in started})
 
-    def _settle(self, runs: Sequence[Run]) -> None:
-        """These runs have ended here, or were released; from whichever thread."""
-        self._settle_carried({(run.id, run.attempt) for run in runs})
+    def _leave(self, runs: Sequence[Run]) -> None:
+        """These runs need no worker here any more: they have ended, or were released; from whichever thread.
 
-    def _settle_carried(self, settled: set[Carried]) -> None:
+        Their outcomes need not be recorded yet: whether they are is the ledger's affair, not their carriers'.
+        """
+        self._finish({(run.id, run.attempt) for run in runs})
+
+    def _finish(self, left: set[Carried]) -> None:
         with self._lock:
-            finishers = [finish for carried in settled for finish in self._under_way.pop(carried, ())]
+            finishers = [finish for carried in left for finish in self._under_way.pop(carried, ())]
         for finish in finishers:
             finish()
 

@@ -51,7 +51,7 @@ class Dispatcher:
         self.workers = workers
         self.cut_off = 0  # runs that a shutdown has ended
         self.also_told: dict[str, Any] = {}  # what the heartbeat tells beside the figures
-        self.on_settled: Callable[[Sequence[Run]], None] = lambda _: None  # of runs that are open here no longer
+        self.on_left: Callable[[Sequence[Run]], None] = lambda _: None  # of runs that need no worker any more
         self.on_recorded: Callable[[], None] = lambda: None  # called after outcomes were written; from their thread
         self._runner = runner
         self._ledger = ledger
@@ -223,7 +223,7 @@ class Dispatcher:
             if self.is_closing:
                 self._starter.release([run])
             elif not (is_replaced := self._perform(run)):
-                self.lanes.leave([run])
+                self._leave(run)
             del run  # an idle worker keeps nothing of the run before
         self._runner.close_loop()
 
@@ -254,9 +254,14 @@ class Dispatcher:
         """Record the end of a run that does not listen; another worker may take its place."""
         self._recorder.record(self.to_retry(ended), lingers=True)
         if needs_worker:
-            self.lanes.leave([ended])
+            self._leave(ended)
             with self._changed:
                 self._add_worker()
+
+    def _leave(self, run: Run) -> None:
+        """A run has given its worker back."""
+        self.lanes.leave([run])
+        self.on_left([run])
 
     def to_retry(self, ended: Run) -> Run:
         """The run with the instant of its next attempt; one that somebody waits for has but one."""
@@ -288,4 +293,4 @@ class Dispatcher:
                 if self._has(run):  # and not the next attempt, which may have come already
                     del self._open[run.id]
             self._changed.notify_all()
-        self.on_settled(runs)
+        self.on_left(runs)

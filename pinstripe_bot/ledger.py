@@ -171,9 +171,9 @@ class Ledger:
         """A transaction that decides, and gives this bot runs."""
         return self._alive(self.store.writing(), now)
 
-    def _taking(self, now: datetime) -> AbstractContextManager[Connection]:
+    def _taking(self, now: datetime, *, durable: bool = True) -> AbstractContextManager[Connection]:
         """A transaction that gives this bot runs which wait, beside those of others."""
-        return self._alive(self.store.working(), now)
+        return self._alive(self.store.working(durable=durable), now)
 
     @contextmanager
     def _alive(self, transaction: AbstractContextManager[Connection], now: datetime) -> Iterator[Connection]:

@@ -153,7 +153,7 @@ class Carriers:
     """
 
     _store: LedgerStore
-    _taking: Callable[[datetime], AbstractContextManager[Connection]]
+    _taking: Callable[..., AbstractContextManager[Connection]]
     _bot: Callable[[], str]
 
     def send(self) -> None:
@@ -162,8 +162,12 @@ class Carriers:
             pass  # the store's outbox does it, before the commit
 
     def adopt(self, carried: Collection[tuple[int, int]], now: datetime) -> list[Run]:
-        """Make those of these (run, attempt) ours that nobody has and that still wait; oldest due first."""
-        with self._taking(now) as connection:
+        """Make those of these (run, attempt) ours that nobody has and that still wait; oldest due first.
+
+        Nobody waits for the disk: where the server forgets it, the run cannot be started by us, and is carried again.
+        """
+        with self._taking(now, durable=False) as connection:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             return ledger_sweep.read(connection, adopt(connection, carried, worker=self._bot()))
 
     def mend(self, stall: timedelta) -> Mended:

@@ -102,9 +102,14 @@ class PostgresStore(LedgerStore):
 
     @property
     def cluster_connection(self) -> dict[str, Any]:
-        """What psycopg connects by to the tables of the cluster."""
+        """What psycopg connects by to the tables of the cluster.
+
+        Their commits do not wait for the disk: what the server forgets of who fetched and finished a job is mended.
+        """
         _, found = self._url.get_dialect()().create_connect_args(self._url)
-        options = f"{found.get('options', '')} -c search_path={CLUSTER_SCHEMA} -c timezone=UTC"
+        options = (
+            f"{found.get('options', '')} -c search_path={CLUSTER_SCHEMA} -c timezone=UTC -c synchronous_commit=off"
+        )
         return {**found, **_KEEPALIVE, "application_name": "pinstripe", "options": options.strip()}
 
     def _begin_writing(self, connection: Connection, *, durable: bool) -> None:

@@ -64,7 +64,7 @@ BURY = both(
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Who tells the dead bots from the living: `me`, by lock files where they can be seen, else by leases.
+    """Who tells the dead bots from the living: `me`, by lock files and by leases.
 
     `locks` is the folder of my lock file, and of all where the ledger is one machine's.
     """
@@ -80,23 +80,26 @@ class Witness:
         not wake is found at the next look.
         """
         rows = rows_of(connection, UNSIGNED, now=to_column(now))
+        locks = self.locks if self.is_one_machine else None
         is_awake = any(bot == self.me and not has_expired for bot, *_, has_expired in rows)
-        lives = {bot: bot == self.me or self._lives(bot, *facts, is_awake=is_awake) for bot, *facts in rows}
+        lives = {bot: bot == self.me or is_alive(bot, *facts, locks=locks, is_awake=is_awake) for bot, *facts in rows}
         return lives | {self.me: True}  # also where another one has signed me out: my next heartbeat signs me in
 
-    def _lives(self, bot: str, host: str, boot: str, lock: str, has_expired: int, *, is_awake: bool) -> bool:
-        held = holds_lock(bot, host, boot, lock, self.locks if self.is_one_machine else None)
-        return not (has_expired and is_awake) if held is None else held
 
+def is_alive(
+    bot: str, host: str, boot: str, lock: str, has_expired: int, *, locks: Path | None, is_awake: bool = True
+) -> bool:
+    """Whether a bot lives, as it is seen from here.
 
-def holds_lock(bot: str, host: str, boot: str, lock: str, locks: Path | None) -> bool | None:
-    """Whether a bot holds its lock; None where that cannot be seen from here.
-
-    `locks` is the folder of all lock files where the ledger is one machine's; there, one without a file is dead.
+    On one machine the lock file tells, and `locks` is the folder of all; one without a file is dead. Elsewhere one
+    that has let go of its lock is dead at once, where that can be seen, and else one whose lease has run out, though
+    its process may exist: it stands still, and others have to do its work. That counts only where I am awake myself.
     """
     if locks is not None:
         return bool(is_held(locks / f"{bot}.lock"))
-    return is_held(Path(lock)) if host == platform.node() and boot == boot_id() else None
+    is_here = host == platform.node() and boot == boot_id()
+    has_let_go = is_here and is_held(Path(lock)) is False
+    return not has_let_go and not (has_expired and is_awake)
 
 
 def others(connection: Connection, witness: Witness, now: datetime) -> dict[str, int]:

@@ -21,8 +21,8 @@ CLUSTER_SCHEMA = "pinstripe_cluster"
 WRITER_LOCK = (0x70696E73, 0x74726970)
 """The advisory lock of whoever decides: "pins", "trip"."""
 
-FROZEN_S = 10
-"""How long a bot that was stopped in the middle of a transaction may keep the others waiting."""
+FROZEN_S = 5
+"""How long a bot that was stopped in the middle of a transaction may keep others waiting; ours stand still for less."""
 
 _KEEPALIVE = {
     "keepalives": 1,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
-from pinstripe_bot.ledger_bots import UNSIGNED, holds_lock
+from pinstripe_bot.ledger_bots import UNSIGNED, is_alive
 from pinstripe_bot.ledger_rows import from_column, to_column
 from pinstripe_bot.ledger_schema import bots
 from pinstripe_bot.ledger_sql import rows_of
@@ -23,15 +22,9 @@ def read_bots(connection: Connection, store: LedgerStore, now: datetime) -> dict
     """{id: bot} of all that ever signed in, oldest first."""
     locks = None if store.path is None else store.path.parent / "bots"
     unsigned = rows_of(connection, UNSIGNED, now=to_column(now))
-    alive = {bot for bot, *facts in unsigned if _lives(bot, *facts, locks=locks)}
+    alive = {bot for bot, *facts in unsigned if is_alive(bot, *facts, locks=locks)}
     rows = connection.execute(select(bots).order_by(bots.c.started_at, bots.c.id)).mappings()
     return {row["id"]: _bot_of(row, is_alive=row["id"] in alive) for row in rows}
-
-
-def _lives(bot: str, host: str, boot: str, lock: str, has_expired: int, *, locks: Path | None) -> bool:
-    """By its lock file where that can be seen, else by its lease."""
-    held = holds_lock(bot, host, boot, lock, locks)
-    return not has_expired if held is None else held
 
 
 def _bot_of(row: RowMapping, *, is_alive: bool) -> BotRecord:

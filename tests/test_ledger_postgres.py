@@ -319,11 +319,14 @@ def test_a_bot_of_this_machine_is_dead_at_once(make_bot: MakeBot, clock: TravelC
     assert bot.ledger.has_dead_bots(clock.now())
 
 
-def test_a_bot_of_this_machine_that_holds_its_lock_lives_without_a_lease(make_bot: MakeBot, clock: TravelClock) -> None:
+def test_a_bot_of_this_machine_that_holds_its_lock_is_dead_when_its_lease_has_run_out(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
     bot, stopped = make_bot(), make_bot()
+    before = bot.ledger.has_dead_bots(clock.now())
     expire(bot.ledger, stopped.ledger.bot)
 
-    assert not bot.ledger.has_dead_bots(clock.now())
+    assert [before, bot.ledger.has_dead_bots(clock.now())] == [False, True]
 
 
 @pytest.mark.parametrize(("lease_s", "is_dead"), [(30, False), (-1, True)])

@@ -31,6 +31,15 @@ def work(workspace):
     time.sleep(0.8)
 """
 
+FREE = """
+from pinstripe_bot import background_job
+
+
+@background_job("* * * * * *", overlap="allow")
+def work(workspace):
+    pass
+"""
+
 TABLE = "CREATE TABLE notes (run bigint, attempt bigint, bot bigint)"
 
 
@@ -78,7 +87,7 @@ class Shop:
         return self.ledger(earlier, run_id) + self.ledger(f"SELECT {columns.format('runs', 'runs.id')}", run_id)
 
     def is_being_written(self) -> bool:
-        """Whether a bot holds the writer's lock, a moment after what it has sent has come to the server."""
+        """Whether a bot holds the lock of who decides, a moment after what it has sent has come to the server."""
         self.ledger("SELECT pg_sleep(0.1)")
         return self.ledger("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") != [(0,)]
 
@@ -103,20 +112,30 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, fresh_postgres_url: str
 
 
 @pytest.fixture
+def shop_on_postgres(tmp_path: Path, fresh_postgres_url: str) -> Shop:
+    """The same, and a third job, `free`, that each bot may run whatever the others do."""
+    shop = Shop(tmp_path, fresh_postgres_url, fresh_postgres_url)
+    shop.write()
+    (tmp_path / "lib/background_jobs/free.py").write_text(FREE)
+    return shop
+
+
+@pytest.fixture
 def start_bot(shop: Shop) -> Iterator[StartBot]:
     with bots_of(shop.root) as start:
         yield start
 
 
-def stop_in_the_middle(shop: Shop, bot: BotProcess) -> dict[str, int]:
-    """Let a bot stand still in the middle of both jobs; {job: its run}."""
+def stop_in_the_middle(shop: Shop, bot: BotProcess, *, is_foreign: bool = True) -> dict[str, int]:
+    """Let a bot stand still in the middle of both jobs, as one of another machine; {job: its run}."""
     said = {job: bot.wait_for_one("job_in_the_middle", job=job) for job in ("guarded", "plain")}
     bot.process.send_signal(signal.SIGSTOP)
-    while shop.is_being_written():  # a bot that stands still while it writes holds all others up for ten seconds
+    while shop.is_being_written():  # a bot that stands still while it decides holds the others up for five seconds
         bot.process.send_signal(signal.SIGCONT)
         time.sleep(0.02)
         bot.process.send_signal(signal.SIGSTOP)
-    shop.make_foreign(bot)
+    if is_foreign:
+        shop.make_foreign(bot)
     return {job: one["run_id"] for job, one in said.items()}
 
 
@@ -149,3 +168,37 @@ def test_a_bot_that_wakes_after_it_was_taken_for_dead_commits_nothing_records_no
     for run_id in runs.values():
         assert shop.story_of(run_id) == [(1, "interrupted", "bot_died", pids[0]), (2, "succeeded", None, pids[1])]
     assert shop.notes_of(runs["guarded"]) == [(2, pids[1])]
+
+
+def test_a_bot_that_stands_still_on_this_machine_holds_its_lock_file_and_yet_nobody_waits_for_it(
+    shop_on_postgres: Shop,
+) -> None:
+    shop = shop_on_postgres
+    with bots_of(shop.root) as start:
+        asleep, heir = start(), start()
+        heir.wait_for("bot_started")
+        runs = stop_in_the_middle(shop, asleep, is_foreign=False)
+        ((stopped_at,),) = shop.ledger("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)")
+        for run_id in runs.values():
+            heir.wait_for_one("run_succeeded", run_id=run_id, attempt=2)
+
+        asleep.process.send_signal(signal.SIGCONT)
+        for run_id in runs.values():
+            asleep.wait_for_one("outcome_refused", run_id=run_id)
+        asleep.wait_for_one("bot_presumed_dead")
+        asleep.wait_for("run_succeeded", times=asleep.heard["run_succeeded"] + 1)
+
+        pids = [asleep.process.pid, heir.process.pid]
+        meanwhile = shop.ledger(
+            "SELECT count(*), max(runs.started_at - due_at) FROM runs JOIN bots ON bots.id = runs.owner"
+            " WHERE job = 'free' AND pid = %s AND due_at > %s",
+            *(pids[1], stopped_at),
+        )
+        signed_in = shop.ledger("SELECT count(*) FROM bots WHERE stopped_at IS NULL")
+        assert [asleep.stop(), heir.stop()] == [0, 0]
+    for run_id in runs.values():
+        assert shop.story_of(run_id) == [(1, "interrupted", "bot_died", pids[0]), (2, "succeeded", None, pids[1])]
+    ((count, latest_us),) = meanwhile
+    assert count >= 2
+    assert latest_us < 4_000_000, "while a bot stood still, another one's runs began late"
+    assert signed_in == [(2,)]

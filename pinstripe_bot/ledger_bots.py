@@ -16,13 +16,23 @@ from pinstripe_bot import __version__
 from pinstripe_bot.bot_lock import BotLock, boot_id, is_held
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_schema import bots, runs
-from pinstripe_bot.ledger_sql import DATABASE_NOW, Statement, both, execute, given, listed, rows_of, to_json
+from pinstripe_bot.ledger_sql import (
+    DATABASE_NOW,
+    Statement,
+    both,
+    database_now,
+    execute,
+    given,
+    listed,
+    rows_of,
+    to_json,
+)
 
 LEASE = timedelta(seconds=30)
 
 BEAT = both(
     """
-    UPDATE bots SET heartbeat_at = :heard, lease_until = {now} + :lease, stats = :stats, stopped_at = NULL
+    UPDATE bots SET heartbeat_at = {now}, lease_until = {now} + :lease, stats = :stats, stopped_at = NULL
     WHERE id = :bot
     """,
     now=DATABASE_NOW,
@@ -111,6 +121,7 @@ def others(connection: Connection, witness: Witness, now: datetime) -> dict[str,
 
 def sign_in(connection: Connection, lock: BotLock, now: datetime, kind: str, lease: timedelta) -> None:
     """Write the row of a bot that begins."""
+    now_at = database_now(connection, to_column(now))  # so that those of all bots compare, whatever their clocks say
     row = {
         "id": lock.bot,
         "kind": kind,
@@ -118,8 +129,8 @@ def sign_in(connection: Connection, lock: BotLock, now: datetime, kind: str, lea
         "boot_id": boot_id(),
         "pid": os.getpid(),
         "version": __version__,
-        "started_at": to_column(now),
-        "heartbeat_at": to_column(now),
+        "started_at": now_at,
+        "heartbeat_at": now_at,
         "lock": str(lock.path),
     }
     connection.execute(insert(bots), row)
@@ -130,7 +141,7 @@ def beat(connection: Connection, bot: str, now: datetime, lease: timedelta, stat
     """Renew the lease of a bot and of all its runs; false if it was taken for dead meanwhile."""
     was_alive = not execute(connection, IS_STOPPED, bot=bot).scalar()
     now_at, lease_us = to_column(now), lease // timedelta(microseconds=1)
-    execute(connection, BEAT, bot=bot, heard=now_at, now=now_at, lease=lease_us, stats=to_json(stats))
+    execute(connection, BEAT, bot=bot, now=now_at, lease=lease_us, stats=to_json(stats))
     return was_alive
 
 
@@ -153,5 +164,6 @@ def bury(connection: Connection, witness: Witness, now: datetime) -> tuple[list[
 
 def sign_out(connection: Connection, bot: str, now: datetime) -> None:
     """Write that a bot has ended; threads of runs that linger end with its process."""
-    connection.execute(update(bots).where(bots.c.id == bot).values(stopped_at=to_column(now)))  # first, as in a beat
+    stopped_at = database_now(connection, to_column(now))
+    connection.execute(update(bots).where(bots.c.id == bot).values(stopped_at=stopped_at))  # first, as in a beat
     connection.execute(update(runs).where(runs.c.owner == bot, runs.c.lingers == 1).values(lingers=0))

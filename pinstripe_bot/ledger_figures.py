@@ -50,7 +50,9 @@ class Figures:
     """One look at a ledger. `succeeded` and `next_due` are {job: UTC seconds}; the others {job: how many runs}.
 
     `lingering` have timed out, and their threads go on. `bots` are those that live and plan schedules; `workers` and
-    `busy` are theirs, as they told last; `heartbeat_at` is the last one of any bot. `recent` is for the next look.
+    `busy` are theirs, as they told last; `heartbeat_at` is the last one of any bot. `clock_offset_s` is that of the
+    living one whose clock is off most from the database's, None where none has compared them. `recent` is for the
+    next look.
     """
 
     running: Mapping[str, int]
@@ -60,6 +62,7 @@ class Figures:
     workers: int
     busy: int
     heartbeat_at: datetime | None
+    clock_offset_s: float | None
     succeeded: Mapping[str, float]
     next_due: Mapping[str, int]
     recent: int
@@ -82,6 +85,9 @@ def read_figures(
         bots=len(alive),
         workers=sum(stats.get("workers", 0) for stats in alive),
         busy=sum(stats.get("busy", 0) for stats in alive),
+        clock_offset_s=max(
+            (one["clock_offset_ms"] / 1000 for one in alive if "clock_offset_ms" in one), key=abs, default=None
+        ),
         heartbeat_at=max((bot.heartbeat_at for bot in bots), default=None),
         succeeded={job: finished_at / SECOND for job, finished_at in succeeded},
         next_due=_next_due(planned, stored),

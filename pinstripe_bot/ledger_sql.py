@@ -83,6 +83,12 @@ DATABASE_NOW = Statement(":now", "CAST(extract(epoch FROM clock_timestamp()) * 1
 """The clock that all who share a ledger agree on: the database's; on SQLite, which is one machine's, `:now`."""
 
 
+def database_now(connection: Connection, now_at: int) -> int:
+    """The instant by that clock, as a column holds it; on SQLite `now_at`."""
+    at: int = execute(connection, both("SELECT {now}", now=DATABASE_NOW), now=now_at).scalar_one()
+    return at
+
+
 def execute(connection: Connection, statement: Statement, **values: Any) -> CursorResult[Any]:
     """Run a statement of `both` with these values."""
     return connection.exec_driver_sql(statement.for_database(connection.dialect.name), values)

@@ -15,6 +15,7 @@ from pinstripe_bot.control import RunControl
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.hook_calls import Hooks
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_clock import LedgerClock
 from pinstripe_bot.metrics import Tally
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.reports import report_ended
@@ -49,6 +50,7 @@ class Recorder:
         self.on_presumed_dead: Callable[[], None] = lambda: None
         self._ledger = ledger
         self._clock = clock
+        self._database_clock = LedgerClock(ledger.store, clock)
         self._controls = controls
         self._on_recorded = on_recorded
         self._stats = stats
@@ -184,7 +186,10 @@ class Recorder:
         if not news and now_s < self._next_beat_s:
             return
         try:
-            was_alive = self._ledger.beat(self._clock.now(), [words for _, words in news], self._stats())
+            if now_s >= self._next_beat_s:
+                self._database_clock.compare()
+            stats = {**self._stats(), **self._database_clock.stats}
+            was_alive = self._ledger.beat(self._clock.now(), [words for _, words in news], stats)
         except Exception as error:  # noqa: BLE001 - a wall, as above
             self._ledger.trouble.note("heartbeat", str(error))
             self._next_beat_s = now_s + RETRY_S

@@ -9,6 +9,9 @@ from typing import Any
 from pinstripe_bot.occurrence import Occurrence, Reason, Run, RunError, RunState
 from pinstripe_bot.zones import Zone
 
+CLOCK_TOLERANCE = timedelta(seconds=1)
+"""How far a bot's clock may be from the database's before people are told."""
+
 
 @dataclass(frozen=True, slots=True)
 class BotRecord:
@@ -29,6 +32,16 @@ class BotRecord:
     def last_seen_at(self) -> datetime:
         """When it stopped, or was last heard."""
         return self.stopped_at or self.heartbeat_at
+
+    @property
+    def clock_offset(self) -> timedelta:
+        """How far its clock was ahead of the database's when it was heard last; negative where it was behind."""
+        return timedelta(milliseconds=self.stats.get("clock_offset_ms", 0))
+
+    @property
+    def is_off(self) -> bool:
+        """Whether it lives, and its clock differs from the database's."""
+        return self.is_alive and abs(self.clock_offset) > CLOCK_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)

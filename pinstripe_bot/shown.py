@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from pinstripe_bot.occurrence import Run, RunError
 from pinstripe_bot.project import Project
 from pinstripe_bot.records import BotRecord
 from pinstripe_bot.redaction import redact, redact_text
+from pinstripe_bot.spans import show_duration
 from pinstripe_bot.zones import Zone
 
 IN_TENANT_ZONES = "in each tenant's zone"
@@ -33,9 +34,19 @@ def show_wall(instant: datetime, zone: Zone) -> str:
     return local.strftime("%Y-%m-%d %H:%M:%S %Z" if is_repeated else "%Y-%m-%d %H:%M:%S")
 
 
+SET_CLOCK = "its jobs come due by its own clock; let NTP set that of its machine"
+"""What a person is told where the clock of a bot is off."""
+
+
 def show_bot(bot: BotRecord | None) -> str:
     """Where a run is performed: "web-1, pid 4711"."""
     return "" if bot is None else f"{bot.host}, pid {bot.pid}"
+
+
+def show_offset(bot: BotRecord) -> str:
+    """How the clock of a bot stands: "3.2 s ahead of the database's"."""
+    offset = bot.clock_offset
+    return f"{show_duration(abs(offset))} {'ahead of' if offset > timedelta(0) else 'behind'} the database's"
 
 
 @lru_cache(maxsize=256)  # of many runs that went wrong most went wrong alike

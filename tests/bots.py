@@ -17,6 +17,7 @@ from sqlalchemy import insert
 from structlog.typing import EventDict
 
 from pinstripe_bot.bot import Bot
+from pinstripe_bot.clock import Clock, SystemClock
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_postgres import WRITER_LOCK, PostgresStore
 from pinstripe_bot.ledger_schema import occurrences, runs
@@ -147,6 +148,13 @@ def leave_crowd(ledger: Ledger, job: str, size: int) -> None:
         run = {**facts, "occurrence_id": decided[0], "state": "queued", "params": "{}", "params_key": ""}
         tenants = [{**run, "tenant": f"t{one}", "available_at": 0} for one in range(size)]
         connection.execute(insert(runs), tenants)
+
+
+def seconds_since(ledger: Ledger, clock: Clock, at: int) -> float:
+    """How long ago an instant in a bot's row was, by the clock that the bots of this ledger share."""
+    if isinstance(ledger.store, PostgresStore):
+        clock = SystemClock()  # the server is on this machine
+    return clock.now().timestamp() - at / 1_000_000
 
 
 def claim_only(bot: Bot) -> list[Run]:

@@ -88,7 +88,8 @@ def test_the_dead_are_signed_out_at_their_last_heartbeat(
 
     ledger.bury(clock.now(), retry_at=never)
 
-    assert rows(ledger, "SELECT stopped_at - started_at FROM bots WHERE stopped_at IS NOT NULL") == [(5_000_000,)]
+    query = "SELECT stopped_at - heartbeat_at, heartbeat_at > started_at FROM bots WHERE stopped_at IS NOT NULL"
+    assert rows(ledger, query) == [(0, True)]
 
 
 def test_the_lock_file_of_a_dead_bot_is_removed(ledger: Ledger, make_ledger: MakeLedger, clock: TravelClock) -> None:

@@ -86,7 +86,7 @@ def test_a_bot_that_takes_the_place_of_another_one_changes_the_mark(ledger: Ledg
     before = mark(ledger)
 
     write(ledger, f"UPDATE bots SET stopped_at = {to_column(minute(2))} WHERE id = 'old'")
-    put_bot(ledger, "new", minute(3), None)
+    put_bot(ledger, "new", FAR, None)
 
     assert mark(ledger) != before
 

@@ -7,11 +7,15 @@ from datetime import datetime, timedelta
 
 import pytest
 from bots import WAITING, claim_only, crash, job, names_in
+from sqlalchemy import update
+from stored import DAWN
 
 from pinstripe_bot.bot import Bot
 from pinstripe_bot.ledger_acts import Acts
 from pinstripe_bot.ledger_audit import Person
 from pinstripe_bot.ledger_overview import Overview, read_overview
+from pinstripe_bot.ledger_rows import to_column
+from pinstripe_bot.ledger_schema import bots
 from pinstripe_bot.ledger_story import Stories
 from pinstripe_bot.occurrence import Decision, Reason, RunState
 from pinstripe_bot.records import RunRecord
@@ -323,12 +327,18 @@ def test_what_is_not_decided_says_why(make_bot: MakeBot, clock: TravelClock, min
 def test_the_time_without_a_bot_is_told(make_bot: MakeBot, clock: TravelClock) -> None:
     first = make_bot(sweep=job())
     tick(first, clock)
+    gone = first.ledger.bot
     first.stop()
     stopped_at = clock.now()
     clock.travel(hours=1)
     bot = make_bot()
     bot.tick()
     bot.dispatcher.wait_until_idle()
+
+    with bot.ledger.store.writing() as connection:  # on PostgreSQL they were heard by the server's clock
+        old, new = (update(bots).where(bots.c.id == one) for one in (gone, bot.ledger.bot))
+        connection.execute(old.values(started_at=to_column(DAWN), stopped_at=to_column(stopped_at)))
+        connection.execute(new.values(started_at=to_column(clock.now())))
 
     told = story(bot, clock, stopped_at + timedelta(minutes=30))
 

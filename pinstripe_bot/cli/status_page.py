@@ -20,7 +20,7 @@ from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import BotRecord, ListingRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.shown import count_of, show_at, show_bot, show_size, show_tenant
+from pinstripe_bot.shown import count_of, show_at, show_bot, show_offset, show_size, show_tenant
 from pinstripe_bot.spans import show_ago, show_span
 from pinstripe_bot.story_words import GONE
 from pinstripe_bot.zones import Zone, zone
@@ -201,7 +201,9 @@ def _listing_cells(listing: ListingRecord, *, has_bot: bool) -> list[Cell]:
 
 
 def _draw_bots(page: Page, bots: Sequence[BotRecord], now: datetime) -> None:
-    shown = [bot for bot in bots if bot.kind == "bot" or bot.is_alive][-MOST_LINES:]
+    alive = [bot for bot in bots if bot.is_alive]
+    gone = [bot for bot in bots if not bot.is_alive and bot.kind != "command"]
+    shown = gone[max(len(gone) + len(alive) - MOST_LINES, 0) :] + alive
     if shown:
         page.title("Bots")
         page.grid([_bot_cells(bot, now) for bot in shown])
@@ -220,5 +222,7 @@ def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
         del told[0]
     if bot.is_alive and work:
         told.insert(0, work + (f", {lingering} held by runs that timed out" if lingering else ""))
+    if bot.is_off:
+        told.append(f"its clock {show_offset(bot)}")
     where = show_bot(bot) if bot.kind == "bot" else f"{show_bot(bot)} ({bot.kind})"
     return [state, where, ", ".join(told)]

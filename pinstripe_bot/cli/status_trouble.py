@@ -16,7 +16,7 @@ from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import ListingRecord
 from pinstripe_bot.redaction import redact_text
-from pinstripe_bot.shown import count_of, error_line, show_at, show_tenant
+from pinstripe_bot.shown import SET_CLOCK, count_of, error_line, show_at, show_bot, show_offset, show_tenant
 from pinstripe_bot.spans import show_ago, show_duration
 from pinstripe_bot.story_commands import run_command
 from pinstripe_bot.zones import Zone, zone
@@ -32,6 +32,9 @@ def draw_trouble(page: Page, project: Project, overview: Overview, now: datetime
         seen = max((bot.last_seen_at for bot in overview.bots if bot.kind == "bot"), default=None)
         since = "" if seen is None else f" since {show_at(seen, shown_zone)}, {show_ago(seen, now)}"
         page.say(f"No bot is running{since}: `pinstripe start-server` starts one.", "yellow")
+    for bot in overview.bots:
+        if bot.is_off:
+            page.say(f"The clock of {show_bot(bot)} is {show_offset(bot)}: {SET_CLOCK}.", "yellow")
     missed = [group for group in overview.passed if group.newest.occurrence.decision is Decision.MISSED]
     listings = overview.failing_listings
     if not overview.troubles and not missed and not listings:

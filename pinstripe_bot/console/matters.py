@@ -15,9 +15,9 @@ from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
 from pinstripe_bot.occurrence import Decision, Reason, Run, RunState
 from pinstripe_bot.project import Problem, Project
 from pinstripe_bot.reason_words import reason_in_words
-from pinstripe_bot.records import ListingRecord, RunRecord
+from pinstripe_bot.records import BotRecord, ListingRecord, RunRecord
 from pinstripe_bot.redaction import redact_text
-from pinstripe_bot.shown import count_of, error_line
+from pinstripe_bot.shown import SET_CLOCK, count_of, error_line, show_bot, show_offset
 from pinstripe_bot.zones import Zone
 
 LONG_PAUSE: Final = timedelta(days=7)
@@ -92,6 +92,7 @@ def matters_of(
         found += [_listing(look, one) for one in overview.failing_listings]
         found += [_stuck(look, one) for one in overview.running if _is_stuck(look, one)]
         found += _missed(look)
+        found += [_off(one) for one in overview.bots if one.is_off]
         pauses = (*overview.pauses, *overview.tenant_pauses)
         found += [_paused(look, one) for one in pauses if now - one.paused_at >= LONG_PAUSE]
     newest = sorted(found, key=lambda one: now.timestamp() if one.at is None else -one.at.timestamp())
@@ -204,6 +205,11 @@ def _stuck(look: _Look, record: RunRecord) -> Matter:
         told, why = "seems stuck", f"Running for {for_long}, usually {took(look.usual[run.job])}. {limit}"
     can_cancel = run.state is RunState.RUNNING and not record.lost_its_bot
     return Matter("running", run.job, told, why, since, job=run.job, run=run.id, cancel=can_cancel)
+
+
+def _off(bot: BotRecord) -> Matter:
+    told = f"has a clock that is {show_offset(bot)}"
+    return Matter("late", show_bot(bot), told, f"{SET_CLOCK[:1].upper()}{SET_CLOCK[1:]}.", bot.heartbeat_at)
 
 
 def _missed(look: _Look) -> Iterator[Matter]:

@@ -69,6 +69,9 @@ METRICS: Mapping[str, Described] = {
     "pinstripe_workers": Described("gauge", "Workers of all living bots, as these told last."),
     "pinstripe_workers_busy": Described("gauge", "Of these, those that perform a run."),
     "pinstripe_last_heartbeat_age_seconds": Described("gauge", "How long ago any bot was heard in the ledger."),
+    "pinstripe_clock_offset_seconds": Described(
+        "gauge", "How far the clock of the living bot that is off most is ahead of the database's."
+    ),
     "pinstripe_job_next_due_timestamp_seconds": Described(
         "gauge", "The first due instant that nobody has decided yet.", ("job",)
     ),
@@ -155,6 +158,8 @@ class MetricsCollector(Collector):
         if figures.heartbeat_at is not None:
             age = max(self._clock.now() - figures.heartbeat_at, timedelta(0))
             yield _family("pinstripe_last_heartbeat_age_seconds", [((), age.total_seconds())])
+        if figures.clock_offset_s is not None:
+            yield _family("pinstripe_clock_offset_seconds", [((), figures.clock_offset_s)])
         yield _family("pinstripe_job_next_due_timestamp_seconds", _by_job(figures.next_due))
         yield _family("pinstripe_job_last_success_timestamp_seconds", _by_job(self._succeeded))
 

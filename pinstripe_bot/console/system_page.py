@@ -19,11 +19,13 @@ from pinstripe_bot.ledger_audit import AuditEntry, read_audit
 from pinstripe_bot.ledger_extent import Extent, read_extent
 from pinstripe_bot.project import jobs_without_timeout
 from pinstripe_bot.records import BotRecord
-from pinstripe_bot.shown import count_of, show_json, show_size
+from pinstripe_bot.shown import count_of, show_json, show_offset, show_size
 from pinstripe_bot.spans import show_span
 from pinstripe_bot.zones import EPOCH, Zone
 
 ACTS: Final = 50
+MOST_BOTS: Final = 20
+"""How many are shown with those that have ended; all that live are."""
 
 MOST_MET: Final = 4
 """What comes due more often in the two hours around a shift of the clock is not met by it."""
@@ -79,7 +81,10 @@ def _told(standing: Standing) -> str:
 
 def _bots(standing: Standing) -> Sequence[BotRecord]:
     found = () if standing.overview is None else standing.overview.bots
-    return sorted(found, key=lambda one: (not one.is_alive, -one.last_seen_at.timestamp()))[:20]
+    alive = [one for one in found if one.is_alive]
+    gone = [one for one in found if not one.is_alive]
+    by_age = sorted(alive, key=lambda one: (one.started_at, one.id))  # a bot keeps its place, whoever was heard last
+    return by_age + sorted(gone, key=lambda one: one.last_seen_at, reverse=True)[: max(MOST_BOTS - len(alive), 0)]
 
 
 def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
     return {
         "host": bot.host,
         "pid": bot.pid,
-        "kind": "runs a job by hand" if bot.kind != "bot" else "",
+        "kind": {"bot": "", "command": "runs a job by hand"}.get(bot.kind, bot.kind),
         "glyph": state,
         "word": words[state],
         "tone": {"running": "t-run", "interrupted": "t-warn"}.get(state, "mid"),
@@ -96,6 +101,8 @@ def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
         "heard_at": bot.last_seen_at,
         "up": show_span((visit.now if bot.is_alive else bot.last_seen_at) - bot.started_at),
         "version": bot.version,
+        "work": f"{bot.stats.get('busy', 0)} of {bot.stats['workers']}" if "workers" in bot.stats else "",
+        "clock": f"clock {show_offset(bot)}" if bot.is_off else "",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -403,3 +404,13 @@ def test_an_instant_that_met_a_listing_is_told_so(write_project: WriteProject, p
 
     skipped = next(line for line in lines if line.startswith("  invoice  0 * * * *  once, "))
     assert skipped.endswith(": the tenants of an instant before it were still to be listed")
+
+
+def test_a_bot_whose_clock_is_off_needs_attention(shop: Path, pinstripe: Pinstripe) -> None:
+    with bot_of(shop, ago=timedelta(minutes=1)) as (bot, clock):
+        bot.ledger.beat(clock.now(), stats={"workers": 2, "busy": 0, "clock_offset_ms": 3200})
+        result = pinstripe("status", at=shop)
+
+    assert f"pid {os.getpid()} is 3.2 s ahead of the database's: its jobs come due by its own clock" in result.stdout
+    assert "0 of 2 workers busy" in result.stdout
+    assert "its clock 3.2 s ahead of the database's" in " ".join(result.stdout.split())

@@ -362,3 +362,19 @@ def test_a_job_is_in_the_trouble_of_its_worst_matter(project: Project) -> None:
 
     assert jobs_in_trouble(found) == {"sweep": "failed"}
     assert jobs_in_trouble([]) == {}
+
+
+def test_a_living_bot_whose_clock_is_off_needs_attention(project: Project) -> None:
+    bots = [
+        a_bot(pid=1, stats={"clock_offset_ms": 3200}),
+        a_bot(pid=2, stats={"clock_offset_ms": -90_000}),
+        a_bot(pid=3, stats={"clock_offset_ms": 900}),
+        a_bot(pid=4, stats={"clock_offset_ms": 9000}, is_alive=False),
+    ]
+
+    found = matters_of(project, an_overview(bots=tuple(bots)), {}, NOW, UTC_ZONE)
+
+    assert [(one.kind, one.subject, one.told) for one in found] == [
+        ("late", "web-1, pid 1", "has a clock that is 3.2 s ahead of the database's"),
+        ("late", "web-1, pid 2", "has a clock that is 1 m 30 s behind the database's"),
+    ]

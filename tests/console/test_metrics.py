@@ -169,6 +169,17 @@ def test_the_bots_that_live_are_told_with_their_workers(make_bot: MakeBot) -> No
     assert values(told, "pinstripe_workers_busy") == {(): 2}
 
 
+def test_the_clock_that_is_off_most_is_told(make_bot: MakeBot) -> None:
+    bot, other = make_bot(sweep=job()), make_bot()
+    untold = values(collector_of(bot), "pinstripe_clock_offset_seconds")
+    bot.ledger.beat(NOW, stats={"clock_offset_ms": 1200})
+    other.ledger.beat(NOW, stats={"clock_offset_ms": -3400})
+
+    told = values(collector_of(bot), "pinstripe_clock_offset_seconds")
+
+    assert (untold, told) == ({}, {(): -3.4})
+
+
 def test_a_bot_that_has_died_is_missed(make_bot: MakeBot, root: Path, clock: TravelClock) -> None:
     crash(make_bot(sweep=job()).ledger)
     clock.travel(minutes=10)
@@ -355,6 +366,7 @@ def test_every_metric_is_documented_with_its_type_and_labels() -> None:
 def test_every_metric_that_is_told_is_listed(make_bot: MakeBot, clock: TravelClock) -> None:
     bot = make_bot(sweep=job())
     tick(bot, clock, minutes=1)
+    bot.ledger.beat(NOW, stats={"clock_offset_ms": 5})
 
     told = {f"{one.name}_total" if one.type == "counter" else one.name for one in collector_of(bot).collect()}
 

@@ -213,3 +213,23 @@ def test_acts_are_told_page_by_page(bot: Bot) -> None:
 
     assert (len(first["acts"]), len(second["acts"]), second["more_acts"]) == (ACTS, 2, "")
     assert first["more_acts"] == "/_pinstripe/system?before=3"
+
+
+def test_every_living_bot_is_shown_with_its_work_and_a_clock_that_is_off(bot: Bot) -> None:
+    stats = {"workers": 8, "busy": 3, "clock_offset_ms": -2500}
+    living = [a_bot(id=f"b{number}", pid=number, stats=stats) for number in range(30)]
+    gone = [a_bot(id="gone", pid=99, is_alive=False)]
+    overview = an_overview(bots=(*gone, *living))
+
+    shown = system_facts(visit_to(bot), Standing(overview, (), {}))["bots"]
+
+    assert sorted(one["pid"] for one in shown) == list(range(30))
+    assert {(one["work"], one["clock"]) for one in shown} == {("3 of 8", "clock 2.5 s behind the database's")}
+
+
+def test_a_bot_of_another_kind_says_which(bot: Bot) -> None:
+    overview = an_overview(bots=(a_bot(kind="command"), a_bot(id="c", kind="other")))
+
+    shown = system_facts(visit_to(bot), Standing(overview, (), {}))["bots"]
+
+    assert [one["kind"] for one in shown] == ["runs a job by hand", "other"]

@@ -36,7 +36,7 @@ class LedgerClock:
         """
         if self._store.is_one_machine:
             return
-        with self._store.reading() as connection:
+        with self._store.working() as connection:  # on a connection that is there, and is closed in its turn
             asked_at = self._clock.now()
             database_at = from_column(database_now(connection, 0))
             took = max(self._clock.now() - asked_at, timedelta(0))

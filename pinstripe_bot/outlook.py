@@ -61,10 +61,10 @@ def look_out(project: Project, history: History | None, now: datetime, *, count:
 
 
 def is_well(project: Project, overview: Overview | None) -> bool:
-    """Whether nothing failed, was missed or late, no file is broken, and a bot is there."""
+    """Whether nothing failed, was missed or late, no file is broken, and a bot is there; no bot's clock is off."""
     if project.problems or overview is None or overview.troubles or not overview.has_bot:
         return False
-    if overview.failing_listings:
+    if overview.failing_listings or any(bot.is_off for bot in overview.bots):
         return False
     return not any(group.newest.occurrence.decision is Decision.MISSED for group in overview.passed)
 

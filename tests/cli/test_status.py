@@ -412,5 +412,6 @@ def test_a_bot_whose_clock_is_off_needs_attention(shop: Path, pinstripe: Pinstri
         result = pinstripe("status", at=shop)
 
     assert f"pid {os.getpid()} is 3.2 s ahead of the database's: its jobs come due by its own clock" in result.stdout
+    assert "All is well" not in result.stdout
     assert "0 of 2 workers busy" in result.stdout
     assert "its clock 3.2 s ahead of the database's" in " ".join(result.stdout.split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from pinstripe_bot.clock import Clock, SystemClock
@@ -14,6 +14,7 @@ from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.project import Project
+from pinstripe_bot.records import BotRecord
 from pinstripe_bot.zones import Zone, zone
 
 
@@ -32,12 +33,18 @@ class Desk:
 
     def has_bot(self) -> bool:
         """Whether a bot lives that takes up what waits in the ledger."""
+        return any(bot.is_alive and bot.kind == "bot" for bot in self._bots())
+
+    def _bots(self) -> Collection[BotRecord]:
         with self.store.reading() as connection:
-            bots = read_bots(connection, self.store, self.clock.now())
-        return any(bot.is_alive and bot.kind == "bot" for bot in bots.values())
+            return read_bots(connection, self.store, self.clock.now()).values()
 
     def who_starts(self, those: str = "it") -> str:
         """Finishes "...: "."""
+        if self.project.config.dispatcher == "cluster":
+            has_worker = any(bot.is_alive and bot.kind == "worker" for bot in self._bots())
+            start = "no worker is running, `pinstripe start-worker` runs one"
+            return f"a worker starts {those} within a second" if has_worker else start
         if self.has_bot():
             return f"a bot starts {those} within a second"
         return "no bot is running, `pinstripe start-bot` runs one"

@@ -11,7 +11,7 @@ from pinstripe_bot.ledger_skips import Pause
 from pinstripe_bot.occurrence import Reason, Run, RunError
 from pinstripe_bot.outlook import Coming, Outlook, is_well
 from pinstripe_bot.project import Project
-from pinstripe_bot.records import AttemptRecord, BotRecord, ListingRecord, PassedRecord, RunRecord
+from pinstripe_bot.records import AttemptRecord, BotRecord, ListingRecord, PassedRecord, QueueRecord, RunRecord
 from pinstripe_bot.redaction import redact, redact_text
 from pinstripe_bot.shown import params_of
 
@@ -104,6 +104,17 @@ def bot_as_json(bot: BotRecord | None) -> dict[str, Any] | None:
     }
 
 
+def queue_as_json(queue: QueueRecord) -> dict[str, Any]:
+    """A queue of a cluster; `workers` serve it."""
+    return {
+        "queue": queue.name,
+        "waiting": queue.waiting,
+        "running": queue.running,
+        "oldest_at": queue.oldest_at,
+        "workers": queue.workers,
+    }
+
+
 def record_as_json(project: Project, record: RunRecord) -> dict[str, Any]:
     """The run as in every command's JSON, and all the rest."""
     run = record.run
@@ -117,6 +128,7 @@ def record_as_json(project: Project, record: RunRecord) -> dict[str, Any]:
         "cancel_requested_at": record.cancel_requested_at,
         "cancelled_by": record.cancelled_by,
         "bot": bot_as_json(record.bot),
+        "queue": record.queue or None,
         "result": redact("", run.result),
         "traceback": _traceback_as_json(run.error),
         "output": run.output,
@@ -143,7 +155,7 @@ def _traceback_as_json(error: RunError | None) -> str | None:
     return None if error is None else redact_text(error.traceback)
 
 
-_LISTS = ("troubles", "listings", "passed", "paused", "paused_tenants", "skips", "running", "waiting", "bots")
+_LISTS = ("troubles", "listings", "passed", "paused", "paused_tenants", "skips", "running", "waiting", "bots", "queues")
 """What is empty in the JSON of a project without a ledger."""
 
 
@@ -194,6 +206,7 @@ def _overview_as_json(project: Project, overview: Overview) -> dict[str, Any]:
         "waiting": [open_as_json(one) for one in overview.waiting],
         "open_count": overview.open_count,
         "bots": [bot_as_json(one) for one in overview.bots],
+        "queues": [queue_as_json(one) for one in overview.queues],
     }
 
 

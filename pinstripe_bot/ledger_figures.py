@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_marks import Stored, identity, in_stored_zones, read_stored
+from pinstripe_bot.ledger_queues import read_queues
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_rows import SECOND
 from pinstripe_bot.ledger_schema import OPEN
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
 from pinstripe_bot.ledger_store import LedgerStore
+from pinstripe_bot.records import QueueRecord
 from pinstripe_bot.schedule import Schedule
 
 RECENT = 10_000
@@ -49,16 +51,17 @@ SUCCEEDED = both(
 class Figures:
     """One look at a ledger. `succeeded` and `next_due` are {job: UTC seconds}; the others {job: how many runs}.
 
-    `lingering` have timed out, and their threads go on. `bots` are those that live and plan schedules; `workers` and
-    `busy` are theirs, as they told last; `heartbeat_at` is the last one of any bot. `clock_offset_s` is that of the
-    living one whose clock is off most from the database's, None where none has compared them. `recent` is for the
-    next look.
+    `lingering` have timed out, and their threads go on. `bots` are those that live and plan schedules,
+    `worker_processes` the workers of a cluster that live; `workers` and `busy` are the threads of both, as they told
+    last; `heartbeat_at` is the last one of any bot. `clock_offset_s` is that of the living one whose clock is off most
+    from the database's, None where none has compared them. `recent` is for the next look.
     """
 
     running: Mapping[str, int]
     queued: Mapping[str, int]
     lingering: Mapping[str, int]
     bots: int
+    worker_processes: int
     workers: int
     busy: int
     heartbeat_at: datetime | None
@@ -66,15 +69,25 @@ class Figures:
     succeeded: Mapping[str, float]
     next_due: Mapping[str, int]
     recent: int
+    queues: Sequence[QueueRecord]
 
 
 def read_figures(
-    store: LedgerStore, jobs: Iterable[str], planned: Iterable[Schedule], now: datetime, *, since: int = 0
+    store: LedgerStore,
+    jobs: Iterable[str],
+    planned: Iterable[Schedule],
+    now: datetime,
+    *,
+    since: int = 0,
+    queues: Iterable[str] = (),
 ) -> Figures:
-    """Read the figures of these jobs and schedules; `succeeded` among the runs from the number `since` on."""
+    """Read the figures of these jobs, schedules and queues; `succeeded` among the runs from the number `since` on."""
     with store.reading() as connection:
-        bots = [bot for bot in read_bots(connection, store, now).values() if bot.kind == "bot"]
-        alive = [bot.stats for bot in bots if bot.is_alive]
+        found = read_bots(connection, store, now).values()
+        bots = [bot for bot in found if bot.kind == "bot"]
+        living = [bot for bot in found if bot.is_alive and bot.kind != "command"]
+        alive = [bot.stats for bot in living]
+        depths = read_queues(connection, found, queues)
         states, recent = _open_runs(connection)
         succeeded = rows_of(connection, SUCCEEDED, first=since, jobs=to_json([[job] for job in jobs]))
         stored = read_stored(connection)
@@ -82,7 +95,8 @@ def read_figures(
         running=states.pop("running", {}),
         queued=states.pop("queued", {}),
         lingering={job: count for counts in states.values() for job, count in counts.items()},
-        bots=len(alive),
+        bots=sum(bot.kind == "bot" for bot in living),
+        worker_processes=sum(bot.kind == "worker" for bot in living),
         workers=sum(stats.get("workers", 0) for stats in alive),
         busy=sum(stats.get("busy", 0) for stats in alive),
         clock_offset_s=max(
@@ -92,6 +106,7 @@ def read_figures(
         succeeded={job: finished_at / SECOND for job, finished_at in succeeded},
         next_due=_next_due(planned, stored),
         recent=recent,
+        queues=depths,
     )
 
 

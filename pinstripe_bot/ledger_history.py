@@ -213,6 +213,7 @@ def record_of(
     available_at = from_column(row["available_at"])
     assert available_at is not None
     done, bot = row["progress_done"], bots.get(row["owner"])
+    queue = row["queue"] if row["carrier"] is not None else ""
     return RunRecord(
         run=run_of(row),
         available_at=available_at,
@@ -223,6 +224,8 @@ def record_of(
         cancelled_by=row["cancelled_by"],
         bot=bot,
         attempts=tuple(earlier),
+        queue=queue,
+        is_served=bool(queue) and any(one.serves(queue) for one in bots.values()),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, text
 from pinstripe_bot.ledger_failures import Trouble, read_failures
 from pinstripe_bot.ledger_history import first_since, passed_of, record_of
 from pinstripe_bot.ledger_listed import broken_off_listings, open_listings
+from pinstripe_bot.ledger_queues import read_queues
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_rows import BRIEF, from_column, to_column
 from pinstripe_bot.ledger_schema import OPEN, occurrences, runs, skips
@@ -18,7 +19,7 @@ from pinstripe_bot.ledger_skips import EVERY_JOB, Pause, Skips, read_pauses, rea
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.occurrence import MANUAL, Decision, Reason, RunState
-from pinstripe_bot.records import BotRecord, ListingRecord, PassedRecord, RunRecord
+from pinstripe_bot.records import BotRecord, ListingRecord, PassedRecord, QueueRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
 
 MOST_SHOWN = 1000
@@ -96,6 +97,7 @@ class Overview:
     waiting: tuple[RunRecord, ...]
     open_count: int
     bots: tuple[BotRecord, ...]  # the living, and those that have died or stopped since
+    queues: tuple[QueueRecord, ...] = ()  # of a cluster
 
     @property
     def failing_listings(self) -> list[ListingRecord]:
@@ -103,13 +105,20 @@ class Overview:
         return [*(one for one in self.listings if one.failed_attempts), *self.broken_off]
 
     @property
+    def workers(self) -> list[BotRecord]:
+        """The living workers of a cluster."""
+        return [bot for bot in self.bots if bot.is_alive and bot.kind == "worker"]
+
+    @property
     def has_bot(self) -> bool:
         """Whether a bot lives that plans schedules."""
         return any(bot.is_alive and bot.kind == "bot" for bot in self.bots)
 
 
-def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: datetime, now: datetime) -> Overview:
-    """One look at the whole ledger; `planned` say from when on a run of theirs is late."""
+def read_overview(
+    store: LedgerStore, planned: Iterable[Schedule], *, since: datetime, now: datetime, queues: Iterable[str] = ()
+) -> Overview:
+    """One look at the whole ledger; `planned` say from when on a run of theirs is late, `queues` are told of anyway."""
     with store.reading() as connection:
         bots = read_bots(connection, store, now)
         found = _open_runs(connection, bots)
@@ -131,6 +140,7 @@ def read_overview(store: LedgerStore, planned: Iterable[Schedule], *, since: dat
             waiting=tuple(one for one in open_runs if one.run.state is RunState.QUEUED),
             open_count=_open_count(connection) - len(found) + len(open_runs),
             bots=tuple(bot for bot in bots.values() if bot.is_alive or bot.last_seen_at >= since),
+            queues=tuple(read_queues(connection, bots.values(), queues)),
         )
 
 

@@ -54,7 +54,7 @@ def look_out(project: Project, history: History | None, now: datetime, *, count:
     """Look at the ledger, and at so many of the next due instants."""
     if history is None:
         return Outlook(now, None, None, tuple(Coming(*one) for one in next_due(project, (), now, count)))
-    overview = read_overview(history.store, project.schedules, since=now - LATELY, now=now)
+    overview = read_overview(history.store, project.schedules, since=now - LATELY, now=now, queues=queues_of(project))
     due = next_due(project, history.zones(), now, count)
     coming = tuple(Coming(*one, fate) for one, fate in zip(due, fates(overview, due), strict=True))
     return Outlook(now, overview, Ground(history.store.place, history.store.covers, history.store.size), coming)
@@ -66,7 +66,21 @@ def is_well(project: Project, overview: Overview | None) -> bool:
         return False
     if overview.failing_listings or any(bot.is_off for bot in overview.bots):
         return False
+    if lacks_workers(project, overview) or any(queue.is_unserved for queue in overview.queues):
+        return False
     return not any(group.newest.occurrence.decision is Decision.MISSED for group in overview.passed)
+
+
+def queues_of(project: Project) -> set[str]:
+    """The queues that its jobs name, where it is one of a cluster; else none."""
+    if project.config.dispatcher != "cluster":
+        return set()
+    return {job.options["queue"] for job in project.jobs.values()}
+
+
+def lacks_workers(project: Project, overview: Overview) -> bool:
+    """Whether a cluster has no living worker at all."""
+    return project.config.dispatcher == "cluster" and not overview.workers
 
 
 def next_due(

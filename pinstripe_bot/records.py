@@ -29,6 +29,15 @@ class BotRecord:
     is_alive: bool
 
     @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues of a cluster that a worker serves; none for all of them."""
+        return tuple(self.stats.get("queues", ()))
+
+    def serves(self, queue: str) -> bool:
+        """Whether it is a living worker that performs the runs of this queue."""
+        return self.is_alive and self.kind == "worker" and (not self.queues or queue in self.queues)
+
+    @property
     def last_seen_at(self) -> datetime:
         """When it stopped, or was last heard."""
         return self.stopped_at or self.heartbeat_at
@@ -42,6 +51,22 @@ class BotRecord:
     def is_off(self) -> bool:
         """Whether it lives, and its clock differs from the database's."""
         return self.is_alive and abs(self.clock_offset) > CLOCK_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRecord:
+    """A queue of a cluster: what waits in it, the oldest since when, what runs of it, and how many workers serve it."""
+
+    name: str
+    waiting: int
+    running: int
+    oldest_at: datetime | None  # since when the oldest one could have started
+    workers: int
+
+    @property
+    def is_unserved(self) -> bool:
+        """Whether runs wait in it, and no living worker serves it."""
+        return self.waiting > 0 and self.workers == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +106,8 @@ class RunRecord:
     bot: BotRecord | None
     attempts: tuple[AttemptRecord, ...] = ()
     is_backfill: bool = False
+    queue: str = ""  # the queue of a cluster in which it waits; '' where it waits for a bot
+    is_served: bool = False  # whether a living worker serves that queue
     zone: Zone | None = None  # the zone of tenants that it came due in, where its schedule is due in theirs
 
     @property

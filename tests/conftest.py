@@ -224,7 +224,11 @@ def make_carrying(
     init_cluster(store)
     store.close()
     settings = {"dispatcher": "cluster", "ledger.url": url}
-    return lambda more=None, **files: make_bot({**settings, **(more or {})}, **files)
+
+    def make(more: dict[str, Any] | None = None, *, planned: bool = True, **files: str) -> Bot:
+        return make_bot({**settings, **(more or {})}, planned=planned, **files)
+
+    return make
 
 
 @pytest.fixture

@@ -28,11 +28,11 @@ def init_cluster(invocation: Invocation) -> None:
     from pinstripe_bot.ledger_place import ledger_place, refuse_small_ledger
 
     with _extra():
-        from pinstripe_bot import cluster_schema
+        from pinstripe_bot.cluster_schema import init_cluster as make_tables
     project = invocation.load_project()
     refuse_small_ledger(ledger_place(project.config, project.root))
     with open_desk(project) as desk:
-        done = cluster_schema.init_cluster(desk.store)
+        done = make_tables(desk.store)
         place = desk.store.place
     if done.is_new:
         click.echo(f"made the tables for a cluster in {place}")

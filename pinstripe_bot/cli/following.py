@@ -56,7 +56,10 @@ class Follower:
             record = again
 
     def _say_who_is_missing(self, record: RunRecord) -> None:
-        if record.run.state is RunState.QUEUED and not self._history.has_bot(self._clock.now()):
+        if record.queue and not record.is_served and record.run.state is RunState.QUEUED:
+            told = f"run {record.run.id} waits for a worker of the queue {record.queue}, and none serves it"
+            click.echo(f"{told}: `pinstripe start-worker` starts one", err=True)
+        elif record.run.state is RunState.QUEUED and not record.queue and not self._history.has_bot(self._clock.now()):
             told = f"run {record.run.id} waits for a bot, and none is running: `pinstripe start-server` starts one"
             click.echo(told, err=True)
 

@@ -78,6 +78,9 @@ def _verdict(record: RunRecord, now: datetime, *, has_bot: bool) -> str:
 def _waiting(record: RunRecord, now: datetime, *, has_bot: bool) -> str:
     if record.available_at > now:
         return f"It waits: it may start {show_ago(record.available_at, now)}."
+    if record.queue:
+        none = "" if record.is_served else ", and none serves it: `pinstripe start-worker` starts one"
+        return f"It waits for a worker of the queue {record.queue}{none}."
     if not has_bot:
         return "It waits for a bot, and none is running: `pinstripe start-server` starts one."
     return f"It waits for {'the earlier runs of its work' if record.is_in_turn else 'a worker'}."

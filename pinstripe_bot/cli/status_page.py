@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from rich.text import Text
@@ -18,7 +18,7 @@ from pinstripe_bot.occurrence import MANUAL, Decision, Reason, Run, RunState
 from pinstripe_bot.outlook import Coming, Outlook, is_well
 from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
-from pinstripe_bot.records import BotRecord, ListingRecord, RunRecord
+from pinstripe_bot.records import BotRecord, ListingRecord, QueueRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
 from pinstripe_bot.shown import count_of, show_at, show_bot, show_offset, show_size, show_tenant
 from pinstripe_bot.spans import show_ago, show_span
@@ -27,6 +27,8 @@ from pinstripe_bot.zones import Zone, zone
 
 MOST_TENANTS = 3
 """How many tenants' pauses of one job are told of one by one."""
+
+NO_TIME = timedelta(0)
 
 MOST_LINES = 10
 """How many lines a section has at most; the rest is one count."""
@@ -50,7 +52,8 @@ def draw_overview(page: Page, project: Project, outlook: Outlook) -> None:
         page.title("Next" if overview is not None and overview.has_bot else "Next, once a bot runs")
         page.grid([_coming_cells(one, now) for one in outlook.coming])
     if overview is not None and ground is not None:
-        _draw_bots(page, overview.bots, now)
+        _draw_queues(page, overview, now)
+        _draw_bots(page, overview, now)
         page.title("Ledger")
         size = "" if ground.size is None else f", {show_size(ground.size)}"
         page.say(f"{ground.place}, covers {ground.covers}{size}", indent=2)
@@ -187,6 +190,7 @@ def _waiting_cells(record: RunRecord, waited_for: str, now: datetime) -> list[Ce
     elif record.is_in_turn and waited_for == "a worker":
         told = "waits for the earlier runs of its work"
     else:
+        waited_for = f"a worker of the queue {record.queue}" if record.queue else waited_for
         told = f"waits for {waited_for} since {show_span(now - record.available_at)}"
     schedule = "by hand" if run.schedule == MANUAL else run.schedule
     return [str(run.id), _whose(run), schedule, told]
@@ -200,12 +204,25 @@ def _listing_cells(listing: ListingRecord, *, has_bot: bool) -> list[Cell]:
     return ["", Text(listing.job, "bold"), f"{listing.schedule}{where}", told]
 
 
-def _draw_bots(page: Page, bots: Sequence[BotRecord], now: datetime) -> None:
-    alive = [bot for bot in bots if bot.is_alive]
-    gone = [bot for bot in bots if not bot.is_alive and bot.kind != "command"]
+def _draw_queues(page: Page, overview: Overview, now: datetime) -> None:
+    if overview.queues:
+        page.title("Queues")
+        page.grid([_queue_cells(queue, now) for queue in overview.queues])
+
+
+def _queue_cells(queue: QueueRecord, now: datetime) -> list[Cell]:
+    oldest = "" if queue.oldest_at is None else f", the oldest since {show_span(max(now - queue.oldest_at, NO_TIME))}"
+    waiting = f"{count_of(queue.waiting, 'run')} waiting{oldest}" if queue.waiting else "empty"
+    served = Text(f"{count_of(queue.workers, 'worker')}", "dim" if queue.workers else "yellow")
+    return [Text(queue.name, "bold"), waiting, f"{queue.running:,} running", served]
+
+
+def _draw_bots(page: Page, overview: Overview, now: datetime) -> None:
+    alive = [bot for bot in overview.bots if bot.is_alive]
+    gone = [bot for bot in overview.bots if not bot.is_alive and bot.kind != "command"]
     shown = gone[max(len(gone) + len(alive) - MOST_LINES, 0) :] + alive
     if shown:
-        page.title("Bots")
+        page.title("Bots and workers" if overview.workers else "Bots")
         page.grid([_bot_cells(bot, now) for bot in shown])
 
 
@@ -224,5 +241,7 @@ def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
         told.insert(0, work + (f", {lingering} held by runs that timed out" if lingering else ""))
     if bot.is_off:
         told.append(f"its clock {show_offset(bot)}")
+    if bot.queues:
+        told.append(f"serves {', '.join(bot.queues)}")
     where = show_bot(bot) if bot.kind == "bot" else f"{show_bot(bot)} ({bot.kind})"
     return [state, where, ", ".join(told)]

@@ -12,6 +12,7 @@ from pinstripe_bot.escapes import escape_line
 from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.occurrence import Decision, Run
+from pinstripe_bot.outlook import lacks_workers
 from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import ListingRecord
@@ -32,6 +33,12 @@ def draw_trouble(page: Page, project: Project, overview: Overview, now: datetime
         seen = max((bot.last_seen_at for bot in overview.bots if bot.kind == "bot"), default=None)
         since = "" if seen is None else f" since {show_at(seen, shown_zone)}, {show_ago(seen, now)}"
         page.say(f"No bot is running{since}: `pinstripe start-server` starts one.", "yellow")
+    if lacks_workers(project, overview):
+        page.say("No worker is running: `pinstripe start-worker` starts one.", "yellow")
+    for queue in overview.queues:
+        if queue.is_unserved and overview.workers:
+            start = f"`pinstripe start-worker --queues {queue.name}` starts one"
+            page.say(f"No worker serves the queue {queue.name}, in which runs wait: {start}.", "yellow")
     for bot in overview.bots:
         if bot.is_off:
             page.say(f"The clock of {show_bot(bot)} is {show_offset(bot)}: {SET_CLOCK}.", "yellow")

@@ -13,6 +13,7 @@ from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
 from pinstripe_bot.occurrence import Decision, Reason, Run, RunState
+from pinstripe_bot.outlook import lacks_workers
 from pinstripe_bot.project import Problem, Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import BotRecord, ListingRecord, RunRecord
@@ -91,6 +92,7 @@ def matters_of(
         found += [_not_since(look, one) for one in last.values() if _is_left_so(look, one)]
         found += [_listing(look, one) for one in overview.failing_listings]
         found += [_stuck(look, one) for one in overview.running if _is_stuck(look, one)]
+        found += _without_workers(look)
         found += _missed(look)
         found += [_off(one) for one in overview.bots if one.is_off]
         pauses = (*overview.pauses, *overview.tenant_pauses)
@@ -210,6 +212,18 @@ def _stuck(look: _Look, record: RunRecord) -> Matter:
 def _off(bot: BotRecord) -> Matter:
     told = f"has a clock that is {show_offset(bot)}"
     return Matter("late", show_bot(bot), told, f"{SET_CLOCK[:1].upper()}{SET_CLOCK[1:]}.", bot.heartbeat_at)
+
+
+def _without_workers(look: _Look) -> Iterator[Matter]:
+    """A cluster that has no worker, or a queue in which runs wait and that none serves."""
+    if lacks_workers(look.project, look.overview):
+        why = "Nothing that comes due runs until one starts: pinstripe start-worker."
+        yield Matter("running", "The cluster", "has no worker", why, None)
+        return
+    for queue in look.overview.queues:
+        if queue.is_unserved and queue.oldest_at is not None:
+            why = f"{count_of(queue.waiting, 'run')} waiting, the oldest since {took(look.now - queue.oldest_at)}."
+            yield Matter("running", f"The queue {queue.name}", "has no worker", why, queue.oldest_at)
 
 
 def _missed(look: _Look) -> Iterator[Matter]:

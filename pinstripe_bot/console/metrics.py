@@ -24,6 +24,7 @@ from pinstripe_bot.ledger_figures import Figures, read_figures
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.metrics import Histogram, JobTally, Tally
 from pinstripe_bot.occurrence import Reason, RunState
+from pinstripe_bot.outlook import queues_of
 from pinstripe_bot.project import Project
 from pinstripe_bot.tick_clock import TickClock
 
@@ -66,8 +67,15 @@ METRICS: Mapping[str, Described] = {
     "pinstripe_runs_queued": Described("gauge", "Runs that wait for a worker, their turn or their time.", ("job",)),
     "pinstripe_runs_lingering": Described("gauge", "Runs that have timed out and do not end.", ("job",)),
     "pinstripe_bots": Described("gauge", "Bots on this ledger that live."),
-    "pinstripe_workers": Described("gauge", "Workers of all living bots, as these told last."),
+    "pinstripe_worker_processes": Described("gauge", "Workers of the cluster that live."),
+    "pinstripe_workers": Described("gauge", "Worker threads of all living bots and workers, as these told last."),
     "pinstripe_workers_busy": Described("gauge", "Of these, those that perform a run."),
+    "pinstripe_queue_waiting": Described("gauge", "Runs that wait in a queue of the cluster.", ("queue",)),
+    "pinstripe_queue_running": Described("gauge", "Runs of a queue of the cluster that run.", ("queue",)),
+    "pinstripe_queue_oldest_waiting_seconds": Described(
+        "gauge", "For how long the oldest run of a queue could have started.", ("queue",)
+    ),
+    "pinstripe_queue_workers": Described("gauge", "Living workers that serve a queue.", ("queue",)),
     "pinstripe_last_heartbeat_age_seconds": Described("gauge", "How long ago any bot was heard in the ledger."),
     "pinstripe_clock_offset_seconds": Described(
         "gauge", "How far the clock of the living bot that is off most is ahead of the database's."
@@ -139,7 +147,9 @@ class MetricsCollector(Collector):
             store = self._store()
             if store is None:
                 return None
-            figures = read_figures(store, project.jobs, project.schedules, now, since=self._recent)
+            figures = read_figures(
+                store, project.jobs, project.schedules, now, since=self._recent, queues=queues_of(project)
+            )
         except LedgerError:
             return None
         self._succeeded = self._succeeded | dict(figures.succeeded)
@@ -155,6 +165,9 @@ class MetricsCollector(Collector):
         yield _family("pinstripe_bots", [((), figures.bots)])
         yield _family("pinstripe_workers", [((), figures.workers)])
         yield _family("pinstripe_workers_busy", [((), figures.busy)])
+        if self._project.config.dispatcher == "cluster":
+            yield _family("pinstripe_worker_processes", [((), figures.worker_processes)])
+            yield from self._queued(figures)
         if figures.heartbeat_at is not None:
             age = max(self._clock.now() - figures.heartbeat_at, timedelta(0))
             yield _family("pinstripe_last_heartbeat_age_seconds", [((), age.total_seconds())])
@@ -162,6 +175,15 @@ class MetricsCollector(Collector):
             yield _family("pinstripe_clock_offset_seconds", [((), figures.clock_offset_s)])
         yield _family("pinstripe_job_next_due_timestamp_seconds", _by_job(figures.next_due))
         yield _family("pinstripe_job_last_success_timestamp_seconds", _by_job(self._succeeded))
+
+    def _queued(self, figures: Figures) -> Iterator[Metric]:
+        """How deep the queues of a cluster are, and who serves them."""
+        queues, now = figures.queues, self._clock.now()
+        waits = {one.name: max(now - (one.oldest_at or now), timedelta(0)).total_seconds() for one in queues}
+        yield _family("pinstripe_queue_waiting", (((one.name,), one.waiting) for one in queues))
+        yield _family("pinstripe_queue_running", (((one.name,), one.running) for one in queues))
+        yield _family("pinstripe_queue_oldest_waiting_seconds", (((name,), wait) for name, wait in waits.items()))
+        yield _family("pinstripe_queue_workers", (((one.name,), one.workers) for one in queues))
 
 
 def registry_of(collector: MetricsCollector) -> CollectorRegistry:

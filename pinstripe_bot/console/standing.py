@@ -12,7 +12,7 @@ from pinstripe_bot.console.visit import Visit, late_after
 from pinstripe_bot.console.words import at_second, count_in_words
 from pinstripe_bot.ledger_overview import Overview, read_overview
 from pinstripe_bot.ledger_strips import Wanted, p50_of, read_strips
-from pinstripe_bot.outlook import LATELY
+from pinstripe_bot.outlook import LATELY, queues_of
 from pinstripe_bot.records import BotRecord
 
 
@@ -38,13 +38,19 @@ class Standing:
         found = () if self.overview is None else self.overview.bots
         return [bot for bot in found if bot.is_alive and bot.kind == "bot"]
 
+    @property
+    def workers(self) -> list[BotRecord]:
+        """The living workers of a cluster."""
+        return [] if self.overview is None else self.overview.workers
+
 
 def stand(visit: Visit) -> Standing:
     """Look at everything once."""
     if visit.history is None:
         return Standing(None, tuple(matters_of(visit.project, None, {}, visit.now, visit.zone)), {})
     store = visit.history.store
-    overview = read_overview(store, visit.project.schedules, since=visit.now - LATELY, now=visit.now)
+    queues = queues_of(visit.project)
+    overview = read_overview(store, visit.project.schedules, since=visit.now - LATELY, now=visit.now, queues=queues)
     usual = usual_of(visit, {one.run.job for one in overview.running})
     last = visit.history.last_runs()
     matters = matters_of(visit.project, overview, usual, visit.now, visit.zone, last=last)

@@ -13,12 +13,12 @@ from pinstripe_bot.console.addresses import to_job, to_run, with_query
 from pinstripe_bot.console.bars import workers
 from pinstripe_bot.console.standing import Standing, near
 from pinstripe_bot.console.visit import Visit
-from pinstripe_bot.console.words import ago, and_list, at_clock, on_day, state_word
+from pinstripe_bot.console.words import ago, and_list, at_clock, on_day, state_word, took
 from pinstripe_bot.durations import format_duration
 from pinstripe_bot.ledger_audit import AuditEntry, read_audit
 from pinstripe_bot.ledger_extent import Extent, read_extent
 from pinstripe_bot.project import jobs_without_timeout
-from pinstripe_bot.records import BotRecord
+from pinstripe_bot.records import BotRecord, QueueRecord
 from pinstripe_bot.shown import count_of, show_json, show_offset, show_size
 from pinstripe_bot.spans import show_span
 from pinstripe_bot.zones import EPOCH, Zone
@@ -42,6 +42,8 @@ _ACTED: Final = {
     "logout": "logged out",
 }
 """{action: what somebody did}."""
+
+_KINDS: Final = {"bot": "", "command": "runs a job by hand"}
 
 
 def system_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
@@ -74,9 +76,9 @@ def system_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
 
 def _told(standing: Standing) -> str:
     count = len(standing.bots)
-    if not count:
-        return "No bot is alive."
-    return "One bot, alive." if count == 1 else f"{count} bots, alive."
+    bots = "One bot" if count == 1 else f"{count} bots"
+    workers = f" and {count_of(len(standing.workers), 'worker')}" if standing.workers else ""
+    return f"{bots}{workers}, alive." if count else "No bot is alive."
 
 
 def _bots(standing: Standing) -> Sequence[BotRecord]:
@@ -93,7 +95,7 @@ def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
     return {
         "host": bot.host,
         "pid": bot.pid,
-        "kind": {"bot": "", "command": "runs a job by hand"}.get(bot.kind, bot.kind),
+        "kind": _KINDS.get(bot.kind, bot.kind) + (f", serves {and_list(bot.queues)}" if bot.queues else ""),
         "glyph": state,
         "word": words[state],
         "tone": {"running": "t-run", "interrupted": "t-warn"}.get(state, "mid"),
@@ -107,18 +109,29 @@ def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
 
 
 def _workers(visit: Visit, standing: Standing) -> dict[str, Any]:
-    stats = [bot.stats for bot in standing.bots]
+    stats = [bot.stats for bot in (*standing.bots, *standing.workers)]
     total, busy = sum(one.get("workers", 0) for one in stats), sum(one.get("busy", 0) for one in stats)
     waiting = () if standing.overview is None else standing.overview.waiting
+    queues = () if standing.overview is None else standing.overview.queues
     without = jobs_without_timeout(visit.project)
     return {
         "picture": workers(busy, total, label=f"{busy} of {total} workers are busy") if total else "",
         "busy": f"{busy} of {total}" if total else "no bot is alive",
-        "queue": count_of(len(waiting), "run") if waiting else "empty",
+        "queue": "" if queues else count_of(len(waiting), "run") if waiting else "empty",
+        "queues": [_queue(visit, one) for one in queues],
         "lingering": sum(one.get("lingering", 0) for one in stats),
         "without_timeout": [(name, to_job(name)) for name in without[:6]],
         "more_without": max(len(without) - 6, 0),
     }
+
+
+def _queue(visit: Visit, queue: QueueRecord) -> dict[str, Any]:
+    """A queue of a cluster: how deep it is, and who serves it."""
+    since = (
+        "" if queue.oldest_at is None else f", the oldest since {took(max(visit.now - queue.oldest_at, timedelta(0)))}"
+    )
+    waiting = f"{count_of(queue.waiting, 'run')} waiting{since}" if queue.waiting else "empty"
+    return {"name": queue.name, "told": waiting, "workers": count_of(queue.workers, "worker"), "bad": not queue.workers}
 
 
 def _of_ledger(visit: Visit, before: int) -> tuple[list[AuditEntry], Extent | None]:

@@ -15,7 +15,7 @@ from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.ledger_skips import Pause
 from pinstripe_bot.occurrence import Decision, Reason, Run
 from pinstripe_bot.project import Project
-from pinstripe_bot.records import ListingRecord
+from pinstripe_bot.records import ListingRecord, QueueRecord
 from pinstripe_bot.zones import zone
 
 from .visits import NOON, a_bot, a_miss, a_record, a_run, an_error, an_overview
@@ -378,3 +378,27 @@ def test_a_living_bot_whose_clock_is_off_needs_attention(project: Project) -> No
         ("late", "web-1, pid 1", "has a clock that is 3.2 s ahead of the database's"),
         ("late", "web-1, pid 2", "has a clock that is 1 m 30 s behind the database's"),
     ]
+
+
+def test_a_queue_in_which_runs_wait_and_that_nobody_serves_needs_attention(project: Project) -> None:
+    queues = (
+        QueueRecord("default", 3, 0, NOW - timedelta(minutes=4), 1),
+        QueueRecord("reports", 12, 0, NOW - timedelta(minutes=3), 0),
+        QueueRecord("slow", 0, 0, None, 0),
+    )
+
+    found = matters_of(project, an_overview(queues=queues), {}, NOW, UTC_ZONE)
+
+    assert [(one.subject, one.told, one.why) for one in found] == [
+        ("The queue reports", "has no worker", "12 runs waiting, the oldest since 3 m 00 s.")
+    ]
+
+
+def test_a_cluster_without_any_worker_needs_attention(load_project: Callable[..., Project]) -> None:
+    project = load_project({"pinstripe.toml": 'dispatcher = "cluster"', "lib/background_jobs/sweep.py": SWEEP})
+
+    found = matters_of(project, an_overview(), {}, NOW, UTC_ZONE)
+    with_one = matters_of(project, an_overview(bots=(a_bot(kind="worker"),)), {}, NOW, UTC_ZONE)
+
+    assert [(one.subject, one.told) for one in found] == [("The cluster", "has no worker")]
+    assert with_one == []

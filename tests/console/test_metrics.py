@@ -350,6 +350,30 @@ def test_two_collectors_share_nothing(make_bot: MakeBot) -> None:
     assert first == second
 
 
+# The cluster
+
+
+def test_a_queue_tells_how_deep_it_is_since_when_and_who_serves_it(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=job("return 1", "'* * * * *', queue='reports'"), other=job("return 1", "'0 0 1 1 *'"))
+    tick(bot, clock, minutes=1)
+    clock.travel(seconds=5)
+    worker = make_carrying(planned=False)
+    worker.open(kind="worker")
+    told = collector_of(bot)
+
+    assert values(told, "pinstripe_queue_waiting") == {("reports",): 1, ("default",): 0}
+    assert values(told, "pinstripe_queue_running") == {("reports",): 0, ("default",): 0}
+    assert values(told, "pinstripe_queue_oldest_waiting_seconds") == {("reports",): 5, ("default",): 0}
+    assert values(told, "pinstripe_queue_workers") == {("reports",): 1, ("default",): 1}
+    assert values(told, "pinstripe_worker_processes") == {(): 1}
+
+
+def test_without_a_cluster_nothing_is_told_of_one(make_bot: MakeBot) -> None:
+    told = families(collector_of(make_bot(sweep=job())))
+
+    assert not [name for name in told if name.startswith(("pinstripe_queue", "pinstripe_worker_processes"))]
+
+
 # The page
 
 
@@ -363,8 +387,9 @@ def test_every_metric_is_documented_with_its_type_and_labels() -> None:
     assert documented() == {name: (about.kind, about.labels) for name, about in METRICS.items()}
 
 
-def test_every_metric_that_is_told_is_listed(make_bot: MakeBot, clock: TravelClock) -> None:
-    bot = make_bot(sweep=job())
+def test_every_metric_that_is_told_is_listed(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=job())
+    bot.run_background_job("sweep")
     tick(bot, clock, minutes=1)
     bot.ledger.beat(NOW, stats={"clock_offset_ms": 5})
 

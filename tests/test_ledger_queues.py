@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bots import job
+from clusters import asked
+
+from pinstripe_bot.bot import Bot
+from pinstripe_bot.ledger_queues import read_queues
+from pinstripe_bot.ledger_roll import read_bots
+from pinstripe_bot.records import QueueRecord
+from pinstripe_bot.testing import TravelClock
+
+MakeBot = Callable[..., Bot]
+
+
+def queues_of(bot: Bot, *named: str) -> list[QueueRecord]:
+    with bot.ledger.store.reading() as connection:
+        return read_queues(connection, read_bots(connection, bot.ledger.store, bot.clock.now()).values(), named)
+
+
+def sign_in_worker(make_carrying: MakeBot, *queues: str) -> Bot:
+    """A process that is a worker of these queues, as the ledger sees it."""
+    worker = make_carrying(planned=False)
+    worker.open(kind="worker")
+    worker.ledger.beat(worker.clock.now(), stats={"queues": list(queues)})
+    return worker
+
+
+def test_a_queue_tells_what_waits_and_since_when(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(report=job("return 1", "'* * * * *', queue='reports'"), sweep=job())
+    clock.travel(minutes=1)
+    bot.tick()
+    due_at = clock.now()
+    clock.travel(seconds=7)
+
+    queues = queues_of(bot)
+
+    assert queues == [QueueRecord("default", 1, 0, due_at, 0), QueueRecord("reports", 1, 0, due_at, 0)]
+    assert all(queue.is_unserved for queue in queues)
+
+
+def test_what_has_started_runs_and_waits_no_more(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=job())
+    clock.travel(minutes=1)
+    bot.tick()
+    bot.ledger.start(bot.ledger.carriers.adopt([(1, 1)], clock.now()), clock.now())
+
+    assert queues_of(bot) == [QueueRecord("default", 0, 1, None, 0)]
+
+
+def test_workers_serve_the_queues_that_they_name_or_all(make_carrying: MakeBot) -> None:
+    bot = make_carrying(sweep=job())
+    sign_in_worker(make_carrying)
+    sign_in_worker(make_carrying, "reports")
+
+    queues = queues_of(bot, "default")
+
+    assert [(queue.name, queue.workers) for queue in queues] == [("default", 1), ("reports", 2)]
+
+
+def test_a_dead_worker_serves_nothing(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=job())
+    worker = sign_in_worker(make_carrying, "reports")
+    asked(bot, "UPDATE bots SET stopped_at = heartbeat_at WHERE id = %s", worker.ledger.bot)
+
+    assert queues_of(bot, "default") == [QueueRecord("default", 0, 0, None, 0)]
+
+
+def test_without_a_cluster_there_is_no_queue(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(sweep=job("return 1", "'* * * * *', queue='reports'"))
+    clock.travel(minutes=1)
+    bot.tick()
+
+    assert queues_of(bot) == []

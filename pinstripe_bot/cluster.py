@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 from collections.abc import Sequence
 
 import structlog
@@ -49,9 +49,8 @@ class ClusterOutbox:
         if not waiting:
             return
         chosen = ledger_carriers.choose(connection, {job: self._most(job) for job in waiting}, now, most=CHUNK)
-        by_queue = sorted(chosen, key=lambda run: (self._queue(run[2]), run[0]))
-        for queue, runs in itertools.groupby(by_queue, key=lambda run: self._queue(run[2])):
-            ledger_carriers.note(connection, self._defer(connection, queue, list(runs)))
+        if chosen:
+            ledger_carriers.note(connection, self._defer(connection, chosen))
 
     def _most(self, job: str) -> int:
         """How many runs of a job may be carried at a time: in the whole cluster, no more tenants than it says."""
@@ -59,20 +58,35 @@ class ClusterOutbox:
         most: int = options["tenant_concurrency"] if options["multi_tenant"] else AHEAD
         return most
 
-    def _queue(self, job: str) -> str:
-        queue: str = self._project.jobs[job].options["queue"]
-        return queue
-
-    def _defer(self, connection: Connection, queue: str, runs: Sequence[tuple[int, int, str]]) -> list[int]:
+    def _defer(self, connection: Connection, runs: Sequence[tuple[int, int, str]]) -> list[int]:
         """Write the jobs that carry these (run, attempt, job); their numbers."""
         driver = connection.connection.driver_connection
-        deferrer = self._app.configure_task(ledger_carriers.CARRY, queue=queue, connection=driver)
-        jobs = [deferrer.make_new_job(run=run_id, attempt=attempt, job=job) for run_id, attempt, job in runs]
+        deferrer = self._app.configure_task(ledger_carriers.CARRY, connection=driver)
+        queues = {job: self._project.jobs[job].options["queue"] for job in {job for *_, job in runs}}
+        channels = {job: channel_of(queue, job) for job, queue in queues.items()}
+        jobs = [
+            deferrer.make_new_job(run=run_id, attempt=attempt, queue=queues[job]).evolve(queue=channels[job])
+            for run_id, attempt, job in runs
+        ]
         try:  # what `batch_defer` does, which spends a third of its time on words for a log
             deferred = deferrer.job_manager.batch_defer_jobs(jobs, connection=deferrer.connection)
         except ConnectorException as error:
             raise LedgerUnavailable(f"runs cannot be sent to the cluster: {error.__cause__ or error}") from error
         return [one.id for one in deferred if one.id is not None]
+
+
+def channel_of(queue: str, job: str) -> str:
+    """The queue of Procrastinate in which the runs of a job of ours wait, which only workers that have it look into.
+
+    A hash, since no more than 40 bytes of it fit into the name of a notice of PostgreSQL.
+    """
+    digest = hashlib.blake2s(f"{queue}/{job}".encode(), digest_size=8).hexdigest()
+    return f"{queue[:20]}/{digest}"
+
+
+def channels_of(project: Project) -> dict[str, str]:
+    """{job: where its runs wait} of all jobs that this project can run."""
+    return {name: channel_of(job.options["queue"], name) for name, job in project.jobs.items()}
 
 
 class Cluster:
@@ -90,8 +104,13 @@ class Cluster:
         self._next_mend_s = self._next_prune_s = 0.0
 
     def begin(self) -> None:
-        """Check the tables, and send whatever waits from now on. Raises LedgerError, which says what to do."""
+        """Check the tables, and send whatever waits from now on. Raises LedgerError, which says what to do.
+
+        What waits where its job no longer wants it, by another release, is sent anew: only at a start, as that makes
+        this the project of today.
+        """
         check_cluster(self._ledger.store)
+        self._ledger.carriers.recall(channels_of(self._project))
         self._ledger.store.outbox = ClusterOutbox(self._project, self._clock)
 
     def look(self) -> None:

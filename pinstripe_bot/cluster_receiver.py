@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import structlog
-from procrastinate import App, PsycopgConnector, RetryStrategy
+from procrastinate import App, PsycopgConnector
+from procrastinate.manager import get_channel_for_queues
 from procrastinate.worker import Worker as ProcrastinateWorker
 from psycopg_pool import AsyncConnectionPool
 
 from pinstripe_bot.admission import Admission
 from pinstripe_bot.clock import Clock
+from pinstripe_bot.cluster import channels_of
 from pinstripe_bot.dispatcher import Dispatcher
-from pinstripe_bot.errors import PinstripeError
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_carriers import CARRY
 from pinstripe_bot.ledger_postgres import PostgresStore
@@ -32,9 +34,6 @@ CONNECT_S = 5.0
 BACKOFF_S = (1.0, 30.0)
 """How long to wait before the next try to reach the database: the first time, and at most."""
 
-POSTPONE_S = 5
-"""After how long a run is offered again whose job this worker does not have, or cannot load."""
-
 EXECUTOR = 4
 """Threads for the receiver's own questions to the ledger; the runs have those of the dispatcher."""
 
@@ -44,8 +43,11 @@ Carried = tuple[int, int]
 log = structlog.get_logger("pinstripe")
 
 
-class NotHere(PinstripeError):
-    """This worker does not have the job of a run; another one may."""
+class _Connector(PsycopgConnector):
+    """Listens for jobs of all queues at once: there is one for each job of ours, and a notice is compared with each."""
+
+    async def listen_notify(self, on_notification: Any, channels: Iterable[str]) -> None:
+        await super().listen_notify(on_notification, get_channel_for_queues(None))
 
 
 class Receiver:
@@ -63,12 +65,13 @@ class Receiver:
         clock: Clock,
         queues: Sequence[str],
     ) -> None:
-        self._project = project
         self._ledger = ledger
         self._dispatcher = dispatcher
         self._admission = admission
         self._clock = clock
         self._queues = queues
+        served = {name for name, job in project.jobs.items() if not queues or job.options["queue"] in queues}
+        self._channels = sorted(channel for job, channel in channels_of(project).items() if job in served)
         self._arrived: list[tuple[Carried, asyncio.Future[None]]] = []  # of the loop alone
         self._adopting: asyncio.Task[None] | None = None
         self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run has left
@@ -120,16 +123,16 @@ class Receiver:
             kwargs=store.cluster_connection, open=False, min_size=1, max_size=EXECUTOR, timeout=CONNECT_S
         ) as pool:
             await pool.wait(CONNECT_S)
-            app = App(connector=PsycopgConnector())
+            app = App(connector=_Connector())
             await app.connector.open_async(pool)
-            app.task(name=CARRY, retry=RetryStrategy(wait=POSTPONE_S, retry_exceptions={NotHere}))(self._carry)
+            app.task(name=CARRY)(self._carry)
             await self._work(loop, app)
 
     async def _work(self, loop: asyncio.AbstractEventLoop, app: App) -> None:
         lease_s = self._ledger.lease.total_seconds()
         worker = ProcrastinateWorker(
             app,
-            queues=self._queues or None,
+            queues=self._channels,
             concurrency=self._dispatcher.workers,
             fetch_job_polling_interval=POLL_S,
             shutdown_graceful_timeout=0,  # where the database is lost; what runs here goes on
@@ -154,10 +157,8 @@ class Receiver:
             with self._lock:
                 self._stop = lambda: None
 
-    async def _carry(self, run: int, attempt: int, job: str) -> None:
+    async def _carry(self, run: int, attempt: int, queue: str) -> None:
         """Procrastinate's task: adopt a run of the ledger, and return when it has ended here, or was none of ours."""
-        if job not in self._project.jobs:
-            raise NotHere(f"this worker has no job {job!r}")
         arrived = asyncio.get_running_loop().create_future()
         self._arrived.append(((run, attempt), arrived))
         if self._adopting is None:

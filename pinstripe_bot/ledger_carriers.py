@@ -54,7 +54,7 @@ CHOOSE = both(
 
 NOTE = both(
     f"""
-    UPDATE runs SET carrier = jobs.id, queue = jobs.queue_name FROM {JOBS} AS jobs
+    UPDATE runs SET carrier = jobs.id, queue = jobs.args ->> 'queue' FROM {JOBS} AS jobs
     WHERE jobs.id IN {{ids}} AND runs.id = CAST(jobs.args ->> 'run' AS bigint)
     """,
     ids=IDS,
@@ -100,6 +100,15 @@ RECONCILE = both(
         SELECT 1 FROM {JOBS} AS jobs WHERE jobs.id = runs.carrier AND jobs.status IN ('todo', 'doing')
     )
     """
+)
+
+RECALL = both(
+    f"""
+    UPDATE runs SET carrier = NULL FROM {JOBS} AS jobs JOIN {{channels}} AS wanted ON true
+    WHERE {CARRIED} AND state = 'queued' AND owner IS NULL AND jobs.id = runs.carrier AND wanted.job = runs.job
+      AND jobs.queue_name <> wanted.channel
+    """,
+    channels=given("channels", job="text", channel="text"),
 )
 
 CANCEL_ENDED = both(
@@ -178,6 +187,11 @@ class Carriers:
             reconciled = reconcile(connection)
         with self._store.working() as connection:
             return Mended(requeued, reconciled, cancel_ended(connection))
+
+    def recall(self, channels: Mapping[str, str]) -> None:
+        """Let what waits elsewhere than in {job: channel} be sent again."""
+        with self._store.working() as connection:
+            execute(connection, RECALL, channels=to_json(sorted(channels.items())))
 
     def prune(self, stall: timedelta) -> None:
         """Delete what is left of dead workers, and of jobs that ended an hour ago."""

@@ -25,8 +25,8 @@ def carried(bot: Bot) -> list[tuple[str, int, int, str]]:
     """(job, run, attempt, queue) of what is on its way, oldest first."""
     return asked(
         bot,
-        "SELECT args ->> 'job', (args ->> 'run')::bigint, (args ->> 'attempt')::int, queue_name"
-        " FROM procrastinate_jobs WHERE status = 'todo' ORDER BY id",
+        "SELECT job, runs.id, (args ->> 'attempt')::int, args ->> 'queue' FROM procrastinate_jobs"
+        " JOIN runs ON runs.id = (args ->> 'run')::bigint WHERE status = 'todo' ORDER BY procrastinate_jobs.id",
     )
 
 

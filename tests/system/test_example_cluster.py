@@ -84,13 +84,14 @@ class Trial:
 
     def close(self) -> None:
         """End it and all that it has started, however it stands."""
-        if self.process.poll() is None:
+        try:
+            self.stop()
+        except subprocess.TimeoutExpired:
             self.process.kill()
             for pid in (pids[-1] for pids in self.pids().values()):
                 if is_alive(pid):
                     os.kill(pid, signal.SIGKILL)
-        self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
+            self.process.wait(PATIENCE_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
@@ -105,11 +106,12 @@ def is_alive(pid: int) -> bool:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A fresh copy of the example, which takes stock more often."""
+    """A fresh copy of the example, which takes stock more often, and sooner."""
     unwanted = shutil.ignore_patterns(".pinstripe", "__pycache__")
     copy = Path(shutil.copytree(CLUSTER, tmp_path / "cluster", ignore=unwanted))
     stocktaking = copy / "lib/background_jobs/stocktaking.py"
-    stocktaking.write_text(stocktaking.read_text().replace('"*/20 * * * * *"', '"*/5 * * * * *"'))
+    text = stocktaking.read_text()
+    stocktaking.write_text(text.replace('"*/20 * * * * *"', '"*/5 * * * * *"').replace("SHELVES = 16", "SHELVES = 6"))
     return copy
 
 

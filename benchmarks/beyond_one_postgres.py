@@ -47,13 +47,14 @@ CROWD, SCHEDULES = 10, 50  # jobs due in even seconds, and schedules of each; on
 ROUNDS, ALONE = 10, 3  # of two seconds each: in all, and before there is a worker
 EACH = (CROWD + 1) * SCHEDULES  # runs of a round
 WORKERS = 2
-MOST_S = 30.0  # no further round begins after that
+MOST_S = 20.0  # no further round begins after that
 PATIENCE_S = 20.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 PART = 500  # windows in a claim, as a bot parts them
 SESSIONS = 4  # of one worker that write at the same time: fetching, adopting, starting, ending
 FULL = 0.5  # of one core, which a worker uses at most
+CONNECTIONS = 400  # of a server: more sessions than that cannot write
 DISK_BYTES_PER_S = 200e6
 SECONDS = 3
 PROJECTS = 16
@@ -406,12 +407,12 @@ class Server:
 class Ledger:
     """The ledger of a project: its bots claim one after another, its workers' sessions write beside each other."""
 
-    def __init__(self, agenda: Agenda, server: Server, measured: Measured, runs_per_s: float) -> None:
+    def __init__(self, agenda: Agenda, server: Server, measured: Measured, runs_per_s: float, sessions: int) -> None:
         self._agenda = agenda
         self._server = server
         self._measured = measured
         self._runs_per_s = runs_per_s
-        self.sessions = SESSIONS * math.ceil(runs_per_s * measured.worker_cpu_s / FULL)
+        self.sessions = sessions
         self.locked_s = 0.0
         self._due = self._claimed = 0.0
         self._is_claiming = False
@@ -488,7 +489,7 @@ class Plan:
         """The highest rate that it keeps up with, in runs per second, and how that went."""
         low, high = 0.0, self.servers * self.cores / self.measured.cpu_s
         found = self.try_rate(high / 100)
-        for _ in range(8):
+        for _ in range(7):
             middle = (low + high) / 2
             trial = self.try_rate(middle)
             if trial.keeps_up:
@@ -517,13 +518,21 @@ class Plan:
         for share in shares(self.projects):
             place = load.index(min(load))
             load[place] += share
-            ledgers.append(Ledger(agenda, servers[place], self.measured, share * runs_per_s))
+            own_per_s = share * runs_per_s
+            ledgers.append(Ledger(agenda, servers[place], self.measured, own_per_s, self._sessions(own_per_s)))
         agenda.run(SECONDS)
         return Trial(
             keeps_up=all(ledger.is_done for ledger in ledgers),
             lock=max(ledger.locked_s for ledger in ledgers) / SECONDS,
             cpu=max(server.busy_s / server.cores for server in servers) / SECONDS,
         )
+
+    def _sessions(self, runs_per_s: float) -> int:
+        """How many sessions the workers of a project have: enough to compute, and to wait for the disk meanwhile."""
+        workers = math.ceil(runs_per_s * self.measured.worker_cpu_s / FULL)
+        waiting = math.ceil(4 * runs_per_s * self.measured.carrying.commits / self.flushes)
+        most = CONNECTIONS // math.ceil(self.projects / self.servers)
+        return min(max(SESSIONS * workers, waiting), most)
 
 
 def shares(projects: int) -> list[float]:

@@ -40,7 +40,7 @@ ROOT = __import__("pathlib").Path(__file__).parents[2]
 def note(workspace, word):
     """One write: nothing of the line, or all of it, is there after a kill."""
     now_s = time.monotonic()
-    run = f"{workspace.job_name} {int(workspace.due_at.timestamp())} {workspace.attempt}"
+    run = f"{workspace.run_id} {workspace.job_name} {int(workspace.due_at.timestamp())} {workspace.attempt}"
     descriptor = os.open(ROOT / "evidence.txt", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.write(descriptor, f"{run} {os.environ['BOT']} {word} {now_s}\\n".encode())
     os.close(descriptor)
@@ -60,6 +60,7 @@ def job_file(options: str, body: str) -> str:
 class Note:
     """A line of evidence: a job has started or finished for a due instant."""
 
+    run: int
     job: str
     due_ts: int
     attempt: int
@@ -78,8 +79,8 @@ class Site:
         folder.mkdir(parents=True)
         for name, text in files.items():
             folder.joinpath(f"{name}.py").write_text(text)
-        ledger = "" if ledger_url is None else f'[ledger]\nurl = "{ledger_url}"\n'
-        root.joinpath("pinstripe.toml").write_text(f"{settings}\n{ledger}")
+        ledger = "" if ledger_url is None else f'ledger.url = "{ledger_url}"\n'
+        root.joinpath("pinstripe.toml").write_text(f"{ledger}{settings}\n")
         self.project = Project.load(root, environ={})
         assert not self.project.problems, self.project.problems
 
@@ -94,8 +95,8 @@ class Site:
         path = self.root / "evidence.txt"
         lines = (line.split() for line in path.read_text().splitlines()) if path.exists() else ()
         return [
-            Note(job, int(due_ts), int(attempt), int(bot), word, float(at_s))
-            for job, due_ts, attempt, bot, word, at_s in lines
+            Note(int(run), job, int(due_ts), int(attempt), int(bot), word, float(at_s))
+            for run, job, due_ts, attempt, bot, word, at_s in lines
         ]
 
     def pause(self) -> None:
@@ -132,8 +133,13 @@ class Site:
         query = "SELECT id, job, due_at, state, attempt, owner, in_turn, lingers FROM runs"
         return self.rows(f"{query} WHERE state IN ('queued', 'running') OR lingers = 1 ORDER BY id")
 
+    def open_listings(self) -> list[tuple[Any, ...]]:
+        query = "SELECT id, job, due_at, listing FROM occurrences"
+        return self.rows(f"{query} WHERE listing IN ('queued', 'running') ORDER BY id")
+
     def wait_until_idle(self) -> None:
-        """Wait until no run is open."""
+        """Wait until no run is open, and no tenant waits for one."""
+        wait_for(lambda: not self.open_listings(), lambda: f"these are not listed: {self.open_listings()}")
         wait_for(lambda: not self.open_runs(), lambda: f"these runs do not end: {self.open_runs()}")
 
     def wait_for_work(self) -> None:

@@ -9,16 +9,19 @@ from chaos import SECOND, Site
 
 from pinstripe_bot.schedule import Schedule
 
+Attempt = tuple[int, str, int, int]
+"""A run, its job, its due instant and which try it is."""
+
 END_STATES = frozenset({"succeeded", "failed", "timed_out", "cancelled", "interrupted", "skipped"})
 
 
-def judge(site: Site) -> str:
+def judge(site: Site, told: str = "") -> str:
     """Compare what the jobs did with what the ledger says, and that with the schedules; a summary of what was found.
 
-    Every run must have ended, and no bot may be at work.
+    Every run must have ended, and no bot may be at work. `told` says of a failure what had been done.
     """
     problems = [*_undecided(site), *_without_run(site), *_not_ended(site), *_unlike_evidence(site)]
-    assert not problems, f"{len(problems)} problems, the first: {problems[:8]}"
+    assert not problems, f"{len(problems)} problems, the first: {problems[:8]}; {told}"
     return _summary(site)
 
 
@@ -70,7 +73,8 @@ def _not_ended(site: Site) -> Iterator[str]:
         options = site.project.jobs[job].options
         if options["on_interrupt"] == "retry" and state == "interrupted" and attempt < 10:
             yield f"run {run_id} of {job} was interrupted in attempt {attempt} and not tried again"
-        if state == "failed" and not options["retries"]:
+        is_in_a_process = options["isolation"] == "process"  # which may be killed
+        if state == "failed" and not options["retries"] and not is_in_a_process:
             yield f"run {run_id} of {job} failed ({reason})"
         if state == "failed" and attempt <= options["retries"]:
             yield f"run {run_id} of {job} failed in attempt {attempt} and was not tried again"
@@ -81,34 +85,46 @@ def _not_ended(site: Site) -> Iterator[str]:
 def _unlike_evidence(site: Site) -> Iterator[str]:
     """Starts that the ledger knows nothing of, twice the same start, and successes of which nothing is to be seen."""
     known = _attempts(site)
-    evidence = site.evidence()
-    started = Counter((note.job, note.due_ts, note.attempt) for note in evidence if note.word == "start")
-    finished = Counter((note.job, note.due_ts, note.attempt) for note in evidence if note.word == "finish")
+    started, finished = _counted(site, "start"), _counted(site, "finish")
     yield from (f"started {times} times: {key}" for key, times in started.items() if times > 1)
     yield from (f"started behind the ledger's back: {key}" for key in started if key not in known)
     for key, state in known.items():
         if state == "succeeded" and not started[key] == finished[key] == 1:
             yield f"succeeded, but started {started[key]} and finished {finished[key]} times: {key}"
-        if state not in ("succeeded", "interrupted") and finished[key]:
+        is_in_a_process = site.project.jobs[key[1]].options["isolation"] == "process"  # killed after its last line, say
+        if state not in ("succeeded", "interrupted") and finished[key] and not is_in_a_process:
             yield f"finished, but the ledger says {state}: {key}"
     yield from _started_again(site, started)
 
 
-def _started_again(site: Site, started: Counter[tuple[str, int, int]]) -> Iterator[str]:
-    starts = Counter((job, due_ts) for job, due_ts, _ in started.elements())
-    for (job, due_ts), times in starts.items():
+def _counted(site: Site, word: str) -> Counter[Attempt]:
+    return Counter((note.run, note.job, note.due_ts, note.attempt) for note in site.evidence() if note.word == word)
+
+
+def _started_again(site: Site, started: Counter[Attempt]) -> Iterator[str]:
+    for (run, job, due_ts), times in _by_run(started).items():
         options = site.project.jobs[job].options
         if times > 1 and options["on_interrupt"] != "retry" and not options["retries"]:
-            yield f"{job} was started {times} times for {due_ts}"
+            yield f"run {run} of {job} was started {times} times for {due_ts}"
 
 
-def _attempts(site: Site) -> dict[tuple[str, int, int], str]:
-    """{(job, due instant, attempt): how it ended} of every attempt that the ledger knows."""
-    now = site.rows("SELECT job, due_at, attempt, state FROM runs")
+def _by_run(attempts: Counter[Attempt]) -> Counter[tuple[int, str, int]]:
+    return Counter(key[:3] for key in attempts.elements())
+
+
+def finished_twice(site: Site) -> int:
+    """How many runs have come to their end more than once: cut off by the ledger's word, and not in truth."""
+    return sum(times > 1 for times in _by_run(_counted(site, "finish")).values())
+
+
+def _attempts(site: Site) -> dict[Attempt, str]:
+    """{attempt: how it ended} of every attempt that the ledger knows."""
+    now = site.rows("SELECT id, job, due_at, attempt, state FROM runs")
     earlier = site.rows(
-        "SELECT runs.job, runs.due_at, attempts.attempt, attempts.state FROM attempts JOIN runs ON run_id = runs.id"
+        "SELECT runs.id, runs.job, runs.due_at, attempts.attempt, attempts.state"
+        " FROM attempts JOIN runs ON run_id = runs.id"
     )
-    found = {(job, due_at // SECOND, attempt): state for job, due_at, attempt, state in [*now, *earlier]}
+    found = {(run, job, due_at // SECOND, attempt): state for run, job, due_at, attempt, state in [*now, *earlier]}
     assert len(found) == len(now) + len(earlier), "two rows of one attempt"
     return found
 
@@ -119,4 +135,5 @@ def _summary(site: Site) -> str:
     ((tries,),) = site.rows("SELECT count(*) FROM attempts")
     decided = ", ".join(f"{count} {decision} {reason}".strip() for decision, reason, count in decisions)
     ended = ", ".join(f"{count} {state} (attempt {most} at most)" for state, count, most in states)
-    return f"decided: {decided}; runs: {ended}; {tries} earlier attempts; {len(site.evidence())} lines of evidence"
+    seen = f"{len(site.evidence())} lines of evidence, {finished_twice(site)} double finishes"
+    return f"decided: {decided}; runs: {ended}; {tries} earlier attempts; {seen}"

@@ -18,11 +18,12 @@ from processes import PATIENCE_S
 
 
 class Nursery:
-    """Forks bots of a project; see nursery.py. Each writes its log into a file of its own."""
+    """Forks bots or workers of a project; see nursery.py. Each writes its log into a file of its own."""
 
     def __init__(self, kind: str, root: Path) -> None:
-        self.logs = root / "logs"
-        self.logs.mkdir(exist_ok=True)
+        self.logs = root / "logs" / kind
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._started_event = "worker_started" if kind == "worker" else "bot_started"
         self.alive: list[int] = []
         self._numbers: dict[int, int] = {}  # by pid, of the newest bot that had it
         self._started = 0
@@ -44,20 +45,23 @@ class Nursery:
         """As a crash: nothing is tidied up. It may have ended before only where it found no ledger at its start."""
         os.kill(pid, signal.SIGKILL)
         code, log = self.wait(pid), self.log_of(pid)
-        found_no_ledger = "bot_started" not in log and "does not answer" in log
+        found_no_ledger = self._started_event not in log and "does not answer" in log
         assert code == -signal.SIGKILL or found_no_ledger, f"ended by itself with {code}: {log}"
 
     def start_surely(self) -> int:
         """Start a bot, again where it finds no ledger yet; its pid as soon as it says that it has started."""
         deadline_s = time.monotonic() + PATIENCE_S
         pid = self.start()
-        while "bot_started" not in self.log_of(pid):
+        while not self.has_started(pid):
             assert time.monotonic() < deadline_s, f"no bot starts: {self.log_of(pid)}"
             time.sleep(LOOK_S)
             if "does not answer" in self.log_of(pid):
                 self.kill(pid)
                 pid = self.start()
         return pid
+
+    def has_started(self, pid: int) -> bool:
+        return self._started_event in self.log_of(pid)
 
     def stop(self, pid: int) -> int:
         """Send SIGTERM and wait for the end; the exit code."""

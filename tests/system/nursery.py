@@ -3,7 +3,7 @@
 `nursery.py KIND ROOT LOGS` obeys lines on stdin, each answered by one on stdout: `start` forks a bot of the project in
 ROOT and gives its pid, `wait PID` gives its exit code. At the end of stdin every bot still there is killed.
 Bots are numbered from 1, since a pid may come again; a bot finds its number in its environment, as BOT.
-A bot of the kind "command" is `start-bot`, word for word; one of the kind "noting" is the same, but is only said to
+A bot of the kind "command" is `start-bot`, word for word, and a "worker" is `start-worker`; one of the kind "noting" is the same, but is only said to
 have started once it listens to signals, and notes the moment at which it has heeded the first one.
 """
 
@@ -53,6 +53,11 @@ def run_command(root: Path, on_listening: Callable[[], None]) -> None:
     pinstripe(["start-bot", "--project", str(root), "--log-format", "json"], prog_name="pinstripe")
 
 
+def run_worker(root: Path, on_listening: Callable[[], None]) -> None:
+    on_listening()
+    pinstripe(["start-worker", "--project", str(root), "--log-format", "json"], prog_name="pinstripe")
+
+
 def run_noting(root: Path, on_listening: Callable[[], None]) -> None:
     project = Project.load(root, overrides={"logs.format": "json"})
     configure_logs("json", "info", colors=False)
@@ -61,7 +66,7 @@ def run_noting(root: Path, on_listening: Callable[[], None]) -> None:
     serving._run(bot, None)
 
 
-KINDS = {"command": run_command, "noting": run_noting}
+KINDS = {"command": run_command, "worker": run_worker, "noting": run_noting}
 
 
 def start(kind: str, root: Path, logs: Path, number: int) -> int:

@@ -1,0 +1,148 @@
+"""A fleet: the bots and workers of a cluster, and what befalls them at random."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chaos import LOOK_S, kill_a_backend
+from many_bots import Nursery, nursery_of
+from processes import PATIENCE_S
+
+CHILD_EVERY = 2
+BACKEND_EVERY = 7
+STOP_EVERY = 4
+"""One in so many blows also hits the child of a worker, or the database, or lets a process stand still for a while."""
+
+
+class Fleet:
+    """Bots and workers; whoever has ended is started again. A process that stands still is woken when it is time."""
+
+    def __init__(self, bots: Nursery, workers: Nursery, *, of_each: int) -> None:
+        self._nurseries = (bots, workers)
+        self._of_each = of_each
+        self._wakes: dict[int, float] = {}  # {pid of one that stands still: when it goes on, monotonic}
+
+    @property
+    def members(self) -> list[tuple[Nursery, int]]:
+        return [(nursery, pid) for nursery in self._nurseries for pid in nursery.alive]
+
+    def look(self, *, after_all: bool = False) -> None:
+        """Let go on who has stood still for long enough, or `after_all`, and start again who has ended."""
+        for pid, at_s in list(self._wakes.items()):
+            if after_all or time.monotonic() >= at_s:
+                os.kill(pid, signal.SIGCONT)
+                del self._wakes[pid]
+        for nursery, pid in self.members:
+            if has_ended(pid):
+                self.kill(nursery, pid)
+        for nursery in self._nurseries:
+            while len(nursery.alive) < self._of_each:
+                nursery.start()
+
+    def kill(self, nursery: Nursery, pid: int) -> None:
+        self._wakes.pop(pid, None)
+        nursery.kill(pid)
+
+    def stop_for(self, pid: int, seconds: float) -> None:
+        """Let it stand still; not one that does so already."""
+        if pid not in self._wakes:
+            os.kill(pid, signal.SIGSTOP)
+            self._wakes[pid] = time.monotonic() + seconds
+
+    def children(self) -> list[int]:
+        """The fork servers of the workers, and the processes of jobs in them."""
+        servers = [child for pid in self._nurseries[1].alive for child in children_of(pid)]
+        return servers + [child for server in servers for child in children_of(server)]
+
+    def wait_until_started(self) -> None:
+        """Wake everybody, and wait until all work."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        self.look(after_all=True)
+        while waiting := [pid for nursery, pid in self.members if not nursery.has_started(pid)]:
+            assert time.monotonic() < deadline_s, f"these do not start: {waiting}"
+            time.sleep(LOOK_S)
+            self.look()
+
+    def stop(self) -> dict[int, int]:
+        """Send SIGTERM to all, bots first; {pid: exit code}."""
+        for _, pid in self.members:
+            os.kill(pid, signal.SIGTERM)
+        return {pid: nursery.wait(pid) for nursery, pid in self.members}
+
+    def grep(self, *events: str) -> Counter[str]:
+        """How often these events stand in the logs."""
+        bots, workers = (nursery.grep(*events) for nursery in self._nurseries)
+        return bots + workers
+
+
+@contextmanager
+def fleet_of(root: Path, *, of_each: int) -> Iterator[Fleet]:
+    with nursery_of("command", root) as bots, nursery_of("worker", root) as workers:
+        yield Fleet(bots, workers, of_each=of_each)
+
+
+class Misfortunes:
+    """About once a second `kill -9` of a bot or worker; now and then what else happens to a cluster."""
+
+    def __init__(self, fleet: Fleet, url: str, chance: random.Random, *, lease_s: float) -> None:
+        self.counts: Counter[str] = Counter()
+        self._fleet = fleet
+        self._url = url
+        self._chance = chance
+        self._lease_s = lease_s
+
+    def befall(self, seconds: float) -> None:
+        begun_s = time.monotonic()
+        number = 0
+        while time.monotonic() < begun_s + seconds:
+            number += 1
+            due_s = begun_s + number + self._chance.uniform(-0.5, 0.5)
+            while time.monotonic() < due_s:
+                self._fleet.look()
+                time.sleep(LOOK_S)
+            self._strike(number)
+
+    def _strike(self, number: int) -> None:
+        if number % CHILD_EVERY == 0:
+            self._kill_a_child()
+        if number % STOP_EVERY == 0:
+            _, pid = self._chance.choice(self._fleet.members)
+            self._fleet.stop_for(pid, self._lease_s * self._chance.uniform(1.2, 2.2))
+            self.counts["stopped for longer than the lease"] += 1
+        if number % BACKEND_EVERY == 0:
+            self.counts["processes of the database killed"] += kill_a_backend(self._url, self._chance.choice)
+        nursery, pid = self._chance.choice(self._fleet.members)
+        self._fleet.kill(nursery, pid)
+        self.counts["bots and workers killed"] += 1
+
+    def _kill_a_child(self) -> None:
+        children = self._fleet.children()
+        if children:
+            os.kill(self._chance.choice(children), signal.SIGKILL)
+            self.counts["children killed"] += 1
+
+
+def has_ended(pid: int) -> bool:
+    """Whether our child of this number has ended; nobody has waited for it yet."""
+    return _fields_of(pid)[0] == "Z"
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started, as far as they have not ended."""
+    found = (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return [child for child in found if (fields := _fields_of(child))[1] == str(pid) and fields[0] != "Z"]
+
+
+def _fields_of(pid: int) -> list[str]:
+    """The state of a process and its parent; empty words for one that is not there."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except (FileNotFoundError, ProcessLookupError):
+        return ["", ""]

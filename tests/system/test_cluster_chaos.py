@@ -1,0 +1,93 @@
+"""A cluster of three bots and three workers, hurt at random: every instant is decided once, nothing lost or doubled."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bots import write_tenants
+from chaos import Site, embedded_postgres, job_file, wait_for
+from click.testing import CliRunner
+from fleet import Fleet, Misfortunes, fleet_of
+from judge import finished_twice, judge
+from processes import soaking
+
+from pinstripe_bot.cli import main
+
+SECONDS = soaking(30.0, 600.0)
+LEASE_S = 2.0
+OF_EACH = 3
+SETTINGS = f'dispatcher = "cluster"\nworkers = 4\nledger.lease = "{LEASE_S:.0f}s"\nlogs.level = "debug"'
+MISTAKES = ("tick_failed", "poll_failed", "report_failed", "worker_failed", "schedule_quarantined", "release_failed")
+"""What nobody may have to say."""
+TOLD = ("carriers_mended", "cluster_lost", "bot_presumed_dead", "outcome_refused", "ledger_lost", "fork_server_died")
+
+JOBS = {
+    "short": job_file('overlap="allow"', "pass"),
+    "elsewhere": job_file('overlap="allow", queue="mail"', "time.sleep(random.uniform(0, 0.2))"),
+    "slow": job_file("", "time.sleep(random.uniform(0.3, 1.2))"),
+    "in_turn": job_file('overlap="queue"', "time.sleep(random.uniform(0.3, 1.2))"),
+    "catching_up": job_file('catch_up="all", queue="mail"', "time.sleep(0.02)"),
+    "tried_again": job_file('on_interrupt="retry"', "time.sleep(random.uniform(0.3, 1.2))"),
+    "tried_again_at_once": job_file('on_interrupt="retry", overlap="allow"', "await asyncio.sleep(random.random())"),
+    "failing": job_file('retries=2, backoff=("100ms", "300ms")', 'assert random.random() > 0.5, "on purpose"'),
+    "apart": job_file('isolation="process", overlap="allow"', "time.sleep(random.uniform(0, 0.5))"),
+    "apart_and_tried_again": job_file(
+        'isolation="process", on_interrupt="retry", retries=3, backoff="100ms"', "time.sleep(random.uniform(0, 0.8))"
+    ),
+    "for_tenants": job_file('multi_tenant=True, tenant_concurrency=2, on_interrupt="retry"', "time.sleep(0.05)"),
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Site, str]]:
+    """A cluster's project, and its database, which may be hurt."""
+    with embedded_postgres() as url:
+        write_tenants(tmp_path)
+        site = Site(tmp_path, JOBS, url, SETTINGS)
+        done = CliRunner().invoke(main, ["init-cluster", "--project", str(tmp_path)], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        yield site, url
+
+
+def let_it_end(site: Site, fleet: Fleet) -> None:
+    """Bring everybody back, see that all goes on, and let what is open come to its end."""
+    site.wait_for_ledger()
+    fleet.wait_until_started()
+    site.pause()
+    site.wait_until_idle()
+    site.resume()
+    site.wait_for_work()
+    site.pause()
+    site.wait_until_idle()
+    wait_for(lambda: len(unsigned(site)) == len(fleet.members), lambda: f"not signed out: {unsigned(site)}")
+
+
+def unsigned(site: Site) -> list[tuple[object, ...]]:
+    return site.rows("SELECT pid, kind FROM bots WHERE stopped_at IS NULL")
+
+
+@pytest.mark.timeout(soaking(180, 900))
+def test_a_cluster_that_is_hurt_at_random_loses_nothing_doubles_nothing_and_decides_every_instant_once(
+    tmp_path: Path, site: tuple[Site, str]
+) -> None:
+    place, url = site
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    with fleet_of(tmp_path, of_each=OF_EACH) as fleet:
+        misfortunes = Misfortunes(fleet, url, random.Random(seed), lease_s=LEASE_S)
+        fleet.wait_until_started()
+        misfortunes.befall(SECONDS)
+        let_it_end(place, fleet)
+
+        codes = fleet.stop()
+
+        said = fleet.grep(*TOLD, *MISTAKES)
+        hit = ", ".join(f"{count} {what}" for what, count in sorted(misfortunes.counts.items()))
+        told = f"seed {seed}: {hit} in {SECONDS:.0f} s; {finished_twice(place)} double finishes; logs: {dict(said)}"
+        print(told)
+        assert set(codes.values()) == {0}, f"{told}; exit codes {codes}"
+    print(judge(place, told))
+    assert not any(said[mistake] for mistake in MISTAKES), told

@@ -127,10 +127,11 @@ LINGER = both("UPDATE runs SET lingers = :lingers WHERE id IN {ids}", ids=LOCKED
 
 RELEASE = both(
     """
-    UPDATE runs SET state = 'queued', owner = NULL, carrier = NULL, started_at = NULL
-    WHERE id IN {ids} AND state IN ('queued', 'running') AND owner = :bot
+    UPDATE runs SET state = 'queued', owner = NULL, carrier = NULL, started_at = NULL FROM {group} AS wanted
+    WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt
+      AND runs.state IN ('queued', 'running') AND runs.owner = :bot
     """,
-    ids=LOCKED_IDS,
+    group=locked("runs", GROUP),
 )
 
 SAY = both(
@@ -201,7 +202,7 @@ def linger(connection: Connection, run_ids: Collection[int], *, lingers: bool) -
 
 def release(connection: Connection, unstarted: Sequence[Run], *, bot: str) -> None:
     """Queue runs of `bot` for whoever comes next."""
-    execute(connection, RELEASE, ids=to_json([run.id for run in unstarted]), bot=bot)
+    execute(connection, RELEASE, group=to_json([(run.id, run.attempt) for run in unstarted]), bot=bot)
 
 
 def note_said(connection: Connection, said: Sequence[tuple[int, int, int | None, int | None, str | None]]) -> None:

@@ -131,6 +131,20 @@ def test_a_bot_that_was_taken_for_dead_can_start_and_record_nothing(make_bot: Ma
     assert (again, recorded) == ([], set())
 
 
+def test_a_bot_that_was_taken_for_dead_gives_back_no_later_attempt(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot, asleep = make_bot(sweep=job("return 1", "'* * * * *', on_interrupt='retry'")), make_bot()
+    clock.travel(minutes=1)
+    (first,) = asleep.ledger.start(claim_only(asleep), clock.now())
+    let_go(asleep.ledger)
+    bot.ledger.bury(clock.now(), retry_at=lambda run: clock.now())
+    again = asleep.ledger.waiting.take_available({"sweep"}, clock.now(), most=1)
+    asleep.ledger.start(again, clock.now())
+
+    asleep.ledger.release([first])
+
+    assert rows(bot.ledger, "SELECT state, attempt, owner FROM runs") == [("running", 2, asleep.ledger.bot)]
+
+
 def test_what_a_dead_bot_had_started_is_tried_again_where_its_job_wants_it(
     make_bot: MakeBot, clock: TravelClock
 ) -> None:

@@ -76,6 +76,7 @@ class Receiver:
         self._adopting: asyncio.Task[None] | None = None
         self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run has left
         self._lock = threading.Lock()
+        self._connected_s: float | None = None  # since when its loop works, monotonic
         self._stop: Callable[[], None] = lambda: None
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="pinstripe-receiver", daemon=True)
@@ -98,7 +99,7 @@ class Receiver:
     def _loop(self) -> None:
         wait_s, most_s = BACKOFF_S
         while not self._is_stopping.is_set():
-            began_s = self._clock.monotonic()
+            self._connected_s = None
             try:
                 asyncio.run(self._receive())
                 error = "its connection was lost"
@@ -106,8 +107,8 @@ class Receiver:
                 error = " ".join(str(lost.__cause__ or lost).split()) or type(lost).__name__
             if self._is_stopping.is_set():
                 return
-            if self._clock.monotonic() - began_s > most_s:
-                wait_s = BACKOFF_S[0]
+            if self._connected_s is not None and self._clock.monotonic() - self._connected_s > wait_s:
+                wait_s = BACKOFF_S[0]  # it has worked meanwhile: this is another outage
             log.warning("cluster_lost", error=error, retry_in_s=wait_s)
             self._is_stopping.wait(wait_s)
             wait_s = min(2 * wait_s, most_s)
@@ -150,6 +151,7 @@ class Receiver:
             self._stop = lambda: _call(loop, stop)
             if self._is_stopping.is_set():
                 return
+        self._connected_s = self._clock.monotonic()
         log.info("worker_connected", queues=list(self._queues) or "all", place=self._ledger.store.place)
         try:
             await worker.run()  # type: ignore[no-untyped-call]

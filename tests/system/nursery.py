@@ -3,8 +3,9 @@
 `nursery.py KIND ROOT LOGS` obeys lines on stdin, each answered by one on stdout: `start` forks a bot of the project in
 ROOT and gives its pid, `wait PID` gives its exit code. At the end of stdin every bot still there is killed.
 Bots are numbered from 1, since a pid may come again; a bot finds its number in its environment, as BOT.
-A bot of the kind "command" is `start-bot`, word for word, and a "worker" is `start-worker`; one of the kind "noting" is the same, but is only said to
-have started once it listens to signals, and notes the moment at which it has heeded the first one.
+A bot of the kind "command" is `start-bot`, word for word, and a "worker" is `start-worker`. One of the kind "noting"
+is a bot as well, but is only said to have started once it listens to signals, and notes the moment at which it has
+heeded the first one.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import get_channel_for_queues
 from procrastinate.worker import Worker as ProcrastinateWorker
 from psycopg_pool import AsyncConnectionPool
@@ -116,6 +117,7 @@ class Receiver:
     async def _receive(self) -> None:
         """Be a worker of Procrastinate until `stop`, or until the database is lost."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_tell)
         loop.set_default_executor(ThreadPoolExecutor(EXECUTOR, thread_name_prefix="pinstripe-receiver"))
         store = self._ledger.store
         assert isinstance(store, PostgresStore), "a cluster's ledger is in PostgreSQL"
@@ -202,6 +204,19 @@ class Receiver:
             finishers = [finish for carried in left for finish in self._under_way.pop(carried, ())]
         for finish in finishers:
             finish()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the loop says of an error that nobody waits for.
+
+    Usual is the end of a job that could not be written: the database is away, or others have the job since, as this
+    worker stood still. Neither changes a run, and every process mends what is left of the job.
+    """
+    error = context.get("exception")
+    if isinstance(error, ConnectorException):
+        log.debug("carrier_left", error=" ".join(str(error.__cause__ or error).split()))
+    else:
+        loop.default_exception_handler(context)
 
 
 def _finisher(loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]) -> Callable[[], None]:

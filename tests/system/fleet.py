@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -56,10 +57,10 @@ class Fleet:
             os.kill(pid, signal.SIGSTOP)
             self._wakes[pid] = time.monotonic() + seconds
 
-    def children(self) -> list[int]:
-        """The fork servers of the workers, and the processes of jobs in them."""
+    def children(self) -> tuple[list[int], list[int]]:
+        """(The fork servers of the workers, the processes of the jobs that these have made.)"""
         servers = [child for pid in self._nurseries[1].alive for child in children_of(pid)]
-        return servers + [child for server in servers for child in children_of(server)]
+        return servers, [child for server in servers for child in children_of(server)]
 
     def wait_until_started(self) -> None:
         """Wake everybody, and wait until all work."""
@@ -123,10 +124,10 @@ class Misfortunes:
         self.counts["bots and workers killed"] += 1
 
     def _kill_a_child(self) -> None:
-        children = self._fleet.children()
-        if children:
-            os.kill(self._chance.choice(children), signal.SIGKILL)
-            self.counts["children killed"] += 1
+        servers, jobs = self._fleet.children()
+        with contextlib.suppress(ProcessLookupError, IndexError):  # it has ended just now, or there is none
+            os.kill(self._chance.choice(jobs or servers), signal.SIGKILL)
+            self.counts["processes of jobs killed" if jobs else "fork servers killed"] += 1
 
 
 def has_ended(pid: int) -> bool:

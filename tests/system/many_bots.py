@@ -78,9 +78,9 @@ class Nursery:
         return f"log of {pid}:\n{(self.logs / f'{self._numbers[pid]}.log').read_text()}"
 
     def grep(self, *events: str) -> Counter[str]:
-        """How often these events stand in the logs."""
+        """How often events that begin with these words stand in the logs."""
         text = "".join(path.read_text() for path in self.logs.iterdir())
-        return Counter({event: text.count(f'"event":"{event}"') for event in events})
+        return Counter({event: text.count(f'"event":"{event}') for event in events})
 
     def _ask(self, wish: str) -> int:
         assert self._process.stdin is not None

@@ -19,7 +19,8 @@ from processes import PATIENCE_S
 CHILD_EVERY = 2
 BACKEND_EVERY = 7
 STOP_EVERY = 4
-"""One in so many blows also hits the child of a worker, or the database, or lets a process stand still for a while."""
+LEAVE_EVERY = 5
+"""One in so many blows also hits the child of a worker, or the database, lets a process stand still, or ends one."""
 
 
 class Fleet:
@@ -29,6 +30,7 @@ class Fleet:
         self._nurseries = (bots, workers)
         self._of_each = of_each
         self._wakes: dict[int, float] = {}  # {pid of one that stands still: when it goes on, monotonic}
+        self._leaving: set[int] = set()  # who was asked to end
 
     @property
     def members(self) -> list[tuple[Nursery, int]]:
@@ -42,14 +44,29 @@ class Fleet:
                 del self._wakes[pid]
         for nursery, pid in self.members:
             if has_ended(pid):
-                self.kill(nursery, pid)
+                self._bury(nursery, pid)
         for nursery in self._nurseries:
             while len(nursery.alive) < self._of_each:
                 nursery.start()
 
     def kill(self, nursery: Nursery, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        self._bury(nursery, pid)
+
+    def ask_to_end(self, pid: int) -> None:
+        """As in a deployment: what has not begun is given back, what runs may end."""
+        os.kill(pid, signal.SIGTERM)
+        self._leaving.add(pid)
+
+    def _bury(self, nursery: Nursery, pid: int) -> None:
         self._wakes.pop(pid, None)
-        nursery.kill(pid)
+        if pid not in self._leaving:
+            nursery.kill(pid)
+            return
+        self._leaving.remove(pid)
+        log, code = nursery.log_of(pid), nursery.wait(pid)
+        is_early = not nursery.has_started(pid)  # there is no ledger, or nobody to heed the signal yet
+        assert code in (0, -signal.SIGKILL) or is_early, f"asked to end, it ended with {code}: {log}"
 
     def stop_for(self, pid: int, seconds: float) -> None:
         """Let it stand still; not one that does so already."""
@@ -63,10 +80,10 @@ class Fleet:
         return servers, [child for server in servers for child in children_of(server)]
 
     def wait_until_started(self) -> None:
-        """Wake everybody, and wait until all work."""
+        """Wake everybody, and wait until all work, and whoever was asked to end has ended."""
         deadline_s = time.monotonic() + PATIENCE_S
         self.look(after_all=True)
-        while waiting := [pid for nursery, pid in self.members if not nursery.has_started(pid)]:
+        while waiting := [pid for nursery, pid in self.members if pid in self._leaving or not nursery.has_started(pid)]:
             assert time.monotonic() < deadline_s, f"these do not start: {waiting}"
             time.sleep(LOOK_S)
             self.look()
@@ -117,6 +134,10 @@ class Misfortunes:
             _, pid = self._chance.choice(self._fleet.members)
             self._fleet.stop_for(pid, self._lease_s * self._chance.uniform(1.2, 2.2))
             self.counts["stopped for longer than the lease"] += 1
+        if number % LEAVE_EVERY == 0:
+            _, pid = self._chance.choice(self._fleet.members)
+            self._fleet.ask_to_end(pid)
+            self.counts["asked to end"] += 1
         if number % BACKEND_EVERY == 0:
             self.counts["processes of the database killed"] += kill_a_backend(self._url, self._chance.choice)
         nursery, pid = self._chance.choice(self._fleet.members)

@@ -195,6 +195,18 @@ def kill_a_backend(url: str, chance: Callable[[list[int]], int]) -> bool:
     return True
 
 
+def end_connections(url: str, chance: Callable[[], float]) -> int:
+    """Let the server end about half of the connections that it has with bots and workers; how many."""
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pinstripe' ORDER BY pid"
+    try:
+        with psycopg.connect(url, autocommit=True) as server:
+            pids = [pid for (pid,) in server.execute(query).fetchall() if chance() < 0.5]
+            server.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS chosen (pid)", [pids])
+    except psycopg.OperationalError:
+        return 0  # it is recovering
+    return len(pids)
+
+
 def wait_until_cut_off(server: psycopg.Connection[Any]) -> None:
     """Wait until the server ends this connection."""
     with contextlib.suppress(psycopg.OperationalError):

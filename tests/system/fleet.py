@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chaos import LOOK_S, kill_a_backend
+from chaos import LOOK_S, end_connections, kill_a_backend
 from many_bots import Nursery, nursery_of
 from processes import PATIENCE_S
 
@@ -20,6 +20,7 @@ CHILD_EVERY = 2
 BACKEND_EVERY = 7
 STOP_EVERY = 4
 LEAVE_EVERY = 5
+CUT_EVERY = 3
 """One in so many blows also hits the child of a worker, or the database, lets a process stand still, or ends one."""
 
 
@@ -138,6 +139,8 @@ class Misfortunes:
             _, pid = self._chance.choice(self._fleet.members)
             self._fleet.ask_to_end(pid)
             self.counts["asked to end"] += 1
+        if number % CUT_EVERY == 0:
+            self.counts["connections ended"] += end_connections(self._url, self._chance.random)
         if number % BACKEND_EVERY == 0:
             self.counts["processes of the database killed"] += kill_a_backend(self._url, self._chance.choice)
         nursery, pid = self._chance.choice(self._fleet.members)

@@ -28,6 +28,7 @@ JOBS = {
     "short": job_file('overlap="allow"', "pass"),
     "elsewhere": job_file('overlap="allow", queue="mail"', "time.sleep(random.uniform(0, 0.2))"),
     "slow": job_file("", "time.sleep(random.uniform(0.3, 1.2))"),
+    "long": job_file("", "time.sleep(random.uniform(3, 7))"),  # its worker may lose its connection meanwhile
     "in_turn": job_file('overlap="queue"', "time.sleep(random.uniform(0.3, 1.2))"),
     "catching_up": job_file('catch_up="all", queue="mail"', "time.sleep(0.02)"),
     "tried_again": job_file('on_interrupt="retry"', "time.sleep(random.uniform(0.3, 1.2))"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 import structlog
 
@@ -48,7 +47,7 @@ class Worker:
             if on_start is not None:
                 on_start()
             while not self._is_stopping:
-                bot.clock.sleep_until(bot.clock.now() + timedelta(hours=1))
+                bot.clock.sleep_to_next_second()  # not longer: a signal that another thread got does not end the sleep
         finally:
             receiver.stop()
             bot.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from datetime import timedelta
 from typing import Any
 
 import click
@@ -146,6 +145,6 @@ def _serve_alone(project: Project) -> None:
         _tell_login(project, server)
         hooks.call("after_server_start")
         while signals.number is None:
-            clock.sleep_until(clock.now() + timedelta(hours=1))
+            clock.sleep_to_next_second()  # not longer: a signal that another thread got does not end the sleep
         hooks.call("before_server_stop")
         server.stop()

@@ -85,7 +85,7 @@ class Fleet:
         deadline_s = time.monotonic() + PATIENCE_S
         self.look(after_all=True)
         while waiting := [pid for nursery, pid in self.members if pid in self._leaving or not nursery.has_started(pid)]:
-            assert time.monotonic() < deadline_s, f"these do not start: {waiting}"
+            assert time.monotonic() < deadline_s, f"these do not start, or do not end: {waiting}"
             time.sleep(LOOK_S)
             self.look()
 

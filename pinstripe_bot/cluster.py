@@ -40,6 +40,7 @@ class ClusterOutbox:
     def __init__(self, project: Project, clock: Clock) -> None:
         self._project = project
         self._clock = clock
+        self._for_tenants = {name for name, job in project.jobs.items() if job.options["multi_tenant"]}
         self._app = App(connector=SyncPsycopgConnector())  # never opened: it writes on the ledger's connection
 
     def send(self, connection: Connection) -> None:
@@ -48,15 +49,11 @@ class ClusterOutbox:
         waiting = self._project.jobs.keys() & jobs_waiting(connection, now)
         if not waiting:
             return
-        chosen = ledger_carriers.choose(connection, {job: self._most(job) for job in waiting}, now, most=CHUNK)
+        limited = {job: self._project.jobs[job].options["tenant_concurrency"] for job in waiting & self._for_tenants}
+        most_of = dict.fromkeys(waiting, AHEAD) | limited  # in the whole cluster, no more tenants than a job says
+        chosen = ledger_carriers.choose(connection, most_of, now, strict=limited, most=CHUNK)
         if chosen:
             ledger_carriers.note(connection, self._defer(connection, chosen))
-
-    def _most(self, job: str) -> int:
-        """How many runs of a job may be carried at a time: in the whole cluster, no more tenants than it says."""
-        options = self._project.jobs[job].options
-        most: int = options["tenant_concurrency"] if options["multi_tenant"] else AHEAD
-        return most
 
     def _defer(self, connection: Connection, runs: Sequence[tuple[int, int, str]]) -> list[int]:
         """Write the jobs that carry these (run, attempt, job); their numbers."""

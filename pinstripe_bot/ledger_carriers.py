@@ -17,7 +17,7 @@ from pinstripe_bot.ledger_postgres import CLUSTER_SCHEMA
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_runs import GROUP, IDS
 from pinstripe_bot.ledger_schema import CARRIED, WAITING
-from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json
+from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.ledger_taking import IS_ITS_TURN
 from pinstripe_bot.occurrence import Run
@@ -27,10 +27,16 @@ CARRY = "pinstripe:run"
 
 JOBS = f"{CLUSTER_SCHEMA}.procrastinate_jobs"
 
-SENDING_LOCK = (0x70696E73, 0x73656E64)
-"""The advisory lock of whoever gives runs their carriers: "pins", "send"."""
+SENDING_LOCK = 0x73656E64
+"""The advisory locks of the jobs of which somebody sends runs and counts them: "send"."""
 
-LOCK = both("SELECT pg_advisory_xact_lock({}, {})".format(*SENDING_LOCK))
+LOCK = both(
+    f"""
+    SELECT pg_advisory_xact_lock({SENDING_LOCK}, key)
+    FROM (SELECT DISTINCT hashtext(value) AS key FROM {{jobs}} AS jobs (value) ORDER BY key) AS keys
+    """,
+    jobs=values_of("jobs", "text"),
+)
 
 CHOOSE = both(
     f"""
@@ -201,14 +207,16 @@ class Carriers:
 
 
 def choose(
-    connection: Connection, most_of: Mapping[str, int], now: datetime, *, most: int
+    connection: Connection, most_of: Mapping[str, int], now: datetime, *, strict: Collection[str], most: int
 ) -> list[tuple[int, int, str]]:
     """(run, attempt, job) of up to `most` runs that wait, whose time and turn have come, and that are to be carried.
 
     Of each job as many as `most_of` says, with those that are carried already. They are locked, oldest first; what
-    another transaction holds is passed over. One transaction at a time sends, so that nobody counts too few.
+    another transaction holds is passed over. Runs of a job in `strict` are sent by one transaction at a time: two that
+    count at once would both send the last one.
     """
-    execute(connection, LOCK)
+    if strict:
+        execute(connection, LOCK, jobs=to_json(sorted(strict)))
     jobs = to_json(sorted(most_of.items()))
     rows = rows_of(connection, CHOOSE, jobs=jobs, now=to_column(now), most=most)
     return [(run_id, attempt, job) for run_id, attempt, job in rows]

@@ -64,7 +64,7 @@ LOOKS: dict[str, Look] = {
 
 WHOLE = {
     "sqlite": re.compile(
-        r"SCAN (runs|occurrences|one)(?! USING (COVERING )?INDEX (runs_open|runs_ended|occurrences_l))"
+        r"SCAN (runs|occurrences|one)(?! USING (COVERING )?INDEX (runs_open|runs_ended|runs_carried|occurrences_l))"
     ),
     "postgresql": re.compile(r"Seq Scan on (runs|occurrences)"),
 }

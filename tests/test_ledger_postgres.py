@@ -208,7 +208,7 @@ def test_options_in_the_url_count_beside_ours(fresh_postgres_url: str) -> None:
     with store.reading() as connection:
         found = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("statement_timeout", "search_path")]
 
-    assert found == ["12345ms", "pinstripe"]
+    assert found == ["12345ms", "pinstripe,pinstripe_cluster"]
     store.close()
 
 

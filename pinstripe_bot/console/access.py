@@ -52,6 +52,14 @@ class Asked:
         return self.method in ("GET", "HEAD", "OPTIONS")
 
     @property
+    def has_readable_query(self) -> bool:
+        try:
+            self.scope.get("query_string", b"").decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    @property
     def is_asset(self) -> bool:
         return self.method in ("GET", "HEAD") and self.path.startswith("/assets/") and ".." not in self.path
 
@@ -130,6 +138,8 @@ class Guard:
             return Verdict(self._person(asked.scope) if is_ours else None)
         if not is_open or _NOT_TEXT.search(asked.path):
             return Verdict(None, asked.refuse(404, "Not Found"))
+        if not asked.has_readable_query:
+            return Verdict(None, asked.refuse(400, "what follows the question mark is not UTF-8: write it as %XX"))
         if not is_ours:
             return Verdict(None, asked.refuse(421, "the console is not known by this name: add it to console.hosts"))
         person = self._person(asked.scope)
@@ -181,7 +191,7 @@ def _ask_to_log_in(asked: Asked) -> Response:
         return asked.refuse(401, sentence, **{"WWW-Authenticate": "Bearer"})
     wanted = quote(PREFIX + (asked.path or "/"), errors="replace")
     if query := asked.scope.get("query_string", b""):
-        wanted += "?" + quote(query.decode("latin-1"), safe="%&=+,;")
+        wanted += "?" + quote(query, safe="%&=+,;")
     return RedirectResponse(f"{PREFIX}/login?{urlencode({'next': wanted})}", 303)
 
 

@@ -591,6 +591,16 @@ _paths = st.text(max_size=30) | st.sampled_from(
 )
 
 
+def test_a_query_that_is_no_text_is_refused(make_console: MakeConsole) -> None:
+    console = make_console(token=TOKEN)
+
+    answer = send(console.application, {**scope_of(PREFIX), "query_string": b"\x80"}, messages(b""))
+
+    assert answer is not None
+    assert answer.status == 400
+    assert "is not UTF-8" in answer.body.decode()
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=_paths,

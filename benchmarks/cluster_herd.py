@@ -96,7 +96,7 @@ def _make_tables(root: Path, url: str) -> None:
 def _batch_s(root: Path, url: str) -> float:
     """How long Procrastinate takes for as many jobs, in one transaction."""
     _make_tables(root, url)
-    app = App(connector=SyncPsycopgConnector())
+    app = App(connector=SyncPsycopgConnector(), import_paths=[])
     with psycopg.connect(url, options="-c search_path=pinstripe_cluster") as connection:
         began_s = time.perf_counter()
         deferrer = app.configure_task("noop", connection=connection)

@@ -69,6 +69,8 @@ class Parts:
         """Sign in, and in a cluster find its tables in order. Raises LedgerError."""
         opened = self.ledger.open(project, now, kind=kind, recover=recover)
         if self.cluster is not None and kind != "command":
+            if kind == "bot":  # what it claims the workers perform: its own threads wait for runs by hand alone
+                self.dispatcher.also_told = {"workers": 0}
             try:
                 self.cluster.begin()
             except BaseException:

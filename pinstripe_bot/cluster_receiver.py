@@ -105,7 +105,7 @@ class Receiver:
                 asyncio.run(self._receive())
                 error = "its connection was lost"
             except Exception as lost:  # noqa: BLE001 - a wall: the outermost loop of this thread
-                error = " ".join(str(lost.__cause__ or lost).split()) or type(lost).__name__
+                error = _why(lost)
             if self._is_stopping.is_set():
                 return
             if self._connected_s is not None and self._clock.monotonic() - self._connected_s > wait_s:
@@ -217,6 +217,14 @@ def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         log.debug("carrier_left", error=" ".join(str(error.__cause__ or error).split()))
     else:
         loop.default_exception_handler(context)
+
+
+def _why(lost: Exception) -> str:
+    """Why the database was lost, on one line."""
+    cause = lost.__cause__ or lost
+    if type(cause).__name__ == "ForeignKeyViolation":  # its number is gone from Procrastinate's table of workers
+        return "others took this worker for dead: it stood still"
+    return " ".join(str(cause).split()) or type(cause).__name__
 
 
 def _finisher(loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]) -> Callable[[], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pinstripe_bot.clock import Clock, SystemClock
@@ -14,7 +14,6 @@ from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_roll import read_bots
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.project import Project
-from pinstripe_bot.records import BotRecord
 from pinstripe_bot.zones import Zone, zone
 
 
@@ -31,23 +30,22 @@ class Desk:
     def zone(self) -> Zone:
         return zone(self.project.config.timezone)
 
-    def has_bot(self) -> bool:
-        """Whether a bot lives that takes up what waits in the ledger."""
-        return any(bot.is_alive and bot.kind == "bot" for bot in self._bots())
+    @property
+    def starter(self) -> str:
+        """Who starts what waits in the ledger: a "bot", or in a cluster a "worker"."""
+        return "worker" if self.project.config.dispatcher == "cluster" else "bot"
 
-    def _bots(self) -> Collection[BotRecord]:
+    def has_starter(self) -> bool:
+        """Whether one of these lives."""
         with self.store.reading() as connection:
-            return read_bots(connection, self.store, self.clock.now()).values()
+            bots = read_bots(connection, self.store, self.clock.now())
+        return any(bot.is_alive and bot.kind == self.starter for bot in bots.values())
 
     def who_starts(self, those: str = "it") -> str:
         """Finishes "...: "."""
-        if self.project.config.dispatcher == "cluster":
-            has_worker = any(bot.is_alive and bot.kind == "worker" for bot in self._bots())
-            start = "no worker is running, `pinstripe start-worker` runs one"
-            return f"a worker starts {those} within a second" if has_worker else start
-        if self.has_bot():
-            return f"a bot starts {those} within a second"
-        return "no bot is running, `pinstripe start-bot` runs one"
+        if self.has_starter():
+            return f"a {self.starter} starts {those} within a second"
+        return f"no {self.starter} is running, `pinstripe start-{self.starter}` runs one"
 
 
 @contextlib.contextmanager

@@ -75,6 +75,8 @@ class _Words:
     def _for_what(self, record: RunRecord) -> str:
         if record.available_at > self._now:
             return f", and may start {show_ago(record.available_at, self._now)}"
+        if record.queue:
+            return f" for a worker of the queue {record.queue}{'' if record.is_served else ': none serves it'}"
         if not self._it.has_bot:
             return " for a bot: none is running"
         return " for the earlier runs of its work" if record.is_in_turn else " for a worker"

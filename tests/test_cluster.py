@@ -35,6 +35,12 @@ def test_what_is_claimed_is_carried_and_not_run_here(make_carrying: MakeBot, clo
     assert bot.dispatcher.open_count == 0
 
 
+def test_a_bot_of_a_cluster_tells_of_no_worker_threads(make_carrying: MakeBot) -> None:
+    bot = make_carrying(sweep=SWEEP)
+
+    assert bot.dispatcher.stats()["workers"] == 0
+
+
 def test_a_job_names_its_queue(make_carrying: MakeBot, clock: TravelClock) -> None:
     bot = make_carrying(sweep=SWEEP, report=job("return 1", "'* * * * *', queue='reports'"))
     clock.travel(minutes=1)

@@ -83,7 +83,7 @@ def backfill(
         is_watched = wait or (sys.stderr.isatty() and not as_json and not no_wait)
         if not as_json:
             click.echo(_added(span, added, desk))
-        states = _watch(desk, span) if is_watched and (wait or desk.has_bot()) else None
+        states = _watch(desk, span) if is_watched and (wait or desk.has_starter()) else None
     if as_json:
         print_json({"job": span.job, "added": added, "states": states})
     elif states:
@@ -177,8 +177,9 @@ def _watch(desk: Desk, span: Span) -> dict[RunState, int]:
                 bar.show(states.total() - waiting, states.total())
                 if not waiting:
                     break
-                if not desk.has_bot():
-                    click.echo("no bot is running: `pinstripe start-bot` runs what waits", err=True)
+                if not desk.has_starter():
+                    who = desk.starter
+                    click.echo(f"no {who} is running: `pinstripe start-{who}` runs what waits", err=True)
                     break
                 desk.clock.sleep_until(desk.clock.now() + timedelta(milliseconds=500))
     except KeyboardInterrupt:

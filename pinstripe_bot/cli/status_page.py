@@ -232,7 +232,7 @@ def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
     else:
         stopped = f"stopped {show_ago(bot.last_seen_at, now)}"
         state = Text(stopped, "dim") if bot.stopped_at else Text("dead", "red")
-    work = f"{bot.stats.get('busy', 0)} of {bot.stats['workers']} workers busy" if "workers" in bot.stats else ""
+    work = f"{bot.stats.get('busy', 0)} of {bot.stats['workers']} workers busy" if bot.stats.get("workers") else ""
     lingering = bot.stats.get("lingering", 0)
     told = [f"heard {show_ago(bot.last_seen_at, now)}", f"version {bot.version}"]
     if bot.stopped_at and not bot.is_alive:

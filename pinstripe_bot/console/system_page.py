@@ -60,6 +60,7 @@ def system_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
     acts, extent = _of_ledger(visit, before)
     return {
         "told": _told(standing),
+        "has_workers": bool(standing.workers),
         "bots": [_bot(visit, one) for one in _bots(standing)],
         "workers": _workers(visit, standing),
         "settings": settings,
@@ -103,7 +104,7 @@ def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
         "heard_at": bot.last_seen_at,
         "up": show_span((visit.now if bot.is_alive else bot.last_seen_at) - bot.started_at),
         "version": bot.version,
-        "work": f"{bot.stats.get('busy', 0)} of {bot.stats['workers']}" if "workers" in bot.stats else "",
+        "work": f"{bot.stats.get('busy', 0)} of {bot.stats['workers']}" if bot.stats.get("workers") else "",
         "clock": f"clock {show_offset(bot)}" if bot.is_off else "",
     }
 

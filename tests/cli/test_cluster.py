@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import WriteProject
 
+from pinstripe_bot.desk import open_desk
+from pinstripe_bot.project import Project
+
 from .conftest import Pinstripe
 
 JOB = """
@@ -89,6 +92,15 @@ def test_without_procrastinate_it_says_what_to_install(
 
     assert result.exit_code == 2
     assert "a cluster needs Procrastinate: install pinstripe-bot[cluster]" in result.stderr
+
+
+def test_who_asks_for_a_run_is_told_that_no_worker_would_start_it(cluster: Path) -> None:
+    project = Project.load(cluster)
+
+    with open_desk(project) as desk:
+        told = desk.who_starts()
+
+    assert told == "no worker is running, `pinstripe start-worker` runs one"
 
 
 def test_the_status_of_a_cluster_says_that_no_worker_runs_and_how_deep_its_queues_are(

@@ -38,6 +38,15 @@ def patient(workspace):
 """
 
 
+ATOMIC = """
+from pinstripe_bot import background_job
+
+@background_job("* * * * * *", atomic=True)
+def payment(workspace):
+    workspace.database.payments.insert(key=workspace.occurrence_key, run=workspace.run_id)
+"""
+
+
 class Site:
     """A project, and the processes that were started of it."""
 
@@ -153,6 +162,22 @@ def test_what_a_killed_worker_had_is_tried_again_by_another_one(site: Site) -> N
 
     second = site.worker()
     assert second.wait_for("run_succeeded", job="patient", attempt=2)
+
+
+def test_an_atomic_job_commits_its_work_and_its_outcome_together(site: Site) -> None:
+    settings = site.root / "pinstripe.toml"
+    settings.write_text(f'{settings.read_text()}[database]\nurl = "{site.url}"\n')
+    with psycopg.connect(site.url, autocommit=True) as server:
+        server.execute("CREATE TABLE public.payments (key text PRIMARY KEY, run integer)")
+    site.write("payment", ATOMIC)
+    site.bot()
+
+    site.worker().wait_for("run_succeeded", job="payment")
+
+    together = site.asked(
+        "SELECT state, payments.xmin = runs.xmin FROM runs JOIN public.payments ON run = runs.id ORDER BY run LIMIT 1"
+    )
+    assert together == [("succeeded", True)]
 
 
 def test_a_run_of_a_job_that_a_worker_does_not_have_is_left_to_one_that_does(site: Site) -> None:

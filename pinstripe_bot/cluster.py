@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
 
 import structlog
 from procrastinate import App, SyncPsycopgConnector
@@ -15,6 +16,7 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.cluster_schema import check_cluster
 from pinstripe_bot.errors import LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
+from pinstripe_bot.ledger_sql import to_json
 from pinstripe_bot.ledger_taking import jobs_waiting
 from pinstripe_bot.project import Project
 
@@ -31,6 +33,24 @@ PRUNE_EVERY_S = 60.0
 log = structlog.get_logger("pinstripe")
 
 
+class HerdConnector(SyncPsycopgConnector):
+    """Hands many jobs to PostgreSQL as one JSON text, instead of as an array of rows: that takes psycopg 30 us each."""
+
+    GIVEN = "%(jobs)s::procrastinate_job_to_defer_v1[]"
+    AS_JSON = """
+        ARRAY(SELECT jsonb_populate_record(NULL::procrastinate_job_to_defer_v1, value)
+              FROM jsonb_array_elements(%(jobs)s::jsonb))
+    """
+
+    def execute_query_all_with_connection(
+        self, connection: Any, query: LiteralString, **arguments: Any
+    ) -> list[dict[str, Any]]:
+        if self.GIVEN in query:
+            query = query.replace(self.GIVEN, self.AS_JSON)
+            arguments["jobs"] = to_json([one._asdict() for one in arguments["jobs"]])
+        return super().execute_query_all_with_connection(connection, query, **arguments)
+
+
 class ClusterOutbox:
     """Gives each run that waits, and whose time and turn have come, a job of Procrastinate that carries it.
 
@@ -41,7 +61,7 @@ class ClusterOutbox:
         self._project = project
         self._clock = clock
         self._for_tenants = {name for name, job in project.jobs.items() if job.options["multi_tenant"]}
-        self._app = App(connector=SyncPsycopgConnector())  # never opened: it writes on the ledger's connection
+        self._app = App(connector=HerdConnector())  # never opened: it writes on the ledger's connection
 
     def send(self, connection: Connection) -> None:
         """Send what waits of the jobs that this project has; others are left to a bot that knows them."""
@@ -53,16 +73,18 @@ class ClusterOutbox:
         most_of = dict.fromkeys(waiting, AHEAD) | limited  # in the whole cluster, no more tenants than a job says
         chosen = ledger_carriers.choose(connection, most_of, now, strict=limited, most=CHUNK)
         if chosen:
-            ledger_carriers.note(connection, self._defer(connection, chosen))
+            queues = {job: self._project.jobs[job].options["queue"] for job in {job for *_, job in chosen}}
+            ledger_carriers.note(connection, self._defer(connection, chosen, queues), queues)
 
-    def _defer(self, connection: Connection, runs: Sequence[tuple[int, int, str]]) -> list[int]:
+    def _defer(
+        self, connection: Connection, runs: Sequence[tuple[int, int, str]], queues: Mapping[str, str]
+    ) -> list[int]:
         """Write the jobs that carry these (run, attempt, job); their numbers."""
         driver = connection.connection.driver_connection
         deferrer = self._app.configure_task(ledger_carriers.CARRY, connection=driver)
-        queues = {job: self._project.jobs[job].options["queue"] for job in {job for *_, job in runs}}
         channels = {job: channel_of(queue, job) for job, queue in queues.items()}
         jobs = [
-            deferrer.make_new_job(run=run_id, attempt=attempt, queue=queues[job]).evolve(queue=channels[job])
+            deferrer.job.evolve(queue=channels[job], task_kwargs={"run": run_id, "attempt": attempt})
             for run_id, attempt, job in runs
         ]
         try:  # what `batch_defer` does, which spends a third of its time on words for a log

@@ -161,7 +161,7 @@ class Receiver:
             with self._lock:
                 self._stop = lambda: None
 
-    async def _carry(self, run: int, attempt: int, queue: str) -> None:
+    async def _carry(self, run: int, attempt: int) -> None:
         """Procrastinate's task: adopt a run of the ledger, and return when it has ended here, or was none of ours."""
         arrived = asyncio.get_running_loop().create_future()
         self._arrived.append(((run, attempt), arrived))

@@ -60,10 +60,11 @@ CHOOSE = both(
 
 NOTE = both(
     f"""
-    UPDATE runs SET carrier = jobs.id, queue = jobs.args ->> 'queue' FROM {JOBS} AS jobs
-    WHERE jobs.id IN {{ids}} AND runs.id = CAST(jobs.args ->> 'run' AS bigint)
+    UPDATE runs SET carrier = jobs.id, queue = wanted.queue FROM {JOBS} AS jobs, {{queues}} AS wanted
+    WHERE jobs.id IN {{ids}} AND runs.id = CAST(jobs.args ->> 'run' AS bigint) AND wanted.job = runs.job
     """,
     ids=IDS,
+    queues=given("queues", job="text", queue="text"),
 )
 
 ADOPT = both(
@@ -222,9 +223,9 @@ def choose(
     return [(run_id, attempt, job) for run_id, attempt, job in rows]
 
 
-def note(connection: Connection, carriers: Sequence[int]) -> None:
-    """Write at the runs which of these jobs carries each, and in which queue."""
-    execute(connection, NOTE, ids=to_json(list(carriers)))
+def note(connection: Connection, carriers: Sequence[int], queues: Mapping[str, str]) -> None:
+    """Write at the runs which of these jobs carries each, and in which of the queues {job: queue}."""
+    execute(connection, NOTE, ids=to_json(list(carriers)), queues=to_json(sorted(queues.items())))
 
 
 def adopt(connection: Connection, carried: Collection[tuple[int, int]], *, worker: str) -> list[int]:

@@ -25,7 +25,7 @@ def carried(bot: Bot) -> list[tuple[str, int, int, str]]:
     """(job, run, attempt, queue) of what is on its way, oldest first."""
     return asked(
         bot,
-        "SELECT job, runs.id, (args ->> 'attempt')::int, args ->> 'queue' FROM procrastinate_jobs"
+        "SELECT job, runs.id, (args ->> 'attempt')::int, queue FROM procrastinate_jobs"
         " JOIN runs ON runs.id = (args ->> 'run')::bigint WHERE status = 'todo' ORDER BY procrastinate_jobs.id",
     )
 

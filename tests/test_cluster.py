@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 
+import procrastinate.sql
 import pytest
 from bots import Ears, decisions, job, rows, states
 from clusters import SWEEP, asked, carried, carriers
@@ -102,6 +103,10 @@ def test_where_the_carrier_cannot_be_written_nothing_is_claimed(make_carrying: M
     assert before == []
     assert decisions(bot) == [("* * * * *", "run", None, 1)]
     assert len(carried(bot)) == 1
+
+
+def test_the_installed_procrastinate_takes_jobs_in_the_form_that_is_replaced() -> None:
+    assert cluster.HerdConnector.GIVEN in procrastinate.sql.queries["defer_jobs"]
 
 
 def test_what_a_command_enqueues_is_carried_at_the_next_look(make_carrying: MakeBot, clock: TravelClock) -> None:

@@ -32,12 +32,10 @@ class Every(BaseSchedule):
 
 
 app = Celery("cluster_peers", broker=os.environ["URL"])
-app.conf.update(
-    task_ignore_result=True,
-    worker_prefetch_multiplier=16,  # 128 messages fetched ahead, where Celery fetches 32
-    worker_disable_rate_limits=True,
-    broker_connection_retry_on_startup=True,
-)
+app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
+if os.environ["SCHEDULE"] == "every":
+    # 128 messages fetched ahead, where Celery fetches 32
+    app.conf.update(worker_prefetch_multiplier=16, worker_disable_rate_limits=True)
 
 
 @app.task(name="noop")

@@ -12,10 +12,19 @@ from cluster_peers.processes import python_command, sit_through, started
 
 
 def measure(schedules: int, instants: int) -> Measured:
-    """So many periodic tasks at so many due instants."""
+    """So many periodic tasks at so many due instants, as Procrastinate ships."""
+    return _measure("Procrastinate", schedules, instants, {})
+
+
+def measure_tuned(schedules: int, instants: int) -> Measured:
+    """The same with more connections, and with what keeps a herd from delaying the next one."""
+    return _measure("P., tuned", schedules, instants, {"TUNED": "1"})
+
+
+def _measure(name: str, schedules: int, instants: int, tuned: dict[str, str]) -> Measured:
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
         begun = NotePad(Path(folder, "begun"))
-        environment = {"URL": url, "BEGUN": f"{folder}/begun", "SCHEDULES": str(schedules)}
+        environment = {"URL": url, "BEGUN": f"{folder}/begun", "SCHEDULES": str(schedules)} | tuned
         cli: list[str | Path] = [
             python_command("procrastinate"),
             "--app=cluster_peers.procrastinate_app.app",
@@ -25,4 +34,4 @@ def measure(schedules: int, instants: int) -> Measured:
             schema.wait()
         with started([*cli, "worker", "--concurrency=8"], environment, Path(folder, "worker.log")) as worker:
             due_ts = sit_through(begun, schedules, instants, [worker])
-        return reckon("Procrastinate", schedules, due_ts, handed_over=handed_over(url), begun=begun.read())
+        return reckon(name, schedules, due_ts, handed_over=handed_over(url), begun=begun.read())

@@ -159,14 +159,17 @@ WAITING = {"test_away", "test_downtime", "test_clock_changes", "test_serving", "
 BROWSING = {"test_console_browser"}
 """Those that share a browser and a server."""
 
+CLUSTERS = {"test_cluster_chaos", "test_worker", "test_example_cluster"}
+"""Those that start bots and workers of a cluster."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let system tests share three processes of the test run: what they start and kill should not meet too much."""
+    """Let system tests share four processes of the test run: what they start and kill should not meet too much."""
     system = Path(__file__).parent / "system"
+    groups = {"browsing": BROWSING, "waiting": WAITING, "clusters": CLUSTERS}
     for item in items:
         if item.path.is_relative_to(system):
-            stem = item.path.stem
-            group = "browsing" if stem in BROWSING else "waiting" if stem in WAITING else "killing"
+            group = next((name for name, stems in groups.items() if item.path.stem in stems), "killing")
             item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 import psycopg
 
 from cluster_peers.notes import Note
+
+FLUSH_MS = "FLUSH_MS"
+"""The variable that says how long each commit waits before its flush, as on a disk that is slower by so much."""
 
 
 @contextmanager
@@ -23,6 +27,9 @@ def postgres() -> Iterator[str]:
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+            if FLUSH_MS in os.environ:
+                connection.execute("ALTER SYSTEM SET commit_siblings = 0")
+                connection.execute(f"ALTER SYSTEM SET commit_delay = {round(1000 * float(os.environ[FLUSH_MS]))}")
         server.stop()
         server.start()  # that setting is read at the start only
         yield server.get_uri()

@@ -80,7 +80,7 @@ class Bot:
             self._poller = Poller(self.parts.turn_of(kind))
             self.parts.wake_with(self._poller.wake)
             self._watchdog = Watchdog(self.ticks.stuck_s)
-            self._readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
+            self.readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
             self.hooks.start()
             self._is_open, self._is_watched = True, kind == "worker"
             if self._is_stopping:  # a signal came before there was a dispatcher to tell
@@ -234,7 +234,7 @@ class Bot:
 
     def reasons_not_alive(self) -> list[str]:
         """Why this process should be started again: the loop has stood still. Empty while it lives."""
-        return self._readiness.reasons_not_alive() if self._is_open else []
+        return self.readiness.reasons_not_alive() if self._is_open else []
 
     def reasons_not_ready(self) -> list[str]:
         """Why this bot cannot do its work now. Empty while it can."""
@@ -242,7 +242,7 @@ class Bot:
             return ["the bot is stopping"]
         if self.looping is None or self.ticks.last_tick_s is None:
             return ["the bot has not started"]
-        return self._readiness.reasons_not_ready()
+        return self.readiness.reasons_not_ready()
 
     # Stopping
 

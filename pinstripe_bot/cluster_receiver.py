@@ -86,6 +86,14 @@ class Receiver:
     def start(self) -> None:
         self._thread.start()
 
+    def reasons_not_alive(self) -> list[str]:
+        """Why no run will ever arrive here any more; empty while one may."""
+        return [] if self._thread.is_alive() else ["the receiver of runs has ended"]
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why no run can arrive now; empty while one can."""
+        return self.reasons_not_alive() or ([] if self._connected_s is not None else ["the queues cannot be reached"])
+
     def stop(self) -> None:
         """Fetch nothing more; jobs whose runs go on are finished when these have ended. Returns at once."""
         self._is_stopping.set()

@@ -48,13 +48,14 @@ class Server:
         *,
         tally: Tally | None = None,
         ticks: TickClock | None = None,
+        with_application: bool = True,
     ) -> None:
-        """Bind the sockets and load the project's application. Raises CannotServe.
+        """Bind the sockets and load the project's application, unless it is served elsewhere. Raises CannotServe.
 
         `health`, `tally` and `ticks` are those of the bot in this process; without one it is ready while its ledger
         can be read.
         """
-        own = load_application(project.config.server.app)
+        own = load_application(project.config.server.app) if with_application else None
         is_default = project.settings.origins["server.host"] == "default"
         self._sockets = bind(project.config.server.addresses, may_move=is_default)
         # The console reads for itself whom a proxy asks for: it must see the connection's own addresses.

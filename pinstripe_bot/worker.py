@@ -29,6 +29,7 @@ class Worker:
             )
         self.bot = Bot(project, clock=clock)  # what a job sees as `self.bot`
         self._queues = queues
+        self._receiver: Receiver | None = None
         self._is_stopping = False  # a plain flag: a signal handler sets it
 
     def run(self, *, on_start: Callable[[], None] | None = None) -> int:
@@ -36,7 +37,9 @@ class Worker:
         bot = self.bot
         bot.open(kind="worker")
         parts = bot.parts
-        receiver = Receiver(bot.project, bot.ledger, bot.dispatcher, parts.admission, bot.clock, self._queues)
+        receiver = self._receiver = Receiver(
+            bot.project, bot.ledger, bot.dispatcher, parts.admission, bot.clock, self._queues
+        )
         try:
             bot.dispatcher.also_told = {"queues": list(self._queues)}
             parts.start_processes(bot.project)
@@ -53,6 +56,18 @@ class Worker:
             bot.stop()
             receiver.close()
         return bot.dispatcher.cut_off
+
+    def reasons_not_alive(self) -> list[str]:
+        """Why this process should be started again. Empty while it lives."""
+        return [] if self._receiver is None or self._is_stopping else self._receiver.reasons_not_alive()
+
+    def reasons_not_ready(self) -> list[str]:
+        """Why this worker cannot do its work now. Empty while it can."""
+        if self._is_stopping:
+            return ["the worker is stopping"]
+        if self._receiver is None:
+            return ["the worker has not started"]
+        return [*self._receiver.reasons_not_ready(), *self.bot.readiness.reasons_not_ready()]
 
     def request_stop(self) -> None:
         """Ask it to stop; no run starts any more. Safe in a signal handler: flags and one byte in a pipe."""

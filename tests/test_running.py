@@ -199,7 +199,7 @@ def test_as_many_may_linger_as_there_are_workers(make_bot: MakeBot, clock: Trave
     bot = make_bot({"workers": 1}, sweep=job(WAITING, LIMITED))
     give_up(bot, clock)
 
-    reasons = bot._readiness.reasons_not_ready()
+    reasons = bot.readiness.reasons_not_ready()
 
     assert reasons[1:] == ["1 runs do not end although their time is over, and no more can: sweep"]
     end(bot)

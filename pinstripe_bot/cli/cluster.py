@@ -46,23 +46,30 @@ def init_cluster(invocation: Invocation) -> None:
 
 @project_command()
 @click.option("--queues", metavar="A,B", help="Serve these queues only (default: all).")
+@click.option("--host", metavar="HOST:PORT", help="Answer /livez, /readyz and the console there (default: nowhere).")
 @click.option("--workers", type=int, metavar="N", help="How many jobs run at once (default: 8).")
 @click.option("--shutdown-timeout", metavar="DURATION", help="How long running jobs get to end (default: 25s).")
 @click.option("--require-all", is_flag=True, help="Refuse to start while any file of the project is broken.")
 @log_options
-def start_worker(invocation: Invocation, queues: str | None, require_all: bool, **flags: Any) -> None:
+def start_worker(invocation: Invocation, queues: str | None, host: str | None, require_all: bool, **flags: Any) -> None:
     """Perform what the bots of a cluster have claimed.
 
     Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
     """
     from pinstripe_bot.output import print_capture
+    from pinstripe_bot.server import Server
 
     with _extra():
         from pinstripe_bot.worker import Worker
-    worker = Worker(load_to_run(invocation, require_all=require_all, **flags), queues=_read_queues(queues))
+    project = load_to_run(invocation, require_all=require_all, server__host=host, **flags)
+    worker = Worker(project, queues=_read_queues(queues))
     with ExitStack() as stack:
         stack.enter_context(print_capture())
         signals = stack.enter_context(StopSignals((STOPPING, worker.request_stop), (CANCELLING, worker.cut_short)))
+        if host is not None:
+            server = Server(project, worker, worker.bot.clock, tally=worker.bot.tally, with_application=False)
+            stack.callback(server.stop)
+            server.start()
         cut_off = worker.run()
     sys.exit(signals.exit_code if cut_off else 0)
 

@@ -123,6 +123,16 @@ def test_a_worker_serves_the_queues_that_it_names(site: Site) -> None:
     assert '"job":"every"' not in "".join(reports.lines)
 
 
+def test_a_worker_says_how_it_is_where_it_is_told_to(site: Site) -> None:
+    worker = site.worker("--host", "127.0.0.1:0")
+
+    answers = [worker.get(path) for path in ("/livez", "/readyz")]
+
+    worker.signal(signal.SIGTERM)
+    assert answers == [(200, {"status": "ok"}), (200, {"status": "ok"})]
+    assert worker.exit_code() == 0
+
+
 def test_a_job_in_a_process_of_its_own_runs_there(site: Site) -> None:
     site.every("apart", 'isolation="process"')
     site.bot()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import get_channel_for_queues
 from procrastinate.worker import Worker as ProcrastinateWorker
@@ -21,7 +21,7 @@ from pinstripe_bot.clock import Clock
 from pinstripe_bot.cluster import channels_of
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_carriers import CARRY
+from pinstripe_bot.ledger_carriers import CARRY, Fetched
 from pinstripe_bot.ledger_postgres import PostgresStore
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.project import Project
@@ -73,7 +73,7 @@ class Receiver:
         self._queues = queues
         served = {name for name, job in project.jobs.items() if not queues or job.options["queue"] in queues}
         self._channels = sorted(channel for job, channel in channels_of(project).items() if job in served)
-        self._arrived: list[tuple[Carried, asyncio.Future[None]]] = []  # of the loop alone
+        self._arrived: list[tuple[Fetched, asyncio.Future[None]]] = []  # of the loop alone
         self._adopting: asyncio.Task[None] | None = None
         self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run has left
         self._lock = threading.Lock()
@@ -136,7 +136,7 @@ class Receiver:
             await pool.wait(CONNECT_S)
             app = App(connector=_Connector())
             await app.connector.open_async(pool)
-            app.task(name=CARRY)(self._carry)
+            app.task(name=CARRY, pass_context=True)(self._carry)
             await self._work(loop, app)
 
     async def _work(self, loop: asyncio.AbstractEventLoop, app: App) -> None:
@@ -169,10 +169,11 @@ class Receiver:
             with self._lock:
                 self._stop = lambda: None
 
-    async def _carry(self, run: int, attempt: int) -> None:
+    async def _carry(self, context: JobContext, run: int, attempt: int) -> None:
         """Procrastinate's task: adopt a run of the ledger, and return when it has ended here, or was none of ours."""
+        assert context.job.id is not None, "a job that was fetched has a number"
         arrived = asyncio.get_running_loop().create_future()
-        self._arrived.append(((run, attempt), arrived))
+        self._arrived.append(((run, attempt, context.job.id), arrived))
         if self._adopting is None:
             self._adopting = asyncio.create_task(self._adopt())
         await arrived
@@ -190,15 +191,16 @@ class Receiver:
                         arrived.set_exception(error)
         self._adopting = None
 
-    def _take(self, loop: asyncio.AbstractEventLoop, group: Sequence[tuple[Carried, asyncio.Future[None]]]) -> None:
+    def _take(self, loop: asyncio.AbstractEventLoop, group: Sequence[tuple[Fetched, asyncio.Future[None]]]) -> None:
         """Make these runs ours and dispatch them, on a thread of the executor. What somebody else has is done here."""
-        wanted = {carried for carried, _ in group}
-        runs = self._ledger.carriers.adopt(wanted, self._clock.now())
+        runs = self._ledger.carriers.adopt({fetched for fetched, _ in group}, self._clock.now())
         with self._lock:
-            for carried, arrived in group:
-                self._under_way.setdefault(carried, []).append(_finisher(loop, arrived))
+            for (run_id, attempt, _), arrived in group:
+                self._under_way.setdefault((run_id, attempt), []).append(_finisher(loop, arrived))
         started = self._admission.admit(runs)
-        self._finish(wanted - {(run.id, run.attempt) for run in started})
+        self._finish(
+            {(run_id, attempt) for (run_id, attempt, _), _ in group} - {(run.id, run.attempt) for run in started}
+        )
 
     def _leave(self, runs: Sequence[Run]) -> None:
         """These runs need no worker here any more: they have ended, or were released; from whichever thread.

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from pinstripe_bot import ledger_sweep
 from pinstripe_bot.ledger_postgres import CLUSTER_SCHEMA
 from pinstripe_bot.ledger_rows import to_column
-from pinstripe_bot.ledger_runs import GROUP, IDS
+from pinstripe_bot.ledger_runs import IDS
 from pinstripe_bot.ledger_schema import CARRIED, WAITING
 from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
@@ -67,22 +67,27 @@ NOTE = both(
     queues=given("queues", job="text", queue="text"),
 )
 
+FETCHED = given("fetched", id="bigint", attempt="integer", carrier="bigint")
+
+# Not one that has left this carrier: it may have to wait for its time, its turn or its tenants again.
 ADOPT = both(
     """
-    UPDATE runs SET owner = :worker FROM {group} AS wanted
-    WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt AND runs.state = 'queued' AND runs.owner IS NULL
+    UPDATE runs SET owner = :worker FROM {fetched} AS wanted
+    WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt AND runs.carrier = wanted.carrier
+      AND runs.state = 'queued' AND runs.owner IS NULL
     """,
-    group=GROUP,
+    fetched=FETCHED,
 )
 
 # One that was adopted by a commit whose answer was lost is there as well.
 ADOPTED = both(
     """
-    SELECT {rows} FROM runs JOIN {group} AS wanted ON runs.id = wanted.id AND runs.attempt = wanted.attempt
+    SELECT {rows} FROM runs JOIN {fetched} AS wanted
+      ON runs.id = wanted.id AND runs.attempt = wanted.attempt AND runs.carrier = wanted.carrier
     WHERE runs.state = 'queued' AND runs.owner = :worker
     """,
     rows=listed("runs.id"),
-    group=GROUP,
+    fetched=FETCHED,
 )
 
 REQUEUE_STALLED = both(
@@ -100,11 +105,14 @@ REQUEUE_STALLED = both(
     """
 )
 
+# The number of a job is given again where Procrastinate's tables are made anew: what it carries counts.
 RECONCILE = both(
     f"""
     UPDATE runs SET carrier = NULL
     WHERE {CARRIED} AND state = 'queued' AND owner IS NULL AND NOT EXISTS (
-        SELECT 1 FROM {JOBS} AS jobs WHERE jobs.id = runs.carrier AND jobs.status IN ('todo', 'doing')
+        SELECT 1 FROM {JOBS} AS jobs
+        WHERE jobs.id = runs.carrier AND jobs.status IN ('todo', 'doing')
+          AND jobs.args ->> 'run' = CAST(runs.id AS text) AND jobs.args ->> 'attempt' = CAST(runs.attempt AS text)
     )
     """
 )
@@ -147,6 +155,10 @@ PRUNE_WORKERS = both(
 )
 
 
+Fetched = tuple[int, int, int]
+"""A run, its attempt, and the job of Procrastinate that carries it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mended:
     """How many carriers were taken from workers that are gone, runs from carriers that are gone, and the reverse."""
@@ -177,14 +189,14 @@ class Carriers:
         with self._store.working():
             pass  # the store's outbox does it, before the commit
 
-    def adopt(self, carried: Collection[tuple[int, int]], now: datetime) -> list[Run]:
-        """Make those of these (run, attempt) ours that nobody has and that still wait; oldest due first.
+    def adopt(self, fetched: Collection[Fetched], now: datetime) -> list[Run]:
+        """Make those of these runs ours that nobody has and that still wait with this carrier; oldest due first.
 
         Nobody waits for the disk: where the server forgets it, the run cannot be started by us, and is carried again.
         """
         with self._taking(now, durable=False) as connection:
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-            return ledger_sweep.read(connection, adopt(connection, carried, worker=self._bot()))
+            return ledger_sweep.read(connection, adopt(connection, fetched, worker=self._bot()))
 
     def mend(self, stall: timedelta) -> Mended:
         """Bring runs and carriers together again, where a process or a row is gone."""
@@ -228,11 +240,11 @@ def note(connection: Connection, carriers: Sequence[int], queues: Mapping[str, s
     execute(connection, NOTE, ids=to_json(list(carriers)), queues=to_json(sorted(queues.items())))
 
 
-def adopt(connection: Connection, carried: Collection[tuple[int, int]], *, worker: str) -> list[int]:
-    """Make `worker` the owner of those of these (run, attempt) that nobody has and that still wait; their ids."""
-    group = to_json(sorted(carried))
-    execute(connection, ADOPT, group=group, worker=worker)
-    found: list[int] = rows_of(connection, ADOPTED, group=group, worker=worker)
+def adopt(connection: Connection, fetched: Collection[Fetched], *, worker: str) -> list[int]:
+    """Make `worker` the owner of those of these that nobody has and that still wait with this carrier; their ids."""
+    rows = to_json(sorted(fetched))
+    execute(connection, ADOPT, fetched=rows, worker=worker)
+    found: list[int] = rows_of(connection, ADOPTED, fetched=rows, worker=worker)
     return found
 
 

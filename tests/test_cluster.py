@@ -157,7 +157,7 @@ def test_what_waits_for_its_turn_is_carried_when_the_run_before_has_ended(
         clock.travel(minutes=1)
         bot.tick()
     before = carried(bot)
-    (run,) = bot.ledger.carriers.adopt([(1, 1)], clock.now())
+    (run,) = bot.ledger.carriers.adopt([(1, 1, 1)], clock.now())
     (started,) = bot.ledger.start([run], clock.now())
     done = {"state": "succeeded", "finished_at": clock.now()}
 

@@ -26,28 +26,38 @@ def bot(make_carrying: Callable[..., Bot], clock: TravelClock) -> Bot:
 def test_a_carried_run_is_adopted_by_one(bot: Bot, make_carrying: Callable[..., Bot], clock: TravelClock) -> None:
     other = make_carrying()
 
-    first = bot.ledger.carriers.adopt([(1, 1)], clock.now())
-    second = other.ledger.carriers.adopt([(1, 1)], clock.now())
+    first = bot.ledger.carriers.adopt([(1, 1, 1)], clock.now())
+    second = other.ledger.carriers.adopt([(1, 1, 1)], clock.now())
 
     assert [run.id for run in first] == [1]
     assert second == []
 
 
 def test_asked_again_the_same_one_gets_it_again(bot: Bot, clock: TravelClock) -> None:
-    bot.ledger.carriers.adopt([(1, 1)], clock.now())
+    bot.ledger.carriers.adopt([(1, 1, 1)], clock.now())
 
-    again = bot.ledger.carriers.adopt([(1, 1)], clock.now())
+    again = bot.ledger.carriers.adopt([(1, 1, 1)], clock.now())
 
     assert [run.id for run in again] == [1]
 
 
 @pytest.mark.parametrize(
-    "change", ["attempt = 2", "state = 'cancelled'", "state = 'running', owner = 'somebody'", "owner = 'somebody'"]
+    "change",
+    [
+        "carrier = NULL",
+        "carrier = 2",
+        "attempt = 2",
+        "state = 'cancelled'",
+        "state = 'running', owner = 'somebody'",
+        "owner = 'somebody'",
+    ],
 )
-def test_another_attempt_or_one_that_has_gone_on_is_not_adopted(bot: Bot, clock: TravelClock, change: str) -> None:
+def test_another_attempt_or_one_that_has_gone_on_or_left_its_carrier_is_not_adopted(
+    bot: Bot, clock: TravelClock, change: str
+) -> None:
     asked(bot, f"UPDATE runs SET {change}")
 
-    assert bot.ledger.carriers.adopt([(1, 1)], clock.now()) == []
+    assert bot.ledger.carriers.adopt([(1, 1, 1)], clock.now()) == []
 
 
 def test_a_job_of_a_worker_that_is_silent_is_offered_again(bot: Bot) -> None:
@@ -94,6 +104,24 @@ def test_a_waiting_run_whose_job_is_gone_is_carried_anew(bot: Bot) -> None:
     assert len(carried(bot)) == 1
 
 
+def test_a_waiting_run_whose_jobs_number_carries_another_run_is_carried_anew(
+    make_carrying: Callable[..., Bot], clock: TravelClock
+) -> None:
+    bot = make_carrying(sweep=SWEEP, tidy=SWEEP)
+    clock.travel(minutes=1)
+    bot.tick()
+    asked(bot, "TRUNCATE procrastinate_jobs RESTART IDENTITY CASCADE")  # as where the schema is made anew
+    asked(bot, "UPDATE runs SET carrier = NULL WHERE id = 2")
+    bot.ledger.carriers.send()
+    before = carriers(bot)
+
+    mended = bot.ledger.carriers.mend(STALL)
+
+    assert before == [1, 1]
+    assert mended.reconciled == 1
+    assert sorted(run_id for _, run_id, *_ in carried(bot)) == [1, 2]
+
+
 def test_a_job_whose_run_has_ended_is_cancelled(bot: Bot) -> None:
     asked(bot, "UPDATE runs SET state = 'cancelled'")
 
@@ -122,7 +150,7 @@ def test_mended_once_there_is_nothing_left_to_mend(bot: Bot) -> None:
 
 def test_what_a_dead_worker_had_adopted_is_carried_anew(bot: Bot, clock: TravelClock) -> None:
     before = carriers(bot)
-    bot.ledger.carriers.adopt([(1, 1)], clock.now())
+    bot.ledger.carriers.adopt([(1, 1, 1)], clock.now())
 
     bot.ledger.release(bot.ledger.waiting.own_runs(besides=()))
 

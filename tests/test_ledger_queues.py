@@ -44,7 +44,7 @@ def test_what_has_started_runs_and_waits_no_more(make_carrying: MakeBot, clock: 
     bot = make_carrying(sweep=job())
     clock.travel(minutes=1)
     bot.tick()
-    bot.ledger.start(bot.ledger.carriers.adopt([(1, 1)], clock.now()), clock.now())
+    bot.ledger.start(bot.ledger.carriers.adopt([(1, 1, 1)], clock.now()), clock.now())
 
     assert queues_of(bot) == [QueueRecord("default", 0, 1, None, 0)]
 

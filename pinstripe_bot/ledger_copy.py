@@ -71,7 +71,7 @@ def copy_rows(source: LedgerStore, target: LedgerStore, on_copied: Callable[[int
         while rows := _read(source, table, copied.get(table.name)):
             copied[table.name] = [rows[-1][column.name] for column in table.primary_key.columns]
             with target.writing() as connection:
-                connection.execute(insert(table), _fitted(rows, connection))
+                connection.execute(insert(table), _fitted(_uncarried(rows), connection))
                 set_facts(connection, copied=to_json(copied))
             on_copied(len(rows))
 
@@ -90,6 +90,11 @@ def _is_beyond(keys: Sequence[Any], after: Sequence[Any]) -> ColumnElement[bool]
     values = [literal(value, column.type) for column, value in zip(keys, after, strict=True)]
     beyond: ColumnElement[bool] = keys[0] > values[0] if len(keys) == 1 else tuple_(*keys) > tuple_(*values)
     return beyond
+
+
+def _uncarried(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What carries waiting runs stays in the source's cluster: in the target they wait for whoever is there."""
+    return [row | {"carrier": None} if row.get("state") == "queued" and "carrier" in row else row for row in rows]
 
 
 def _fitted(rows: list[dict[str, Any]], target: Connection) -> list[dict[str, Any]]:

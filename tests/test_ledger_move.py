@@ -133,6 +133,22 @@ def ignore(_done: int, _total: int) -> None:
     """Nobody looks at the progress."""
 
 
+def test_what_a_cluster_carries_waits_for_whoever_is_there_after_the_move(filled: Places) -> None:
+    source = filled.source()
+    source.open("shop", NOW)
+    with source.store.writing() as connection:
+        connection.exec_driver_sql("UPDATE runs SET carrier = 7")
+        connection.exec_driver_sql("UPDATE runs SET state = 'queued' WHERE id = 1")
+    source.close(NOW)
+
+    filled.move().run(NOW, ignore)
+
+    target = filled.at_target()
+    target.open("shop", NOW)
+    assert rows(target, "SELECT id FROM runs WHERE carrier IS NULL") == [(1,)]
+    target.close(NOW)
+
+
 class Cut(Exception):
     """Stands for a kill."""
 

@@ -18,6 +18,8 @@ MOST = 500
 LEAST = 8
 """How many of each job may wait here, however many jobs share: one's crowd keeps no other job out."""
 
+TAKE_BACK_EVERY_S = 5.0
+
 log = structlog.get_logger("pinstripe")
 
 
@@ -36,6 +38,7 @@ class Intake:
         self._admission = admission
         self._clock = clock
         self._share = MOST  # how many runs of one job may wait here
+        self._next_take_back_s = 0.0
         self._taking: set[str] = set()  # the jobs of which the next look may find more, when these have run low
 
     @property
@@ -48,6 +51,7 @@ class Intake:
 
     def look(self) -> None:
         """Take over, of each job that has run low, half of its share."""
+        self._take_back()
         now = self._clock.now()
         with self._ledger.store.reading() as connection:
             waiting = self._project.jobs.keys() & jobs_waiting(connection, now)
@@ -56,6 +60,15 @@ class Intake:
         taken = self._ledger.waiting.take_available(low, now, most=self._share // 2) if low else []
         self._taking = waiting - low | {run.job for run in taken}
         self._admit(taken)
+
+    def _take_back(self) -> None:
+        """Now and then: what waits for the workers of a cluster, where this project has been one and is none now."""
+        now_s = self._clock.monotonic()
+        if self._ledger.store.is_one_machine or now_s < self._next_take_back_s:
+            return
+        if left := self._ledger.carriers.take_back():
+            log.info("runs_taken_back", runs=left)
+        self._next_take_back_s = now_s + TAKE_BACK_EVERY_S
 
     def _admit(self, taken: list[Run]) -> None:
         startable = self._admission.admit(taken)

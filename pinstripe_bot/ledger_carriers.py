@@ -126,6 +126,14 @@ RECALL = both(
     channels=given("channels", job="text", channel="text"),
 )
 
+IS_LEFT = f"""{CARRIED} AND state = 'queued' AND owner IS NULL
+    AND NOT EXISTS (SELECT 1 FROM bots WHERE kind = 'worker' AND stopped_at IS NULL)"""
+"""Whether a run waits for the workers of a cluster, and there is none."""
+
+LEFT = both(f"SELECT count(*) FROM runs WHERE {IS_LEFT}")
+
+TAKE_BACK = both(f"UPDATE runs SET carrier = NULL WHERE {IS_LEFT}")
+
 CANCEL_ENDED = both(
     f"""
     UPDATE {JOBS} AS jobs SET status = 'cancelled'
@@ -211,6 +219,14 @@ class Carriers:
         """Let what waits elsewhere than in {job: channel} be sent again."""
         with self._store.working() as connection:
             execute(connection, RECALL, channels=to_json(sorted(channels.items())))
+
+    def take_back(self) -> int:
+        """Let runs wait for a bot again that a cluster has left behind, which has no worker any more; how many."""
+        with self._store.reading() as connection:  # nearly always there is none
+            if not execute(connection, LEFT).scalar_one():
+                return 0
+        with self._store.working() as connection:
+            return execute(connection, TAKE_BACK).rowcount
 
     def prune(self, stall: timedelta) -> None:
         """Delete what is left of dead workers, and of jobs that ended an hour ago."""

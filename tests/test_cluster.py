@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import procrastinate.sql
 import pytest
-from bots import Ears, decisions, job, rows, states
+from bots import PATIENCE_S, Ears, decisions, job, rows, states
 from clusters import SWEEP, asked, carried, carriers
 from msgspec.structs import replace
 
@@ -242,3 +242,31 @@ def test_without_procrastinate_the_start_says_what_to_install(
 
     with pytest.raises(InvalidConfig, match=r"install pinstripe-bot\[cluster\]"):
         make_carrying(sweep=SWEEP)
+
+
+def test_what_a_cluster_that_is_given_up_has_carried_runs_at_the_next_bot(
+    make_carrying: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_carrying(sweep=SWEEP)
+    clock.travel(minutes=1)
+    bot.tick()
+    bot.stop()
+
+    alone = make_carrying({"dispatcher": "threads"})
+
+    assert alone.dispatcher.wait_until_idle(PATIENCE_S)
+    assert states(alone) == [("succeeded", None)]
+
+
+def test_what_is_carried_is_left_to_a_worker_that_lives(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=SWEEP)
+    clock.travel(minutes=1)
+    bot.tick()
+    worker = make_carrying(planned=False)
+    worker.open(kind="worker")
+    bot.stop()
+
+    alone = make_carrying({"dispatcher": "threads"})
+
+    assert alone.dispatcher.wait_until_idle(PATIENCE_S)
+    assert states(alone) == [("queued", None)]

@@ -28,16 +28,15 @@ def init_cluster(store: LedgerStore) -> Initialized:
     Each script is a transaction of its own: where one fails, those before it stay, and the next try goes on from there.
     """
     ours = _migrations()
+    whole = Script(SchemaManager.get_schema(), tuple(ours), procrastinate.__version__)
     known = _installed(store)
-    if known is None:
-        run_script(store, Script(SchemaManager.get_schema(), tuple(ours), procrastinate.__version__), is_first=True)
+    if known is None and run_script(store, whole, is_first=True):
         return Initialized(is_new=True, applied=())
+    known = known or _installed(store) or {}  # somebody else may have made them just now
     _refuse_newer(store, known)
     missing = [name for name in ours if name not in known]
-    for name in missing:
-        text = (migrations_path / name).read_text(encoding="utf-8")
-        run_script(store, Script(text, (name,), procrastinate.__version__), is_first=False)
-    return Initialized(is_new=False, applied=tuple(missing))
+    applied = [name for name in missing if run_script(store, _migration(name), is_first=False)]
+    return Initialized(is_new=False, applied=tuple(applied))
 
 
 def check_cluster(store: LedgerStore) -> None:
@@ -66,6 +65,10 @@ def _refuse_newer(store: LedgerStore, known: dict[str, str]) -> None:
             f"the tables for a cluster in {store.place} are those of Procrastinate {version}, newer than the installed"
             f" {procrastinate.__version__}: install the newer pinstripe-bot[cluster]"
         )
+
+
+def _migration(name: str) -> Script:
+    return Script((migrations_path / name).read_text(encoding="utf-8"), (name,), procrastinate.__version__)
 
 
 def _migrations() -> list[str]:

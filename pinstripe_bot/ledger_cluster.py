@@ -19,8 +19,11 @@ NOTE = both(
     names=values_of("names", "text"),
 )
 
-PREPARE = f"""
-    CREATE SCHEMA {CLUSTER_SCHEMA};
+HAS_SCHEMA = both(f"SELECT to_regnamespace('{CLUSTER_SCHEMA}') IS NOT NULL")
+
+MAKE_SCHEMA = f"CREATE SCHEMA {CLUSTER_SCHEMA}"
+
+MAKE_TABLE = f"""
     CREATE TABLE {CLUSTER_SCHEMA}.installed (
         script text PRIMARY KEY, version text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
     )
@@ -43,11 +46,21 @@ def installed(connection: Connection) -> dict[str, str] | None:
     return dict(rows_of(connection, INSTALLED))
 
 
-def run_script(store: LedgerStore, script: Script, *, is_first: bool) -> None:
-    """Run a script in the schema of the cluster, in one transaction, and note that it has run."""
+def run_script(store: LedgerStore, script: Script, *, is_first: bool) -> bool:
+    """Run a script in the schema of the cluster, in one transaction, and note that it has run.
+
+    False where somebody else has run it meanwhile: whoever writes looks once more, as the only one. A schema that an
+    administrator has made for a user who may make none is used.
+    """
     with store.writing() as connection:
-        if is_first:
-            connection.exec_driver_sql(PREPARE, execution_options={"no_parameters": True})
+        known = installed(connection)
+        if known is not None and (is_first or known.keys() >= set(script.names)):
+            return False
+        if known is None:
+            if not execute(connection, HAS_SCHEMA).scalar_one():
+                connection.exec_driver_sql(MAKE_SCHEMA)
+            connection.exec_driver_sql(MAKE_TABLE, execution_options={"no_parameters": True})
         connection.exec_driver_sql(f"SET LOCAL search_path = {CLUSTER_SCHEMA}")
         connection.exec_driver_sql(script.text, execution_options={"no_parameters": True})
         execute(connection, NOTE, names=to_json(list(script.names)), version=script.version)
+        return True

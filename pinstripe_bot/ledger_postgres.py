@@ -24,6 +24,9 @@ WRITER_LOCK = (0x70696E73, 0x74726970)
 FROZEN_S = 5
 """How long a bot that was stopped in the middle of a transaction may keep others waiting; ours stand still for less."""
 
+NO_RIGHT = "42501"
+"""PostgreSQL's code for what a user may not do."""
+
 _KEEPALIVE = {
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -133,4 +136,8 @@ class PostgresStore(LedgerStore):
     def _told(self, error: DBAPIError) -> LedgerError:
         # What libpq says of a lost server goes over several lines; no password is ever in it.
         said = " ".join(str(error.orig).split())
+        if getattr(error.orig, "sqlstate", None) == NO_RIGHT:
+            return LedgerUnavailable(
+                f"the ledger {self.place} is not open to this user: {said}: docs/ledger.md says which rights it needs"
+            )
         return LedgerUnavailable(f"the ledger {self.place} does not answer: {said}")

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import procrastinate
 import psycopg
 import pytest
-from procrastinate.schema import migrations_path
+from procrastinate.schema import SchemaManager, migrations_path
+from sqlalchemy import make_url
 
 from pinstripe_bot.cluster_schema import check_cluster, init_cluster
 from pinstripe_bot.config import Config, LedgerConfig
-from pinstripe_bot.errors import LedgerError
+from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger_place import ledger_place
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.testing import TravelClock
@@ -56,6 +58,48 @@ def test_made_again_nothing_changes(store: LedgerStore) -> None:
     done = init_cluster(store)
 
     assert (done.is_new, done.applied) == (False, ())
+
+
+def test_made_by_two_at_once_one_of_them_finds_them_made(
+    store: LedgerStore, monkeypatch: pytest.MonkeyPatch, root: Path, fresh_postgres_url: str
+) -> None:
+    other = ledger_place(Config(ledger=LedgerConfig(url=fresh_postgres_url)), root).store()
+    other.open("shop", TravelClock().now())
+    get_schema = SchemaManager.get_schema
+
+    def get_schema_while_another_one_makes_them() -> str:
+        monkeypatch.undo()
+        init_cluster(other)
+        return get_schema()
+
+    monkeypatch.setattr(SchemaManager, "get_schema", get_schema_while_another_one_makes_them)
+
+    done = init_cluster(store)
+
+    other.close()
+    assert (done.is_new, done.applied) == (False, ())
+    check_cluster(store)
+
+
+def test_a_user_who_may_make_no_schema_uses_the_one_that_was_made_for_it(
+    store: LedgerStore, root: Path, fresh_postgres_url: str
+) -> None:
+    url, user = make_url(fresh_postgres_url), f"u{secrets.token_hex(8)}"
+    run(fresh_postgres_url, f"CREATE ROLE {user} LOGIN", "DROP SCHEMA pinstripe CASCADE")
+    run(fresh_postgres_url, f"CREATE SCHEMA pinstripe AUTHORIZATION {user}")
+    place = ledger_place(Config(ledger=LedgerConfig(url=str(url.set(username=user)))), root)
+    theirs = place.store()
+    theirs.open("shop", TravelClock().now())
+    with pytest.raises(LedgerUnavailable, match="is not open to this user: permission denied"):
+        init_cluster(theirs)
+    run(fresh_postgres_url, f"CREATE SCHEMA pinstripe_cluster AUTHORIZATION {user}")
+
+    done = init_cluster(theirs)
+
+    check_cluster(theirs)
+    theirs.close()
+    run(fresh_postgres_url, f"DROP OWNED BY {user}", f"DROP ROLE {user}")
+    assert done.is_new
 
 
 def test_older_tables_are_refused_at_a_start_and_brought_up_to_date(

@@ -114,8 +114,6 @@ class Cluster:
     Whoever it is: all of them do the same, and each step changes nothing when it is repeated.
     """
 
-    is_taking = False  # a run that ends sends the next ones in its own transaction
-
     def __init__(self, project: Project, ledger: Ledger, clock: Clock) -> None:
         self._project = project
         self._ledger = ledger

@@ -165,7 +165,7 @@ def assemble(project: Project, ledger: Ledger, clock: Clock, hooks: Hooks, tally
         clock,
         bot,
         workers=project.config.workers,
-        limit_of=lambda name: _concurrency(project, name),
+        limit_of=lambda name: job.concurrency if (job := project.jobs.get(name)) else None,
         retry_at=retries.retry_at,
         hooks=hooks,
         tally=tally,
@@ -213,12 +213,3 @@ def _is_one_database(project: Project, ledger: Ledger) -> bool:
     """Whether the ledger is in the project's own database."""
     url = project.config.database.url
     return url is not None and is_same_database(ledger.place.url, database_url(url, project.root))
-
-
-def _concurrency(project: Project, name: str) -> int | None:
-    """How many runs of a job may run at the same time; None: as many as there are workers."""
-    job = project.jobs.get(name)
-    if job is None or not job.options["multi_tenant"]:
-        return None
-    most: int = job.options["tenant_concurrency"]
-    return most

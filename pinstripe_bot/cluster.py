@@ -60,7 +60,6 @@ class ClusterOutbox:
     def __init__(self, project: Project, clock: Clock) -> None:
         self._project = project
         self._clock = clock
-        self._for_tenants = {name for name, job in project.jobs.items() if job.options["multi_tenant"]}
         self._app = App(connector=HerdConnector())  # never opened: it writes on the ledger's connection
 
     def send(self, connection: Connection) -> None:
@@ -69,7 +68,8 @@ class ClusterOutbox:
         waiting = self._project.jobs.keys() & jobs_waiting(connection, now)
         if not waiting:
             return
-        limited = {job: self._project.jobs[job].options["tenant_concurrency"] for job in waiting & self._for_tenants}
+        limits = {job: self._project.jobs[job].concurrency for job in waiting}
+        limited = {job: limit for job, limit in limits.items() if limit is not None}
         most_of = dict.fromkeys(waiting, AHEAD) | limited  # in the whole cluster, no more tenants than a job says
         chosen = ledger_carriers.choose(connection, most_of, now, strict=limited, most=CHUNK)
         if chosen:

@@ -44,6 +44,11 @@ class JobDefinition:
         backoff = self.options["backoff"]
         return RetryPolicy(self.options["retries"], backoff.first.total_seconds(), backoff.cap.total_seconds())
 
+    @property
+    def concurrency(self) -> int | None:
+        """How many of its runs may run at the same time, in a bot or in a whole cluster; None: no limit of its own."""
+        return self.options["tenant_concurrency"] if self.options["multi_tenant"] else None
+
     def perform(self, workspace: Any, params: Mapping[str, Any]) -> Any:
         """Run the author's code in `workspace` with cast parameters; an async job returns its coroutine."""
         if isinstance(self.author, FunctionType):

@@ -12,21 +12,20 @@ import click
 from pinstripe_bot.cli.invocation import Invocation, log_options, project_command
 from pinstripe_bot.cli.serving import CANCELLING, STOPPING, load_to_run
 from pinstripe_bot.cli.signals import StopSignals
+from pinstripe_bot.desk import open_desk
 from pinstripe_bot.errors import InvalidConfig
-from pinstripe_bot.ledger_place import NEEDS_EXTRA
+from pinstripe_bot.ledger_place import NEEDS_EXTRA, ledger_place, refuse_small_ledger
 from pinstripe_bot.options import read_options
+from pinstripe_bot.output import print_capture
 
 
 @project_command()
 def init_cluster(invocation: Invocation) -> None:
     """Make the tables by which a cluster shares its runs.
 
-    They go into the schema pinstripe_cluster of the ledger's PostgreSQL database. Once, before the first bot or worker
-    of a cluster starts; and again after an upgrade that asks for it, to bring them up to date.
+    They go into the schema pinstripe_cluster of the ledger's PostgreSQL database. Run it once, before the first bot or
+    worker of a cluster starts, and again after an upgrade that asks for it, to bring them up to date.
     """
-    from pinstripe_bot.desk import open_desk
-    from pinstripe_bot.ledger_place import ledger_place, refuse_small_ledger
-
     with _extra():
         from pinstripe_bot.cluster_schema import init_cluster as make_tables
     project = invocation.load_project()
@@ -56,7 +55,6 @@ def start_worker(invocation: Invocation, queues: str | None, host: str | None, r
 
     Until SIGTERM or Ctrl-C: then running jobs may end. A second signal cancels them, a third exits at once.
     """
-    from pinstripe_bot.output import print_capture
     from pinstripe_bot.server import Server
 
     with _extra():

@@ -68,6 +68,10 @@ class QueueRecord:
         """Whether runs wait in it, and no living worker serves it."""
         return self.waiting > 0 and self.workers == 0
 
+    def oldest_waits(self, now: datetime) -> timedelta:
+        """For how long the oldest one could have started; nothing where none waits."""
+        return max(now - (self.oldest_at or now), timedelta(0))
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 
 from rich.text import Text
@@ -27,8 +27,6 @@ from pinstripe_bot.zones import Zone, zone
 
 MOST_TENANTS = 3
 """How many tenants' pauses of one job are told of one by one."""
-
-NO_TIME = timedelta(0)
 
 MOST_LINES = 10
 """How many lines a section has at most; the rest is one count."""
@@ -211,9 +209,9 @@ def _draw_queues(page: Page, overview: Overview, now: datetime) -> None:
 
 
 def _queue_cells(queue: QueueRecord, now: datetime) -> list[Cell]:
-    oldest = "" if queue.oldest_at is None else f", the oldest since {show_span(max(now - queue.oldest_at, NO_TIME))}"
-    waiting = f"{count_of(queue.waiting, 'run')} waiting{oldest}" if queue.waiting else "empty"
-    served = Text(f"{count_of(queue.workers, 'worker')}", "dim" if queue.workers else "yellow")
+    oldest = f"the oldest since {show_span(queue.oldest_waits(now))}"
+    waiting = f"{count_of(queue.waiting, 'run')} waiting, {oldest}" if queue.waiting else "empty"
+    served = Text(count_of(queue.workers, "worker"), "dim" if queue.workers else "yellow")
     return [Text(queue.name, "bold"), waiting, f"{queue.running:,} running", served]
 
 

@@ -221,8 +221,8 @@ def _without_workers(look: _Look) -> Iterator[Matter]:
         yield Matter("running", "The cluster", "has no worker", why, None)
         return
     for queue in look.overview.queues:
-        if queue.is_unserved and queue.oldest_at is not None:
-            why = f"{count_of(queue.waiting, 'run')} waiting, the oldest since {took(look.now - queue.oldest_at)}."
+        if queue.is_unserved:
+            why = f"{count_of(queue.waiting, 'run')} waiting, the oldest since {took(queue.oldest_waits(look.now))}."
             yield Matter("running", f"The queue {queue.name}", "has no worker", why, queue.oldest_at)
 
 

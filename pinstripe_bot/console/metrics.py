@@ -179,10 +179,10 @@ class MetricsCollector(Collector):
     def _queued(self, figures: Figures) -> Iterator[Metric]:
         """How deep the queues of a cluster are, and who serves them."""
         queues, now = figures.queues, self._clock.now()
-        waits = {one.name: max(now - (one.oldest_at or now), timedelta(0)).total_seconds() for one in queues}
         yield _family("pinstripe_queue_waiting", (((one.name,), one.waiting) for one in queues))
         yield _family("pinstripe_queue_running", (((one.name,), one.running) for one in queues))
-        yield _family("pinstripe_queue_oldest_waiting_seconds", (((name,), wait) for name, wait in waits.items()))
+        waits = (((one.name,), one.oldest_waits(now).total_seconds()) for one in queues)
+        yield _family("pinstripe_queue_oldest_waiting_seconds", waits)
         yield _family("pinstripe_queue_workers", (((one.name,), one.workers) for one in queues))
 
 

@@ -24,6 +24,7 @@ from pinstripe_bot.spans import show_span
 from pinstripe_bot.zones import EPOCH, Zone
 
 ACTS: Final = 50
+
 MOST_BOTS: Final = 20
 """How many are shown with those that have ended; all that live are."""
 
@@ -44,6 +45,7 @@ _ACTED: Final = {
 """{action: what somebody did}."""
 
 _KINDS: Final = {"bot": "", "command": "runs a job by hand"}
+"""{kind: what is said of it beside its process}; any other kind by its own name."""
 
 
 def system_facts(visit: Visit, standing: Standing) -> dict[str, Any]:
@@ -128,10 +130,8 @@ def _workers(visit: Visit, standing: Standing) -> dict[str, Any]:
 
 def _queue(visit: Visit, queue: QueueRecord) -> dict[str, Any]:
     """A queue of a cluster: how deep it is, and who serves it."""
-    since = (
-        "" if queue.oldest_at is None else f", the oldest since {took(max(visit.now - queue.oldest_at, timedelta(0)))}"
-    )
-    waiting = f"{count_of(queue.waiting, 'run')} waiting{since}" if queue.waiting else "empty"
+    oldest = f"the oldest since {took(queue.oldest_waits(visit.now))}"
+    waiting = f"{count_of(queue.waiting, 'run')} waiting, {oldest}" if queue.waiting else "empty"
     return {"name": queue.name, "told": waiting, "workers": count_of(queue.workers, "worker"), "bad": not queue.workers}
 
 

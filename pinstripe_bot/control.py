@@ -36,7 +36,7 @@ def _whole(number: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CommitTerms:
-    """With what a run commits its outcome together with its work: whose it is, when it ends, its output so far."""
+    """What the bot says to a run that commits its outcome with its work: whose it is, its end, its output so far."""
 
     owner: str
     finished_at: datetime
@@ -55,7 +55,7 @@ class RunControl:
         self.output: RunOutput | None = None
         self.has_ended = False
         self.on_told: Callable[[], None] = lambda: None  # called when it is told something; from any thread
-        self.commits_at: datetime | None = None  # the end that it commits together with its work, from then on
+        self.commits_at: datetime | None = None  # set once it is about to commit its end together with its work
         self.progress: tuple[int, int | None] | None = None
         self.thread: int | None = None  # of the worker that performs it
         self.is_replaced = False  # whether another thread has taken its worker's place
@@ -88,11 +88,12 @@ class RunControl:
         return is_first
 
     def begin_commit(self, at: datetime) -> bool:
-        """Say that the run commits its end, `at` which it is, together with its work; false where it has ended."""
+        """Say that the run itself commits its end, dated `at`, together with its work; false where it has ended."""
         with self._ending:
-            if not self.has_ended:
-                self.commits_at = at
-            return not self.has_ended
+            if self.has_ended:
+                return False
+            self.commits_at = at
+            return True
 
     @property
     def is_cancelled(self) -> bool:

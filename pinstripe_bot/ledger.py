@@ -197,8 +197,10 @@ class Ledger:
                 if due.schedule in marks and marks[due.schedule] < due.until_ts
             ]
             decided = decide(connection, windows, self._marks, now, cause)
-            facts: dict[str, Any] = {"now_at": to_column(now), "is_sent": self.store.outbox is not None}
-            claimed, passed, to_run = record(connection, decided.candidates, bot=self.bot, **facts)
+            is_sent = self.store.outbox is not None
+            claimed, passed, to_run = record(
+                connection, decided.candidates, bot=self.bot, now_at=to_column(now), is_sent=is_sent
+            )
             moved = {due.schedule: due.until_ts for due in windows if due.schedule not in decided.failed}
             self._marks.move(connection, moved)
         passed, waiting = passed + decided.extended, len(to_run) - len(claimed)

@@ -15,9 +15,9 @@ from pinstripe_bot.ledger_sqlite import SqliteStore
 from pinstripe_bot.ledger_store import BUSY_TIMEOUT_S, LedgerStore
 
 FOLDER = ".pinstripe"
+FILE = "ledger.db"
 
 NEEDS_EXTRA = "a cluster needs Procrastinate: install pinstripe-bot[cluster]"
-FILE = "ledger.db"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ from pinstripe_bot.control import CommitTerms, RunControl
 from pinstripe_bot.database import Database
 from pinstripe_bot.errors import LedgerUnavailable, RunCancelled
 from pinstripe_bot.ledger import Ledger
-from pinstripe_bot.ledger_outcome import join_outcome, kept_outcome
+from pinstripe_bot.ledger_outcome import ENDED_BY_OTHERS, join_outcome, kept_outcome
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.redaction import conceal
 from pinstripe_bot.workspace import Caller
 
 
 class BotCommits:
-    """What the bot says to its runs' commits, also to those in processes of their own."""
+    """The bot's part in the commits of its runs, also of those in processes of their own."""
 
     def __init__(
         self, ledger: Ledger, clock: Clock, may_commit: Callable[[Run], bool], *, is_one_database: bool
@@ -55,7 +55,7 @@ class BotCommits:
 
 
 class AtomicCommit:
-    """One run's; `result` is what it has returned, as plain JSON values."""
+    """The run's own part; `result` is what it has returned, as plain JSON values."""
 
     def __init__(self, run: Run, control: RunControl, bot: Caller, secrets: Collection[str]) -> None:
         self.result: Any = None
@@ -68,7 +68,7 @@ class AtomicCommit:
         """Let the transaction that is about to be committed end with the run's outcome. Raises RunCancelled."""
         terms = self._bot.commits.begin(self._run, self._control)
         if terms is None:
-            raise RunCancelled("somebody else has ended this run: nothing of it is committed")
+            raise RunCancelled(ENDED_BY_OTHERS)
         outcome = replace(
             self._run,
             state=RunState.SUCCEEDED,

@@ -14,7 +14,10 @@ from pinstripe_bot.ledger_rows import outcome_row
 from pinstripe_bot.ledger_sql import execute, to_json
 from pinstripe_bot.occurrence import Run, RunState
 
+ENDED_BY_OTHERS = "somebody else has ended this run: nothing of it is committed"
+
 _FIT = ("read committed", "off")
+"""The isolation of a transaction that may have an outcome in it, and whether it only reads."""
 
 
 def join_outcome(database: Database, outcome: Run, *, owner: str) -> None:
@@ -37,7 +40,7 @@ def join_outcome(database: Database, outcome: Run, *, owner: str) -> None:
             row = to_json([outcome_row(outcome)])
             written = execute(connection, ledger_runs.END, outcomes=row, was=RunState.RUNNING, bot=owner)
             if written.rowcount != 1:
-                raise RunCancelled("somebody else has ended this run: nothing of it is committed")
+                raise RunCancelled(ENDED_BY_OTHERS)
 
     database.join(look, write, lambda: None)
 

@@ -61,7 +61,10 @@ def look_out(project: Project, history: History | None, now: datetime, *, count:
 
 
 def is_well(project: Project, overview: Overview | None) -> bool:
-    """Whether nothing failed, was missed or late, no file is broken, and a bot is there; no bot's clock is off."""
+    """Whether nothing failed, was missed or late, no file is broken, a bot is there, and no clock is off.
+
+    In a cluster also whether there is a worker, and each queue in which runs wait is served.
+    """
     if project.problems or overview is None or overview.troubles or not overview.has_bot:
         return False
     if overview.failing_listings or any(bot.is_off for bot in overview.bots):

@@ -110,7 +110,7 @@ class RunRecord:
     bot: BotRecord | None
     attempts: tuple[AttemptRecord, ...] = ()
     is_backfill: bool = False
-    queue: str = ""  # the queue of a cluster in which it waits; '' where it waits for a bot
+    queue: str = ""  # the queue of a cluster by which a worker gets it, or got it; '' where no carrier has it
     is_served: bool = False  # whether a living worker serves that queue
     zone: Zone | None = None  # the zone of tenants that it came due in, where its schedule is due in theirs
 

@@ -80,7 +80,7 @@ class Workspace:
         self._window = window
         self._atomic = atomic
         self._before_commit = before_commit
-        self._whole: Database | None = None
+        self._whole: Database | None = None  # the database of all tenants, once it is open
         self._services: dict[str, Any] = {}
         self._tenant = TenantLookup(project.tenants, run.tenant if run else "", self._without_run)
         self._building: list[str] = []
@@ -237,7 +237,7 @@ class Workspace:
     def _open_whole_database(self) -> Database:
         label = f"{self.run.job} #{self.run.id}" if self.run else "a workspace without a run"
         database = self._shared.database_pool().open(
-            label, atomic=self._atomic, guard=self._refuse_after_end, commit_guard=self._refuse_if_lost
+            label, atomic=self._atomic, guard=self._refuse_after_end, commit_guard=self._look_before_commit
         )
         self._whole = database
         return database if self._before_commit else self._stack.enter_context(database)
@@ -251,8 +251,11 @@ class Workspace:
         if self.control.has_ended:
             raise RunCancelled("the end of this run is already recorded: it may not change the database any more")
 
-    def _refuse_if_lost(self) -> None:
-        """As above, for what the ledger alone knows: this bot was taken for dead while it stood still."""
+    def _look_before_commit(self) -> None:
+        """As above, for what the ledger alone knows: this bot was taken for dead while it stood still.
+
+        Where the outcome is in the commit, writing it tells.
+        """
         if self._before_commit is not None and self._whole is not None:
             self._before_commit(self._whole)
         elif self.run is not None and not self.bot.may_commit(self.run):

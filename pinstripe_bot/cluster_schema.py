@@ -1,4 +1,4 @@
-"""The cluster's tables: Procrastinate's own, in a schema of their own, applied and brought up to date by us."""
+"""The tables of Procrastinate, in a schema of their own: made, brought up to date, and checked at each start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which scripts have made the tables of a cluster, kept beside them: so that newer ones are applied once."""
+"""The scripts that have made the tables of a cluster, noted beside them, so that newer ones are applied once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admission: queued runs of ours go to the workers, but for those that the project of today cannot run."""
+"""The admission: queued runs of ours go to the worker threads, but for those that the project of today cannot run."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Parts:
     admission: Admission
     rounds: Rounds
     intake: Intake
-    cluster: Cluster | None  # in its place, where runs are carried to workers
+    cluster: Cluster | None  # in the place of the intake, where runs are carried to workers
     pruner: Pruner
     by_hand: ByHand
     lister: Lister
@@ -94,7 +94,7 @@ class Parts:
             self.pruner.look()
 
     def take(self) -> None:
-        """Give what waits in the ledger to the workers: to those of this process, or of the cluster."""
+        """Give what waits in the ledger to the worker threads of this process, or to the workers of the cluster."""
         if self.cluster is None:
             self.intake.look()
         else:

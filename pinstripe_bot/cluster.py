@@ -52,9 +52,9 @@ class HerdConnector(SyncPsycopgConnector):
 
 
 class ClusterOutbox:
-    """Gives each run that waits, and whose time and turn have come, a job of Procrastinate that carries it.
+    """Gives each run that waits, and whose time and turn have come, its carrier: a job of Procrastinate.
 
-    A part of the ledger's own transactions: run and job are committed together.
+    A part of the ledger's own transactions: run and carrier are committed together.
     """
 
     def __init__(self, project: Project, clock: Clock) -> None:
@@ -79,7 +79,7 @@ class ClusterOutbox:
     def _defer(
         self, connection: Connection, runs: Sequence[tuple[int, int, str]], queues: Mapping[str, str]
     ) -> list[int]:
-        """Write the jobs that carry these (run, attempt, job); their numbers."""
+        """Write the carriers of these (run, attempt, job); their numbers."""
         driver = connection.connection.driver_connection
         deferrer = self._app.configure_task(ledger_carriers.CARRY, connection=driver)
         channels = {job: channel_of(queue, job) for job, queue in queues.items()}
@@ -95,7 +95,7 @@ class ClusterOutbox:
 
 
 def channel_of(queue: str, job: str) -> str:
-    """The queue of Procrastinate in which the runs of a job of ours wait, which only workers that have it look into.
+    """The queue of Procrastinate for one job of ours: only workers that have it, and serve `queue`, look into that.
 
     A hash, since no more than 40 bytes of it fit into the name of a notice of PostgreSQL.
     """
@@ -131,7 +131,10 @@ class Cluster:
         self._ledger.store.outbox = ClusterOutbox(self._project, self._clock)
 
     def look(self) -> None:
-        """Send what has come to wait without anybody's word: its time has come, or a command has written it."""
+        """Send what has come to wait without a transaction of ours, as time has passed or a command has written it.
+
+        And now and then mend and prune.
+        """
         now = self._clock.now()
         with self._ledger.store.reading() as connection:  # nearly always there is none
             is_waiting = not self._project.jobs.keys().isdisjoint(jobs_waiting(connection, now))

@@ -27,7 +27,7 @@ from pinstripe_bot.occurrence import Run
 from pinstripe_bot.project import Project
 
 POLL_S = 1.0
-"""How often the queues are looked at, beside the notices that tell of new jobs."""
+"""How often the channels are looked at, beside the notices that tell of new carriers."""
 
 CONNECT_S = 5.0
 """How long a connection may take, before the database counts as gone."""
@@ -35,8 +35,11 @@ CONNECT_S = 5.0
 BACKOFF_S = (1.0, 30.0)
 """How long to wait before the next try to reach the database: the first time, and at most."""
 
-EXECUTOR = 4
-"""Threads for the receiver's own questions to the ledger; the runs have those of the dispatcher."""
+CONNECTIONS = 4
+"""By how many connections carriers are fetched and finished, at most."""
+
+THREADS = 4
+"""For the receiver's own questions to the ledger; the runs have the worker threads."""
 
 Carried = tuple[int, int]
 """A run and its attempt."""
@@ -45,7 +48,10 @@ log = structlog.get_logger("pinstripe")
 
 
 class _Connector(PsycopgConnector):
-    """Listens for jobs of all queues at once: there is one for each job of ours, and a notice is compared with each."""
+    """Hears the one notice that is given of every carrier, instead of one for each channel that is served.
+
+    What are called channels here are names of notices: PostgreSQL compares each notice with all that are listened for.
+    """
 
     async def listen_notify(self, on_notification: Any, channels: Iterable[str]) -> None:
         await super().listen_notify(on_notification, get_channel_for_queues(None))
@@ -75,7 +81,7 @@ class Receiver:
         self._channels = sorted(channel for job, channel in channels_of(project).items() if job in served)
         self._arrived: list[tuple[Fetched, asyncio.Future[None]]] = []  # of the loop alone
         self._adopting: asyncio.Task[None] | None = None
-        self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run has left
+        self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run needs no thread here
         self._lock = threading.Lock()
         self._connected_s: float | None = None  # since when its loop works, monotonic
         self._stop: Callable[[], None] = lambda: None
@@ -95,7 +101,7 @@ class Receiver:
         return self.reasons_not_alive() or ([] if self._connected_s is not None else ["the queues cannot be reached"])
 
     def stop(self) -> None:
-        """Fetch nothing more; jobs whose runs go on are finished when these have ended. Returns at once."""
+        """Fetch nothing more; carriers whose runs go on are finished when these have ended. Returns at once."""
         self._is_stopping.set()
         with self._lock:
             self._stop()
@@ -126,12 +132,12 @@ class Receiver:
         """Be a worker of Procrastinate until `stop`, or until the database is lost."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_tell)
-        loop.set_default_executor(ThreadPoolExecutor(EXECUTOR, thread_name_prefix="pinstripe-receiver"))
+        loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="pinstripe-receiver"))
         store = self._ledger.store
         assert isinstance(store, PostgresStore), "a cluster's ledger is in PostgreSQL"
         self._arrived, self._adopting, self._under_way = [], None, {}
         async with AsyncConnectionPool(
-            kwargs=store.cluster_connection, open=False, min_size=1, max_size=EXECUTOR, timeout=CONNECT_S
+            kwargs=store.cluster_connection, open=False, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_S
         ) as pool:
             await pool.wait(CONNECT_S)
             app = App(connector=_Connector())
@@ -203,13 +209,14 @@ class Receiver:
         )
 
     def _leave(self, runs: Sequence[Run]) -> None:
-        """These runs need no worker here any more: they have ended, or were released; from whichever thread.
+        """These runs need no worker thread here any more: they have ended, or were released. From whichever thread.
 
         Their outcomes need not be recorded yet: whether they are is the ledger's affair, not their carriers'.
         """
         self._finish({(run.id, run.attempt) for run in runs})
 
     def _finish(self, left: set[Carried]) -> None:
+        """Finish the carriers of these runs."""
         with self._lock:
             finishers = [finish for carried in left for finish in self._under_way.pop(carried, ())]
         for finish in finishers:
@@ -219,8 +226,8 @@ class Receiver:
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What the loop says of an error that nobody waits for.
 
-    Usual is the end of a job that could not be written: the database is away, or others have the job since, as this
-    worker stood still. Neither changes a run, and every process mends what is left of the job.
+    Usual is the end of a carrier that could not be written: the database is away, or others have the carrier since, as
+    this worker stood still. Neither changes a run, and every process mends what is left of the carrier.
     """
     error = context.get("exception")
     if isinstance(error, ConnectorException):
@@ -238,6 +245,8 @@ def _why(lost: Exception) -> str:
 
 
 def _finisher(loop: asyncio.AbstractEventLoop, arrived: asyncio.Future[None]) -> Callable[[], None]:
+    """What finishes a carrier, from any thread; harmless when called twice."""
+
     def finish() -> None:
         if not arrived.done():
             arrived.set_result(None)

@@ -51,7 +51,7 @@ class Dispatcher:
         self.workers = workers
         self.cut_off = 0  # runs that a shutdown has ended
         self.also_told: dict[str, Any] = {}  # what the heartbeat tells beside the figures
-        self.on_left: Callable[[Sequence[Run]], None] = lambda _: None  # of runs that need no worker any more
+        self.on_left: Callable[[Sequence[Run]], None] = lambda _: None  # told of runs that need no thread any more
         self.on_recorded: Callable[[], None] = lambda: None  # called after outcomes were written; from their thread
         self._runner = runner
         self._ledger = ledger
@@ -187,7 +187,7 @@ class Dispatcher:
                 self._starter.close()
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write the last outcomes and end the threads; a worker that is still busy is left to itself."""
+        """Write the last outcomes and end the threads; a worker thread that is still busy is left to itself."""
         self.stop_starting()
         if not self._threads:
             return
@@ -216,7 +216,7 @@ class Dispatcher:
             report_ended([ended], self._hooks, self._tally)
 
     def _work(self) -> None:
-        """A worker's loop."""
+        """The loop of a worker thread."""
         self._runner.keep_loop()
         is_replaced = False
         while not is_replaced and (run := self._handoff.take()) is not None:
@@ -259,7 +259,7 @@ class Dispatcher:
                 self._add_worker()
 
     def _leave(self, run: Run) -> None:
-        """A run has given its worker back."""
+        """A run has given its worker thread back."""
         self.lanes.leave([run])
         self.on_left([run])
 

@@ -24,7 +24,7 @@ log = structlog.get_logger("pinstripe")
 
 
 class Intake:
-    """Gives this bot's workers what waits in the ledger. `look` is a part of the poller's turn.
+    """Gives this bot's worker threads what waits in the ledger. `look` is a part of the poller's turn.
 
     It writes only where there is something to take.
     """

@@ -1,6 +1,7 @@
-"""Carriers: which waiting runs the jobs of a cluster carry, and what is mended where the two differ. PostgreSQL only.
+"""Carriers: which waiting runs get one, who adopts these runs, and what is mended where the two differ.
 
-Each step is one statement of a transaction, and changes nothing when it is repeated. Described in docs/scaling.md.
+PostgreSQL only. Each step is one statement of a transaction, and changes nothing when it is repeated. Described in
+docs/scaling.md.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pinstripe_bot.ledger_taking import IS_ITS_TURN
 from pinstripe_bot.occurrence import Run
 
 CARRY = "pinstripe:run"
-"""The task of Procrastinate's jobs that carry a run."""
+"""By this task of Procrastinate a carrier is known from anybody else's job."""
 
 JOBS = f"{CLUSTER_SCHEMA}.procrastinate_jobs"
 
@@ -169,7 +170,7 @@ Fetched = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """How many carriers were taken from workers that are gone, runs from carriers that are gone, and the reverse."""
+    """How many carriers were offered again, how many runs sent again, and how many carriers cancelled."""
 
     requeued: int
     reconciled: int
@@ -193,9 +194,9 @@ class Carriers:
     _bot: Callable[[], str]
 
     def send(self) -> None:
-        """Give carriers to what has come to wait without a transaction of ours."""
+        """Send what has come to wait without a transaction of ours."""
         with self._store.working():
-            pass  # the store's outbox does it, before the commit
+            pass  # the outbox does it, before the commit
 
     def adopt(self, fetched: Collection[Fetched], now: datetime) -> list[Run]:
         """Make those of these runs ours that nobody has and that still wait with this carrier; oldest due first.
@@ -229,7 +230,7 @@ class Carriers:
             return execute(connection, TAKE_BACK).rowcount
 
     def prune(self, stall: timedelta) -> None:
-        """Delete what is left of dead workers, and of jobs that ended an hour ago."""
+        """Delete what is left of dead workers, and of carriers that ended an hour ago."""
         with self._store.working() as connection:
             execute(connection, PRUNE_JOBS, task=CARRY)
             execute(connection, PRUNE_WORKERS, stall=stall.total_seconds())
@@ -252,7 +253,7 @@ def choose(
 
 
 def note(connection: Connection, carriers: Sequence[int], queues: Mapping[str, str]) -> None:
-    """Write at the runs which of these jobs carries each, and in which of the queues {job: queue}."""
+    """Write at each run which of these carriers it has, and in which of the queues {job: queue} that waits."""
     execute(connection, NOTE, ids=to_json(list(carriers)), queues=to_json(sorted(queues.items())))
 
 
@@ -265,15 +266,15 @@ def adopt(connection: Connection, fetched: Collection[Fetched], *, worker: str) 
 
 
 def requeue_stalled(connection: Connection, stall: timedelta) -> int:
-    """Let other workers have the jobs of those that have not been heard for `stall`; how many there were."""
+    """Offer the carriers of workers that have not been heard for `stall` to others; how many there were."""
     return execute(connection, REQUEUE_STALLED, task=CARRY, stall=stall.total_seconds()).rowcount
 
 
 def reconcile(connection: Connection) -> int:
-    """Let waiting runs be sent again whose job is finished, failed, cancelled or gone; how many there were."""
+    """Let waiting runs be sent again whose carrier is finished, failed, cancelled or gone; how many there were."""
     return execute(connection, RECONCILE).rowcount
 
 
 def cancel_ended(connection: Connection) -> int:
-    """Cancel the jobs that carry nothing: their runs have ended, were taken, or have another carrier."""
+    """Cancel the carriers that carry nothing: their runs have ended, were taken, or have another one; how many."""
     return execute(connection, CANCEL_ENDED, task=CARRY).rowcount

@@ -170,7 +170,7 @@ class LedgerStore(ABC):
             try:
                 with writer.transaction(durable=durable) as connection:
                     yield connection
-                    if self.outbox is not None and durable:  # a start and a heartbeat let nothing wait
+                    if self.outbox is not None and durable:  # a start, a heartbeat and an adoption let nothing wait
                         self.outbox.send(connection)
             except DBAPIError as error:
                 raise self._told(error) from error

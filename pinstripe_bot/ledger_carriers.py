@@ -18,7 +18,7 @@ from pinstripe_bot.ledger_postgres import CLUSTER_SCHEMA
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_runs import IDS
 from pinstripe_bot.ledger_schema import CARRIED, WAITING
-from pinstripe_bot.ledger_sql import both, execute, given, listed, rows_of, to_json, values_of
+from pinstripe_bot.ledger_sql import both, execute, given, listed, locked, rows_of, to_json, values_of
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.ledger_taking import IS_ITS_TURN
 from pinstripe_bot.occurrence import Run
@@ -68,6 +68,12 @@ NOTE = both(
     queues=given("queues", job="text", queue="text"),
 )
 
+ON_ITS_WAY = f"{CARRIED} AND state = 'queued' AND owner IS NULL"
+"""Whether a run has a carrier, and no worker has it yet."""
+
+LOCKED = "ORDER BY runs.id FOR UPDATE OF runs SKIP LOCKED"
+"""Several rows are locked in the order of their ids; what somebody is just writing is left to the next look."""
+
 FETCHED = given("fetched", id="bigint", attempt="integer", carrier="bigint")
 
 # Not one that has left this carrier: it may have to wait for its time, its turn or its tenants again.
@@ -77,7 +83,7 @@ ADOPT = both(
     WHERE runs.id = wanted.id AND runs.attempt = wanted.attempt AND runs.carrier = wanted.carrier
       AND runs.state = 'queued' AND runs.owner IS NULL
     """,
-    fetched=FETCHED,
+    fetched=locked("runs", FETCHED),
 )
 
 # One that was adopted by a commit whose answer was lost is there as well.
@@ -109,31 +115,37 @@ REQUEUE_STALLED = both(
 # The number of a job is given again where Procrastinate's tables are made anew: what it carries counts.
 RECONCILE = both(
     f"""
-    UPDATE runs SET carrier = NULL
-    WHERE {CARRIED} AND state = 'queued' AND owner IS NULL AND NOT EXISTS (
-        SELECT 1 FROM {JOBS} AS jobs
-        WHERE jobs.id = runs.carrier AND jobs.status IN ('todo', 'doing')
-          AND jobs.args ->> 'run' = CAST(runs.id AS text) AND jobs.args ->> 'attempt' = CAST(runs.attempt AS text)
+    UPDATE runs SET carrier = NULL WHERE id IN (
+        SELECT id FROM runs
+        WHERE {ON_ITS_WAY} AND NOT EXISTS (
+            SELECT 1 FROM {JOBS} AS jobs
+            WHERE jobs.id = runs.carrier AND jobs.status IN ('todo', 'doing')
+              AND jobs.args ->> 'run' = CAST(runs.id AS text) AND jobs.args ->> 'attempt' = CAST(runs.attempt AS text)
+        )
+        {LOCKED}
     )
     """
 )
 
 RECALL = both(
     f"""
-    UPDATE runs SET carrier = NULL FROM {JOBS} AS jobs JOIN {{channels}} AS wanted ON true
-    WHERE {CARRIED} AND state = 'queued' AND owner IS NULL AND jobs.id = runs.carrier AND wanted.job = runs.job
-      AND jobs.queue_name <> wanted.channel
+    UPDATE runs SET carrier = NULL WHERE id IN (
+        SELECT runs.id FROM runs JOIN {JOBS} AS jobs ON jobs.id = runs.carrier
+        JOIN {{channels}} AS wanted ON wanted.job = runs.job
+        WHERE {ON_ITS_WAY} AND jobs.queue_name <> wanted.channel
+        {LOCKED}
+    )
     """,
     channels=given("channels", job="text", channel="text"),
 )
 
-IS_LEFT = f"""{CARRIED} AND state = 'queued' AND owner IS NULL
+IS_LEFT = f"""{ON_ITS_WAY}
     AND NOT EXISTS (SELECT 1 FROM bots WHERE kind = 'worker' AND stopped_at IS NULL)"""
 """Whether a run waits for the workers of a cluster, and there is none."""
 
 LEFT = both(f"SELECT count(*) FROM runs WHERE {IS_LEFT}")
 
-TAKE_BACK = both(f"UPDATE runs SET carrier = NULL WHERE {IS_LEFT}")
+TAKE_BACK = both(f"UPDATE runs SET carrier = NULL WHERE id IN (SELECT id FROM runs WHERE {IS_LEFT} {LOCKED})")
 
 CANCEL_ENDED = both(
     f"""

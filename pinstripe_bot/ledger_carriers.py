@@ -26,7 +26,7 @@ from pinstripe_bot.occurrence import Run
 CARRY = "pinstripe:run"
 """By this task of Procrastinate a carrier is known from anybody else's job."""
 
-JOBS = f"{CLUSTER_SCHEMA}.procrastinate_jobs"
+CARRIERS = f"{CLUSTER_SCHEMA}.procrastinate_jobs"
 
 SENDING_LOCK = 0x73656E64
 """The advisory locks of the jobs of which somebody sends runs and counts them: "send"."""
@@ -61,8 +61,8 @@ CHOOSE = both(
 
 NOTE = both(
     f"""
-    UPDATE runs SET carrier = jobs.id, queue = wanted.queue FROM {JOBS} AS jobs, {{queues}} AS wanted
-    WHERE jobs.id IN {{ids}} AND runs.id = CAST(jobs.args ->> 'run' AS bigint) AND wanted.job = runs.job
+    UPDATE runs SET carrier = carriers.id, queue = wanted.queue FROM {CARRIERS} AS carriers, {{queues}} AS wanted
+    WHERE carriers.id IN {{ids}} AND runs.id = CAST(carriers.args ->> 'run' AS bigint) AND wanted.job = runs.job
     """,
     ids=IDS,
     queues=given("queues", job="text", queue="text"),
@@ -99,16 +99,16 @@ ADOPTED = both(
 
 REQUEUE_STALLED = both(
     f"""
-    UPDATE {JOBS} AS jobs
-    SET status = 'todo', worker_id = NULL, attempts = jobs.attempts + 1, abort_requested = false, scheduled_at = NULL
+    UPDATE {CARRIERS} AS carriers
+    SET status = 'todo', worker_id = NULL, attempts = carriers.attempts + 1, abort_requested = false, scheduled_at = NULL
     FROM (
-        SELECT stalled.id FROM {JOBS} AS stalled
+        SELECT stalled.id FROM {CARRIERS} AS stalled
         LEFT JOIN {CLUSTER_SCHEMA}.procrastinate_workers AS workers ON workers.id = stalled.worker_id
         WHERE stalled.status = 'doing' AND stalled.task_name = :task
           AND (workers.id IS NULL OR workers.last_heartbeat < clock_timestamp() - :stall * INTERVAL '1 second')
         ORDER BY stalled.id LIMIT 1000 FOR UPDATE OF stalled SKIP LOCKED
     ) AS found
-    WHERE jobs.id = found.id
+    WHERE carriers.id = found.id
     """
 )
 
@@ -118,9 +118,9 @@ RECONCILE = both(
     UPDATE runs SET carrier = NULL WHERE id IN (
         SELECT id FROM runs
         WHERE {ON_ITS_WAY} AND NOT EXISTS (
-            SELECT 1 FROM {JOBS} AS jobs
-            WHERE jobs.id = runs.carrier AND jobs.status IN ('todo', 'doing')
-              AND jobs.args ->> 'run' = CAST(runs.id AS text) AND jobs.args ->> 'attempt' = CAST(runs.attempt AS text)
+            SELECT 1 FROM {CARRIERS} AS carriers
+            WHERE carriers.id = runs.carrier AND carriers.status IN ('todo', 'doing')
+              AND carriers.args ->> 'run' = CAST(runs.id AS text) AND carriers.args ->> 'attempt' = CAST(runs.attempt AS text)
         )
         {LOCKED}
     )
@@ -130,9 +130,9 @@ RECONCILE = both(
 RECALL = both(
     f"""
     UPDATE runs SET carrier = NULL WHERE id IN (
-        SELECT runs.id FROM runs JOIN {JOBS} AS jobs ON jobs.id = runs.carrier
+        SELECT runs.id FROM runs JOIN {CARRIERS} AS carriers ON carriers.id = runs.carrier
         JOIN {{channels}} AS wanted ON wanted.job = runs.job
-        WHERE {ON_ITS_WAY} AND jobs.queue_name <> wanted.channel
+        WHERE {ON_ITS_WAY} AND carriers.queue_name <> wanted.channel
         {LOCKED}
     )
     """,
@@ -149,10 +149,10 @@ TAKE_BACK = both(f"UPDATE runs SET carrier = NULL WHERE id IN (SELECT id FROM ru
 
 CANCEL_ENDED = both(
     f"""
-    UPDATE {JOBS} AS jobs SET status = 'cancelled'
-    WHERE jobs.status = 'todo' AND jobs.task_name = :task AND NOT EXISTS (
+    UPDATE {CARRIERS} AS carriers SET status = 'cancelled'
+    WHERE carriers.status = 'todo' AND carriers.task_name = :task AND NOT EXISTS (
         SELECT 1 FROM runs
-        WHERE runs.id = CAST(jobs.args ->> 'run' AS bigint) AND runs.carrier = jobs.id AND runs.state = 'queued'
+        WHERE runs.id = CAST(carriers.args ->> 'run' AS bigint) AND runs.carrier = carriers.id AND runs.state = 'queued'
           AND runs.owner IS NULL
     )
     """
@@ -160,10 +160,10 @@ CANCEL_ENDED = both(
 
 PRUNE_JOBS = both(
     f"""
-    DELETE FROM {JOBS} AS jobs
-    WHERE jobs.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND jobs.task_name = :task AND NOT EXISTS (
+    DELETE FROM {CARRIERS} AS carriers
+    WHERE carriers.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND carriers.task_name = :task AND NOT EXISTS (
         SELECT 1 FROM {CLUSTER_SCHEMA}.procrastinate_events AS events
-        WHERE events.job_id = jobs.id AND events.at > clock_timestamp() - INTERVAL '1 hour'
+        WHERE events.job_id = carriers.id AND events.at > clock_timestamp() - INTERVAL '1 hour'
     )
     """
 )

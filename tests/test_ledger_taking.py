@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import psycopg
 import pytest
-from bots import leave_crowd, postgres_dsn, rows
+from bots import PATIENCE_S, leave_crowd, postgres_dsn, rows
 from msgspec.structs import replace
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from stored import put_run
 
 from pinstripe_bot import ledger_taking
@@ -24,8 +25,6 @@ from pinstripe_bot.ledger_postgres import PostgresStore
 from pinstripe_bot.ledger_sql import execute, to_json
 from pinstripe_bot.occurrence import Run, RunState
 from pinstripe_bot.testing import TravelClock
-
-PATIENCE_S = 10.0
 
 QUEUED: dict[str, Any] = {"state": "queued", "started_at": None, "took": None}
 
@@ -151,9 +150,9 @@ def test_of_one_work_one_run_at_a_time_is_taken_in_its_turn(three: list[Ledger],
     guard = threading.Lock()
 
     def work(at: int) -> None:
-        ledger, deadline = three[at], 2_000
-        while deadline and rows(ledger, "SELECT count(*) FROM runs WHERE state <> 'succeeded'") != [(0,)]:
-            deadline -= 1
+        ledger, looks_left = three[at], 2_000
+        while looks_left and rows(ledger, "SELECT count(*) FROM runs WHERE state <> 'succeeded'") != [(0,)]:
+            looks_left -= 1
             for run in ledger.waiting.take_available(["sweep"], clock.now(), most=2):
                 with guard:
                     assert run.tenant not in busy
@@ -248,6 +247,22 @@ def test_what_a_dead_bot_is_writing_just_now_is_left_to_the_next_look(three: lis
     assert rows(heir, "SELECT count(*) FROM runs WHERE state = 'succeeded'") == [(1,)]
 
 
+@contextmanager
+def row_asked_for() -> Iterator[threading.Event]:
+    """Set when somebody is about to lock a run that it reads."""
+    asked = threading.Event()
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if "FROM runs" in statement and "FOR UPDATE" in statement:
+            asked.set()
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
 def test_a_cancel_that_meets_a_start_asks_the_running_one(three: list[Ledger], clock: TravelClock) -> None:
     on_postgres(three[0])
     leave_crowd(three[0], "sweep", 1)
@@ -255,11 +270,11 @@ def test_a_cancel_that_meets_a_start_asks_the_running_one(three: list[Ledger], c
     acts = Acts(three[1].store, None, Person("ann", "test"))  # type: ignore[arg-type] - no job is looked at
     answers: list[Any] = []
 
-    with three[0].store.working() as connection:
+    with three[0].store.working() as connection, row_asked_for() as asked:
         connection.execute(text(f"UPDATE runs SET state = 'running' WHERE id = {run.id}"))
         asking = threading.Thread(target=lambda: answers.append(acts.cancel(run.id, clock.now())))
         asking.start()
-        connection.execute(text("SELECT pg_sleep(0.2)"))  # it waits for the row by now
+        assert asked.wait(PATIENCE_S)
     asking.join(PATIENCE_S)
 
     assert answers[0].run.state == "running"

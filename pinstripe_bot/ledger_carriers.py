@@ -100,7 +100,8 @@ ADOPTED = both(
 REQUEUE_STALLED = both(
     f"""
     UPDATE {CARRIERS} AS carriers
-    SET status = 'todo', worker_id = NULL, attempts = carriers.attempts + 1, abort_requested = false, scheduled_at = NULL
+    SET status = 'todo', worker_id = NULL, attempts = carriers.attempts + 1, abort_requested = false,
+        scheduled_at = NULL
     FROM (
         SELECT stalled.id FROM {CARRIERS} AS stalled
         LEFT JOIN {CLUSTER_SCHEMA}.procrastinate_workers AS workers ON workers.id = stalled.worker_id
@@ -120,7 +121,8 @@ RECONCILE = both(
         WHERE {ON_ITS_WAY} AND NOT EXISTS (
             SELECT 1 FROM {CARRIERS} AS carriers
             WHERE carriers.id = runs.carrier AND carriers.status IN ('todo', 'doing')
-              AND carriers.args ->> 'run' = CAST(runs.id AS text) AND carriers.args ->> 'attempt' = CAST(runs.attempt AS text)
+              AND carriers.args ->> 'run' = CAST(runs.id AS text)
+              AND carriers.args ->> 'attempt' = CAST(runs.attempt AS text)
         )
         {LOCKED}
     )
@@ -161,7 +163,8 @@ CANCEL_ENDED = both(
 PRUNE_JOBS = both(
     f"""
     DELETE FROM {CARRIERS} AS carriers
-    WHERE carriers.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND carriers.task_name = :task AND NOT EXISTS (
+    WHERE carriers.status IN ('succeeded', 'failed', 'cancelled', 'aborted') AND carriers.task_name = :task
+      AND NOT EXISTS (
         SELECT 1 FROM {CLUSTER_SCHEMA}.procrastinate_events AS events
         WHERE events.job_id = carriers.id AND events.at > clock_timestamp() - INTERVAL '1 hour'
     )

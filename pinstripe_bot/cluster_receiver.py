@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
-from procrastinate.manager import get_channel_for_queues
+from procrastinate.jobs import Job
+from procrastinate.manager import JobManager, get_channel_for_queues
 from procrastinate.worker import Worker as ProcrastinateWorker
 from psycopg_pool import AsyncConnectionPool
 
@@ -57,6 +58,25 @@ class _Connector(PsycopgConnector):
         await super().listen_notify(on_notification, get_channel_for_queues(None))
 
 
+class _JobManager(JobManager):
+    """Fetches nothing while runs that began before a connection was lost hold the threads here."""
+
+    def __init__(self, app: App, has_room: Callable[[], bool]) -> None:
+        super().__init__(app.connector)
+        self._has_room = has_room
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        return await super().fetch_job(queues, worker_id) if self._has_room() else None
+
+
+class _Worker(ProcrastinateWorker):
+    """Ends when its heartbeat or its listener fails, also while it is full and fetches nothing."""
+
+    async def _periodic_deferrer(self) -> None:
+        # Of its side tasks Procrastinate looks at the first one that ends, and this one would end at once.
+        await asyncio.Event().wait()
+
+
 class Receiver:
     """Takes carried runs for this worker and gives them to its dispatcher; a carrier lasts as long as its run.
 
@@ -81,6 +101,8 @@ class Receiver:
         self._channels = sorted(channel for job, channel in channels_of(project).items() if job in served)
         self._arrived: list[tuple[Fetched, asyncio.Future[None]]] = []  # of the loop alone
         self._adopting: asyncio.Task[None] | None = None
+        self._carrying = 0  # how many jobs this loop has, of the loop alone
+        self._left_over: set[Carried] = set()  # what runs here that an earlier loop has fetched
         self._under_way: dict[Carried, list[Callable[[], None]]] = {}  # what to call when a run needs no thread here
         self._lock = threading.Lock()
         self._connected_s: float | None = None  # since when its loop works, monotonic
@@ -135,19 +157,23 @@ class Receiver:
         loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="pinstripe-receiver"))
         store = self._ledger.store
         assert isinstance(store, PostgresStore), "a cluster's ledger is in PostgreSQL"
-        self._arrived, self._adopting, self._under_way = [], None, {}
+        self._arrived, self._adopting, self._carrying = [], None, 0
+        with self._lock:
+            self._under_way = {}
+            self._left_over = {(run.id, run.attempt) for run in self._dispatcher.open_runs}
         async with AsyncConnectionPool(
             kwargs=store.cluster_connection, open=False, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_S
         ) as pool:
             await pool.wait(CONNECT_S)
             app = App(connector=_Connector())
+            app.job_manager = _JobManager(app, self._has_room)
             await app.connector.open_async(pool)
             app.task(name=CARRY, pass_context=True)(self._carry)
             await self._work(loop, app)
 
     async def _work(self, loop: asyncio.AbstractEventLoop, app: App) -> None:
         lease_s = self._ledger.lease.total_seconds()
-        worker = ProcrastinateWorker(
+        worker = _Worker(
             app,
             queues=self._channels,
             concurrency=self._dispatcher.workers,
@@ -182,7 +208,15 @@ class Receiver:
         self._arrived.append(((run, attempt, context.job.id), arrived))
         if self._adopting is None:
             self._adopting = asyncio.create_task(self._adopt())
-        await arrived
+        self._carrying += 1
+        try:
+            await arrived
+        finally:
+            self._carrying -= 1
+
+    def _has_room(self) -> bool:
+        with self._lock:
+            return self._carrying + len(self._left_over) < self._dispatcher.workers
 
     async def _adopt(self) -> None:
         """Adopt what has arrived, group by group: while one is written, the next one gathers."""
@@ -218,6 +252,7 @@ class Receiver:
     def _finish(self, left: set[Carried]) -> None:
         """Finish the carriers of these runs."""
         with self._lock:
+            self._left_over -= left
             finishers = [finish for carried in left for finish in self._under_way.pop(carried, ())]
         for finish in finishers:
             finish()

@@ -231,6 +231,26 @@ def test_a_worker_goes_on_when_its_database_comes_back(tmp_path: Path) -> None:
         server.cleanup()
 
 
+def test_a_worker_that_is_full_connects_anew_and_takes_no_more_than_it_can_run(site: Site) -> None:
+    site.write("patient", PATIENT.replace('overlap="skip"', 'overlap="allow"'))
+    site.bot()
+    worker = site.worker("--workers", "1")
+    wait_for_file(site, "begun", worker)
+    lines = len(worker.lines)
+    site.asked(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+    worker.wait_for("worker_connected", after=lines)
+
+    site.asked("SELECT pg_sleep(2.5)")
+    here = site.asked("SELECT state FROM runs WHERE owner IS NOT NULL AND state IN ('queued', 'running')")
+    (site.root / "go").touch()
+    worker.wait_for("run_succeeded", after=lines)
+    assert here == [("running",)]
+
+
 def wait_for_file(site: Site, name: str, daemon: Daemon) -> None:
     daemon.wait_for("worker_connected")
     deadline = 200

@@ -123,11 +123,11 @@ class Cluster:
     def begin(self) -> None:
         """Check the tables, and send whatever waits from now on. Raises LedgerError, which says what to do.
 
-        What waits where its job no longer wants it, by another release, is sent anew: only at a start, as that makes
-        this the project of today.
+        What waits where its job no longer wants it, by another release, is sent anew: whoever starts last has the
+        project of today.
         """
         check_cluster(self._ledger.store)
-        self._ledger.carriers.recall(channels_of(self._project))
+        self._recall()
         self._ledger.store.outbox = ClusterOutbox(self._project, self._clock)
 
     def look(self) -> None:
@@ -146,7 +146,11 @@ class Cluster:
             self._next_mend_s = now_s + MEND_EVERY_S
         if now_s >= self._next_prune_s:
             self._ledger.carriers.prune(self._ledger.lease)
+            self._recall()  # what an older release has sent or given back since
             self._next_prune_s = now_s + PRUNE_EVERY_S
+
+    def _recall(self) -> None:
+        self._ledger.carriers.recall(channels_of(self._project))
 
     def _mend(self) -> None:
         facts = self._ledger.carriers.mend(self._ledger.lease).facts()

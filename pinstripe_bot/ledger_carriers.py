@@ -134,7 +134,10 @@ RECALL = both(
     UPDATE runs SET carrier = NULL WHERE id IN (
         SELECT runs.id FROM runs JOIN {CARRIERS} AS carriers ON carriers.id = runs.carrier
         JOIN {{channels}} AS wanted ON wanted.job = runs.job
-        WHERE {ON_ITS_WAY} AND carriers.queue_name <> wanted.channel
+        WHERE {ON_ITS_WAY} AND carriers.queue_name <> wanted.channel AND carriers.status = 'todo' AND :me = (
+            SELECT id FROM bots WHERE stopped_at IS NULL AND kind IN ('bot', 'worker')
+            ORDER BY started_at DESC, id LIMIT 1
+        )
         {LOCKED}
     )
     """,
@@ -232,9 +235,9 @@ class Carriers:
             return Mended(requeued, reconciled, cancel_ended(connection))
 
     def recall(self, channels: Mapping[str, str]) -> None:
-        """Let what waits elsewhere than in {job: channel} be sent again."""
+        """Let what waits elsewhere than in {job: channel} be sent again, by the process that was started last."""
         with self._store.working() as connection:
-            execute(connection, RECALL, channels=to_json(sorted(channels.items())))
+            execute(connection, RECALL, channels=to_json(sorted(channels.items())), me=self._bot())
 
     def take_back(self) -> int:
         """Let runs wait for a bot again that a cluster has left behind, which has no worker any more; how many."""

@@ -244,6 +244,24 @@ def test_without_procrastinate_the_start_says_what_to_install(
         make_carrying(sweep=SWEEP)
 
 
+def test_what_an_older_release_sends_meanwhile_waits_where_the_newest_one_looks(
+    make_carrying: MakeBot, clock: TravelClock
+) -> None:
+    old = make_carrying(sweep=SWEEP)
+    new = make_carrying(sweep=job("return 1", "'* * * * *', queue='reports'"))
+    clock.travel(minutes=1)
+    old.tick()
+    before = carried(new)
+
+    for bot in (new, old):
+        clock.travel(minutes=1)
+        bot.parts.cluster.look()
+
+    assert [queue for *_, queue in before] == ["default"]
+    assert [(run_id, queue) for _, run_id, _, queue in carried(new)][-1] == (1, "reports")
+    assert len(set(carriers(new))) == 1
+
+
 def test_what_a_cluster_that_is_given_up_has_carried_runs_at_the_next_bot(
     make_carrying: MakeBot, clock: TravelClock
 ) -> None:

@@ -115,6 +115,7 @@ class PostgresStore(LedgerStore):
         settings = {
             "search_path": CLUSTER_SCHEMA,
             "timezone": "UTC",
+            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",  # one that stands still keeps no job from the others
             "synchronous_commit": "off",
             "enable_seqscan": "off",
             "enable_sort": "off",

@@ -145,10 +145,10 @@ class History:
         return None if found is None else self.run(found, now)
 
     def has_bot(self, now: datetime) -> bool:
-        """Whether a bot lives that takes up what waits."""
+        """Whether a bot lives that takes up what waits; in a cluster a worker does as well."""
         with self.store.reading() as connection:
             bots = read_bots(connection, self.store, now).values()
-        return any(bot.is_alive and bot.kind == "bot" for bot in bots)
+        return any(bot.is_alive and bot.kind != "command" for bot in bots)
 
     def without_bot(self, found: Collection[Run], now: datetime) -> set[int]:
         """The ids of those that stand as running, and whose bot is gone."""

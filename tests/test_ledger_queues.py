@@ -73,3 +73,15 @@ def test_without_a_cluster_there_is_no_queue(make_bot: MakeBot, clock: TravelClo
     bot.tick()
 
     assert queues_of(bot) == []
+
+
+def test_a_worker_takes_up_what_waits_where_no_bot_is_left(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=job())
+    worker = sign_in_worker(make_carrying)
+    before = worker.ledger.history.has_bot(clock.now())
+    bot.stop()
+
+    after = worker.ledger.history.has_bot(clock.now())
+    worker.stop()
+
+    assert (before, after) == (True, True)

@@ -153,7 +153,7 @@ def _draw_open(page: Page, overview: Overview, now: datetime) -> None:
     waiting = [one for one in overview.listings if not one.failed_attempts]
     if overview.waiting or waiting:
         page.title("Waiting")
-        waited_for = "a worker" if overview.has_bot else "a bot"
+        waited_for = "a worker" if overview.has_bot or overview.workers else "a bot"
         rows = [_listing_cells(one, has_bot=overview.has_bot) for one in waiting[:MOST_LINES]]
         page.grid(rows + [_waiting_cells(record, waited_for, now) for record in overview.waiting[:MOST_LINES]])
         _draw_rest(page, overview.open_count - len(overview.running), "pinstripe runs --state queued")

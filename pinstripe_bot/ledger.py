@@ -222,12 +222,9 @@ class Ledger:
         self, asked: Sequence[Run], params_json: str, params_key: str, *, ignore_overlap: bool
     ) -> list[Run]:
         """Record runs by hand, each under a fresh key: ours, queued or running as they came, or skipped."""
-        bot, ignore = self.bot, ignore_overlap
+        facts: dict[str, Any] = {"bot": self.bot, "owner": self.bot, "ignore_overlap": ignore_overlap}
         with self._claiming(asked[0].claimed_at) as connection:
-            return [
-                record_manual(connection, run, params_json, params_key, bot=bot, owner=bot, ignore_overlap=ignore)
-                for run in asked
-            ]
+            return [record_manual(connection, run, params_json, params_key, **facts) for run in asked]
 
     def start(self, group: Sequence[Run], now: datetime) -> list[Run]:
         """Mark queued runs as running, before any code of theirs runs; those that are no longer ours are absent.
@@ -291,9 +288,12 @@ class Ledger:
         with self.store.reading() as connection:
             return ledger_sweep.has_dead_bots(connection, self._witness, now)
 
-    def bury(self, now: datetime, *, retry_at: RetryAt, keep: Collection[str] = ()) -> list[Run]:
+    def bury(
+        self, now: datetime, *, retry_at: RetryAt, keep: Collection[str] = (), known: Collection[str] | None = None
+    ) -> list[Run]:
         """Release what dead bots have left queued; record what they had started as interrupted, and return it.
 
-        Those of which `retry_at` gives an instant are queued again; started ones of jobs to `keep` stay as they are.
+        Those of which `retry_at` gives an instant are queued again. Started ones of jobs to `keep` stay as they are,
+        and of jobs that are not `known` here, where a bot or worker lives that was started later.
         """
-        return ledger_sweep.sweep(self.store, self._witness, now, retry_at, keep)
+        return ledger_sweep.sweep(self.store, self._witness, now, retry_at, keep, known)

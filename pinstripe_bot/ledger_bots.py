@@ -57,6 +57,13 @@ UNSIGNED = both(
     now=DATABASE_NOW,
 )
 
+NEWEST = """(
+    SELECT id FROM bots WHERE stopped_at IS NULL AND kind <> 'command' ORDER BY started_at DESC, id LIMIT 1
+)"""
+"""Which bot or worker was started last of those that have not signed out: the project of today is its."""
+
+IS_NEWEST = both(f"SELECT CASE WHEN :bot = {NEWEST} THEN 1 ELSE 0 END")
+
 LEASES = both("SELECT {rows} FROM bots WHERE stopped_at IS NULL", rows=listed("id", "lease_until"))
 
 # Not one that has said since that it lives, nor one that is just saying it or getting runs.
@@ -117,6 +124,11 @@ def others(connection: Connection, witness: Witness, now: datetime) -> dict[str,
     ids = [bot for bot, lives in witness.living(connection, now).items() if lives and bot != witness.me]
     chosen = select(bots.c.id, bots.c.started_at).where(bots.c.id.in_(ids), bots.c.kind == "bot")
     return {row.id: row.started_at for row in connection.execute(chosen)}
+
+
+def is_newest(connection: Connection, bot: str) -> bool:
+    """Whether no bot or worker that has not signed out was started after this one."""
+    return bool(execute(connection, IS_NEWEST, bot=bot).scalar())
 
 
 def sign_in(connection: Connection, lock: BotLock, now: datetime, kind: str, lease: timedelta) -> None:

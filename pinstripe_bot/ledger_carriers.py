@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from pinstripe_bot import ledger_sweep
+from pinstripe_bot.ledger_bots import NEWEST
 from pinstripe_bot.ledger_postgres import CLUSTER_SCHEMA
 from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_runs import IDS
@@ -134,10 +135,7 @@ RECALL = both(
     UPDATE runs SET carrier = NULL WHERE id IN (
         SELECT runs.id FROM runs JOIN {CARRIERS} AS carriers ON carriers.id = runs.carrier
         JOIN {{channels}} AS wanted ON wanted.job = runs.job
-        WHERE {ON_ITS_WAY} AND carriers.queue_name <> wanted.channel AND carriers.status = 'todo' AND :me = (
-            SELECT id FROM bots WHERE stopped_at IS NULL AND kind IN ('bot', 'worker')
-            ORDER BY started_at DESC, id LIMIT 1
-        )
+        WHERE {ON_ITS_WAY} AND carriers.queue_name <> wanted.channel AND carriers.status = 'todo' AND :me = {NEWEST}
         {LOCKED}
     )
     """,

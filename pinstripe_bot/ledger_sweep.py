@@ -81,12 +81,19 @@ def has_dead_bots(connection: Connection, witness: Witness, now: datetime) -> bo
 
 
 def sweep(
-    store: LedgerStore, witness: Witness, now: datetime, retry_at: RetryAt, keep: Collection[str] = ()
+    store: LedgerStore,
+    witness: Witness,
+    now: datetime,
+    retry_at: RetryAt,
+    keep: Collection[str] = (),
+    known: Collection[str] | None = None,
 ) -> list[Run]:
     """`bury`, in a transaction of its own; the interrupted runs. `Run.retry_at` says which are tried again."""
     with store.writing() as connection:
         knows_starts = store.survives_power_cut
-        interrupted, dead = bury(connection, witness, now, retry_at=retry_at, knows_starts=knows_starts, keep=keep)
+        interrupted, dead = bury(
+            connection, witness, now, retry_at=retry_at, knows_starts=knows_starts, keep=keep, known=known
+        )
     for bot in dead:  # not before the commit: where that fails, the file has to tell again that its bot is dead
         with contextlib.suppress(OSError):
             (witness.locks / f"{bot}.lock").unlink()
@@ -101,14 +108,17 @@ def bury(
     retry_at: RetryAt,
     knows_starts: bool,
     keep: Collection[str] = (),
+    known: Collection[str] | None = None,
 ) -> tuple[list[Run], list[str]]:
     """Release what dead bots have left queued; record what they had started as interrupted.
 
     (The interrupted runs, the dead bots.) The runs of which `retry_at` says so are queued again. Where starts are
     not written durably enough to know (`knows_starts`), a queued run of a dead bot counts as started after a restart
-    of the machine. Started runs of the jobs to `keep`, whose files are broken, are left to a bot that knows these jobs.
+    of the machine. Started runs of the jobs to `keep`, whose files are broken, are left to a bot that knows these jobs;
+    so are those of jobs that are not `known` here, where a bot of a newer release may know them.
     """
     found, dead = _orphans(connection, witness, now)
+    keep = {*keep, *_new_jobs(connection, witness.me, [run for run, _ in found], known)}
     orphans = [(run, boot) for run, boot in found if run.job not in keep or run.state is RunState.QUEUED]
     boot = boot_id()
     unstarted = {
@@ -133,6 +143,12 @@ def _orphans(connection: Connection, witness: Witness, now: datetime) -> tuple[l
     boots = {row.id: row.boot_id for row in execute(connection, ORPHANS, me=witness.me)}
     found = read(connection, sorted(boots))
     return [(run, boots[run.id]) for run in sorted(found, key=lambda run: run.id)], dead
+
+
+def _new_jobs(connection: Connection, me: str, found: list[Run], known: Collection[str] | None) -> set[str]:
+    """The jobs of these runs that are not `known`, if a process that was started later may have them."""
+    unknown = set() if known is None else {run.job for run in found} - set(known)
+    return set() if not unknown or ledger_bots.is_newest(connection, me) else unknown
 
 
 def adopt(connection: Connection, run_ids: list[int], *, bot: str) -> list[Run]:

@@ -71,7 +71,8 @@ class Rounds:
     def bury(self) -> None:
         """Record what died with its bot as interrupted, so that it keeps nothing from running any more."""
         broken = self._project.broken_jobs  # of these it is not known whether they are to be tried again
-        buried = self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at, keep=broken)
+        known = self._admission.known
+        buried = self._ledger.bury(self._clock.now(), retry_at=self._retries.retry_at, keep=broken, known=known)
         report_ended(buried, self._hooks, self._tally)
 
     def _find_lost(self) -> None:

@@ -162,6 +162,39 @@ def test_what_a_dead_bot_had_started_is_tried_again_where_its_job_wants_it(
     ]
 
 
+def test_what_died_with_a_newer_release_is_left_to_one_that_knows_its_job(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    old = make_bot(other=job("return 1", "'0 0 1 1 *'"))
+    clock.travel(seconds=1)
+    dead = make_bot(sweep=job("return 1", "'* * * * *', on_interrupt='retry'"))
+    clock.travel(seconds=1)
+    new = make_bot()
+    clock.travel(minutes=1)
+    dead.ledger.start(claim_only(dead), clock.now())
+    crash(dead.ledger)
+
+    old.parts.rounds.bury()
+    before = rows(new.ledger, "SELECT state, attempt FROM runs")
+    new.parts.rounds.bury()
+
+    assert before == [("running", 1)]
+    assert rows(new.ledger, "SELECT state, attempt FROM runs") == [("queued", 2)]
+
+
+def test_what_died_of_a_job_that_nobody_knows_is_interrupted(make_bot: MakeBot, clock: TravelClock) -> None:
+    old = make_bot(other=job("return 1", "'0 0 1 1 *'"))
+    clock.travel(seconds=1)
+    dead = make_bot(sweep=job("return 1", "'* * * * *', on_interrupt='retry'"))
+    clock.travel(minutes=1)
+    dead.ledger.start(claim_only(dead), clock.now())
+    crash(dead.ledger)
+
+    old.parts.rounds.bury()
+
+    assert states(old) == [("interrupted", "bot_died")]
+
+
 def test_a_run_is_asked_after_once_when_it_is_buried(make_bot: MakeBot, clock: TravelClock) -> None:
     dead, bot = make_bot(sweep=job(), other=job()), make_bot()
     clock.travel(minutes=1)

@@ -17,7 +17,7 @@ from pinstripe_bot.bot_lock import BotLock
 from pinstripe_bot.config import Config
 from pinstripe_bot.errors import LedgerDamaged, LedgerError
 from pinstripe_bot.ledger_bots import LEASE, Witness
-from pinstripe_bot.ledger_carriers import Carriers
+from pinstripe_bot.ledger_carried import Carriers
 from pinstripe_bot.ledger_claim import Candidate, Claim, is_decided, record
 from pinstripe_bot.ledger_decide import decide
 from pinstripe_bot.ledger_fan_out import FanOut

@@ -36,17 +36,16 @@ IS_ITS_TURN = f"""(in_turn = 0 OR NOT EXISTS (
 ))"""
 """Whether a run of `runs AS waiting` may start: no earlier one of its work is open, and no other one is with a bot."""
 
+NOBODY_TAKES = f"(in_turn = 0 OR pg_try_advisory_xact_lock({TURN_LOCK}, hashtext(job || params_key || tenant) & 511))"
+"""Whether nobody else is just taking a run of this work: that may be the one which this one waits for."""
+
 OLDEST = f"""
     SELECT id, job, params_key, tenant, in_turn FROM runs AS waiting
     WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now AND {IS_ITS_TURN}
     ORDER BY available_at, id LIMIT :most
 """
 
-# Of a work of which another bot is just taking a run, none is picked: that may be the one which this one waits for.
-PICKED = f"""
-    SELECT id FROM ({OLDEST} FOR UPDATE SKIP LOCKED) AS oldest
-    WHERE in_turn = 0 OR pg_try_advisory_xact_lock({TURN_LOCK}, hashtext(job || params_key || tenant) & 511)
-"""
+PICKED = f"SELECT id FROM ({OLDEST} FOR UPDATE SKIP LOCKED) AS oldest WHERE {NOBODY_TAKES}"
 
 
 def _of_each_job(found: Statement) -> Statement:

@@ -26,22 +26,22 @@ _ORDER = """
     ledger_sqlite.py ledger_postgres.py ledger_clock.py ledger_place.py ledger_bots.py ledger_roll.py
     ledger_queues.py ledger_marks.py ledger_skips.py ledger_work.py ledger_listings.py ledger_residences.py
     ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py ledger_manual.py ledger_runs.py
-    ledger_taking.py ledger_sweep.py ledger_cluster.py ledger_carriers.py ledger_waiting.py ledger_turns.py
-    ledger_fan_out.py ledger_history.py ledger_failures.py ledger_listed.py ledger_strips.py ledger_tenant_strips.py
-    ledger_pages.py ledger_timeline.py ledger_trends.py ledger_changes.py ledger_neighbours.py ledger_extent.py
-    ledger_overview.py ledger_figures.py ledger_tenant_story.py ledger_story.py ledger_audit.py ledger_queue.py
-    ledger_outcome.py ledger_resume.py ledger_foresight.py ledger_backfill.py ledger_backfill_tenants.py
-    ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py ledger_copy.py ledger_route.py ledger_move.py
-    ledger_recovery.py ledger.py retries.py enqueueing.py failure.py hook_calls.py deadlines.py atomic_commit.py
-    runner.py fork_server_process.py hearing.py supervision.py isolation.py child_line.py child.py fork_server.py
-    lingering.py running.py metrics.py reports.py recorder.py handoff.py lanes.py starter.py dispatcher.py
-    cluster_schema.py cluster.py tenant_homes.py tenant_listing.py lister.py by_hand.py pruner.py admission.py
-    rounds.py intake.py tenant_zones.py superseded.py drain.py assembly.py poller.py watchdog.py tick_clock.py
-    readiness.py loop_handle.py bot.py cluster_receiver.py worker.py scripting.py login_addresses.py shown.py
-    outlook.py json_forms.py answers.py desk.py console/__init__.py console/svg.py console/durations.py
-    console/scales.py console/glyphs.py console/strips.py console/calendars.py console/scatters.py
-    console/waterfalls.py console/timeline_marks.py console/timelines.py console/bars.py console/health.py
-    console/metrics.py console/callers.py console/bodies.py console/sealing.py console/sessions.py
+    ledger_taking.py ledger_sweep.py ledger_cluster.py ledger_carriers.py ledger_mending.py ledger_carried.py
+    ledger_waiting.py ledger_turns.py ledger_fan_out.py ledger_history.py ledger_failures.py ledger_listed.py
+    ledger_strips.py ledger_tenant_strips.py ledger_pages.py ledger_timeline.py ledger_trends.py ledger_changes.py
+    ledger_neighbours.py ledger_extent.py ledger_overview.py ledger_figures.py ledger_tenant_story.py
+    ledger_story.py ledger_audit.py ledger_queue.py ledger_outcome.py ledger_resume.py ledger_foresight.py
+    ledger_backfill.py ledger_backfill_tenants.py ledger_acts.py ledger_days.py ledger_tidy.py ledger_prune.py
+    ledger_copy.py ledger_route.py ledger_move.py ledger_recovery.py ledger.py retries.py enqueueing.py failure.py
+    hook_calls.py deadlines.py atomic_commit.py runner.py fork_server_process.py hearing.py supervision.py
+    isolation.py child_line.py child.py fork_server.py lingering.py running.py metrics.py reports.py recorder.py
+    handoff.py lanes.py starter.py dispatcher.py cluster_schema.py cluster.py tenant_homes.py tenant_listing.py
+    lister.py by_hand.py pruner.py admission.py rounds.py intake.py tenant_zones.py superseded.py drain.py
+    assembly.py poller.py watchdog.py tick_clock.py readiness.py loop_handle.py bot.py cluster_receiver.py worker.py
+    scripting.py login_addresses.py shown.py outlook.py json_forms.py answers.py desk.py console/__init__.py
+    console/svg.py console/durations.py console/scales.py console/glyphs.py console/strips.py console/calendars.py
+    console/scatters.py console/waterfalls.py console/timeline_marks.py console/timelines.py console/bars.py
+    console/health.py console/metrics.py console/callers.py console/bodies.py console/sealing.py console/sessions.py
     console/attempts.py console/access.py console/login.py console/addresses.py console/words.py
     console/schedule_words.py console/visit.py console/fields.py console/matters.py console/standing.py
     console/lanes.py console/now_page.py console/jobs_page.py console/printed.py console/tracebacks.py

@@ -8,7 +8,7 @@ from bots import rows, states
 from clusters import SWEEP, asked, carried, carriers, fetch, statuses
 
 from pinstripe_bot.bot import Bot
-from pinstripe_bot.ledger_carriers import Mended
+from pinstripe_bot.ledger_mending import Mended
 from pinstripe_bot.testing import TravelClock
 
 STALL = timedelta(seconds=30)

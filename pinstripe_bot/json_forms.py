@@ -97,6 +97,7 @@ def bot_as_json(bot: BotRecord | None) -> dict[str, Any] | None:
         "pid": bot.pid,
         "version": bot.version,
         "is_alive": bot.is_alive,
+        "has_died": bot.has_died,
         "started_at": bot.started_at,
         "heartbeat_at": bot.heartbeat_at,
         "stopped_at": bot.stopped_at,

@@ -78,6 +78,12 @@ BURY = both(
     held=Statement("", "FOR UPDATE OF bots SKIP LOCKED"),
 )
 
+# After its last heartbeat, whatever the clock says: at it stopped whoever was found dead, as in BURY.
+SIGN_OUT = both(
+    "UPDATE bots SET stopped_at = CASE WHEN {now} > heartbeat_at THEN {now} ELSE heartbeat_at + 1 END WHERE id = :bot",
+    now=DATABASE_NOW,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Witness:
@@ -176,6 +182,5 @@ def bury(connection: Connection, witness: Witness, now: datetime) -> tuple[list[
 
 def sign_out(connection: Connection, bot: str, now: datetime) -> None:
     """Write that a bot has ended; threads of runs that linger end with its process."""
-    stopped_at = database_now(connection, to_column(now))
-    connection.execute(update(bots).where(bots.c.id == bot).values(stopped_at=stopped_at))  # first, as in a beat
+    execute(connection, SIGN_OUT, bot=bot, now=to_column(now))  # first, as in a beat
     connection.execute(update(runs).where(runs.c.owner == bot, runs.c.lingers == 1).values(lingers=0))

@@ -38,6 +38,11 @@ class BotRecord:
         return self.is_alive and self.kind == "worker" and (not self.queues or queue in self.queues)
 
     @property
+    def has_died(self) -> bool:
+        """Whether it ended without a word; another one signs it out then, as of its last heartbeat."""
+        return not self.is_alive and self.stopped_at in (None, self.heartbeat_at)
+
+    @property
     def last_seen_at(self) -> datetime:
         """When it stopped, or was last heard."""
         return self.stopped_at or self.heartbeat_at

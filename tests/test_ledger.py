@@ -41,6 +41,15 @@ def test_a_bot_signs_out_when_it_closes(ledger: Ledger, clock: TravelClock) -> N
     assert 0 <= seconds_since(ledger, clock, stopped_at) < 9
 
 
+def test_a_bot_signs_out_after_its_last_heartbeat_whatever_the_clock_says(ledger: Ledger, clock: TravelClock) -> None:
+    clock.travel(seconds=-9)
+
+    ledger.close(clock.now())
+
+    ((has_died,),) = rows(ledger, "SELECT stopped_at <= heartbeat_at FROM bots")
+    assert not has_died
+
+
 def test_closing_twice_is_harmless(ledger: Ledger, clock: TravelClock) -> None:
     ledger.close(clock.now())
 

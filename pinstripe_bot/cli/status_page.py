@@ -225,16 +225,11 @@ def _draw_bots(page: Page, overview: Overview, now: datetime) -> None:
 
 
 def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
-    if bot.is_alive:
-        state = Text("alive", "green")
-    else:
-        stopped = f"stopped {show_ago(bot.last_seen_at, now)}"
-        state = Text(stopped, "dim") if bot.stopped_at else Text("dead", "red")
     work = f"{bot.stats.get('busy', 0)} of {bot.stats['workers']} workers busy" if bot.stats.get("workers") else ""
     lingering = bot.stats.get("lingering", 0)
-    told = [f"heard {show_ago(bot.last_seen_at, now)}", f"version {bot.version}"]
-    if bot.stopped_at and not bot.is_alive:
-        del told[0]
+    told = [f"version {bot.version}"]
+    if bot.is_alive:
+        told.insert(0, f"heard {show_ago(bot.last_seen_at, now)}")
     if bot.is_alive and work:
         told.insert(0, work + (f", {lingering} held by runs that timed out" if lingering else ""))
     if bot.is_off:
@@ -242,4 +237,11 @@ def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
     if bot.queues:
         told.append(f"serves {', '.join(bot.queues)}")
     where = show_bot(bot) if bot.kind == "bot" else f"{show_bot(bot)} ({bot.kind})"
-    return [state, where, ", ".join(told)]
+    return [_bot_state(bot, now), where, ", ".join(told)]
+
+
+def _bot_state(bot: BotRecord, now: datetime) -> Text:
+    if bot.is_alive:
+        return Text("alive", "green")
+    ago = show_ago(bot.last_seen_at, now)
+    return Text(f"died {ago}", "yellow") if bot.has_died else Text(f"stopped {ago}", "dim")

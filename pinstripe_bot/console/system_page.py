@@ -93,7 +93,7 @@ def _bots(standing: Standing) -> Sequence[BotRecord]:
 
 
 def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
-    state = "running" if bot.is_alive else "succeeded" if bot.stopped_at else "interrupted"
+    state = "running" if bot.is_alive else "interrupted" if bot.has_died else "succeeded"
     words = {"running": "alive", "succeeded": "stopped", "interrupted": "died"}
     return {
         "host": bot.host,

@@ -246,6 +246,22 @@ def test_a_stopped_bot_has_stopped(shop: Path, pinstripe: Pinstripe) -> None:
     assert "heard" not in lines[lines.index("Bots") + 1]
 
 
+def test_a_bot_that_was_killed_has_died_also_when_another_one_has_signed_it_out(
+    shop: Path, pinstripe: Pinstripe
+) -> None:
+    with bot_of(shop, ago=timedelta(minutes=30)) as (bot, _):
+        crash(bot.ledger)
+        found_out, told = pinstripe("status", at=shop).stdout, asked(pinstripe, "status", at=shop)
+    with bot_of(shop, ago=timedelta(minutes=20)) as (heir, clock):
+        tick(heir, clock, minutes=5)  # which finds the dead
+        written, told_then = pinstripe("status", at=shop).stdout, asked(pinstripe, "status", at=shop)
+
+    assert re.search(r"^  died (2\d|3\d) m", found_out, re.MULTILINE)
+    assert re.search(r"^  died (2\d|3\d) m", written, re.MULTILINE)
+    assert [one["has_died"] for one in told["bots"]] == [True]
+    assert [one["has_died"] for one in told_then["bots"]].count(True) == 1
+
+
 def test_only_what_can_be_run_again_is_offered(shop: Path, pinstripe: Pinstripe) -> None:
     with bot_of(shop, ago=timedelta(hours=1)) as (bot, clock):
         tick(bot, clock, minutes=30)

@@ -120,13 +120,15 @@ def test_no_bot_one_bot_and_several_are_told(bot: Bot) -> None:
 def test_the_living_bots_stand_first_then_whoever_was_heard_last(bot: Bot) -> None:
     bots = (
         a_bot(host="dead", is_alive=False, heartbeat_at=minute(5)),
-        a_bot(host="stopped", is_alive=False, stopped_at=minute(9)),
+        a_bot(host="stopped", is_alive=False, heartbeat_at=minute(8), stopped_at=minute(9)),
+        a_bot(host="signed out", is_alive=False, heartbeat_at=minute(4), stopped_at=minute(4)),
         a_bot(host=ODD, started_at=NOON.replace(year=2027)),
     )
 
     found = system_facts(visit_to(bot, NOON), Standing(an_overview(bots=bots), (), {}))["bots"]
 
-    assert [(one["host"], one["word"]) for one in found] == [(ODD, "alive"), ("stopped", "stopped"), ("dead", "died")]
+    words = [(one["host"], one["word"]) for one in found]
+    assert words == [(ODD, "alive"), ("stopped", "stopped"), ("dead", "died"), ("signed out", "died")]
     assert found[0]["up"] == "0 s"
 
 

@@ -227,11 +227,12 @@ def _draw_bots(page: Page, overview: Overview, now: datetime) -> None:
 def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
     work = f"{bot.stats.get('busy', 0)} of {bot.stats['workers']} workers busy" if bot.stats.get("workers") else ""
     lingering = bot.stats.get("lingering", 0)
-    told = [f"version {bot.version}"]
-    if bot.is_alive:
-        told.insert(0, f"heard {show_ago(bot.last_seen_at, now)}")
+    told = []
     if bot.is_alive and work:
-        told.insert(0, work + (f", {lingering} held by runs that timed out" if lingering else ""))
+        told.append(work + (f", {lingering} held by runs that timed out" if lingering else ""))
+    if bot.is_alive:
+        told.append(f"heard {show_ago(bot.last_seen_at, now)}")
+    told.append(f"version {bot.version}")
     if bot.is_off:
         told.append(f"its clock {show_offset(bot)}")
     if bot.queues:

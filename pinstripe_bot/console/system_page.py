@@ -95,6 +95,7 @@ def _bots(standing: Standing) -> Sequence[BotRecord]:
 def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
     state = "running" if bot.is_alive else "interrupted" if bot.has_died else "succeeded"
     words = {"running": "alive", "succeeded": "stopped", "interrupted": "died"}
+    workers = bot.stats.get("workers", 0) if bot.is_alive else 0
     return {
         "host": bot.host,
         "pid": bot.pid,
@@ -106,7 +107,7 @@ def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
         "heard_at": bot.last_seen_at,
         "up": show_span((visit.now if bot.is_alive else bot.last_seen_at) - bot.started_at),
         "version": bot.version,
-        "work": f"{bot.stats.get('busy', 0)} of {bot.stats['workers']}" if bot.stats.get("workers") else "",
+        "work": f"{bot.stats.get('busy', 0)} of {workers}" if workers else "",
         "clock": f"clock {show_offset(bot)}" if bot.is_off else "",
     }
 

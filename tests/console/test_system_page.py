@@ -235,3 +235,12 @@ def test_a_bot_of_another_kind_says_which(bot: Bot) -> None:
     shown = system_facts(visit_to(bot), Standing(overview, (), {}))["bots"]
 
     assert [one["kind"] for one in shown] == ["runs a job by hand", "other"]
+
+
+def test_one_that_is_gone_does_no_work(bot: Bot) -> None:
+    stats = {"workers": 8, "busy": 3}
+    overview = an_overview(bots=(a_bot(is_alive=False, stats=stats), a_bot(id="s", is_alive=False, stopped_at=NOON)))
+
+    shown = system_facts(visit_to(bot, NOON), Standing(overview, (), {}))["bots"]
+
+    assert [one["work"] for one in shown] == ["", ""]

@@ -155,8 +155,9 @@ class Runner:
     def _work(self, run: Run, control: RunControl, bot: Caller) -> Any:
         definition = self._project.jobs[run.job]
         _refuse_without_tenant(definition, run)
-        commit = AtomicCommit(run, control, bot, definition.params.secret_texts(run.params))
-        is_atomic = definition.options["atomic"]
+        is_atomic, commit = definition.options["atomic"], None
+        if is_atomic and bot.commits.is_one_database:
+            commit = AtomicCommit(run, control, bot, definition.params.secret_texts(run.params))
         workspace = Workspace(
             project=self._project,
             shared=self._shared,
@@ -166,7 +167,7 @@ class Runner:
             control=control,
             window=lambda: self._window(run, workspace),
             atomic=is_atomic,
-            before_commit=commit.prepare if is_atomic and bot.commits.is_one_database else None,
+            before_commit=None if commit is None else commit.prepare,
         )
         with workspace:
             params = copy.deepcopy(run.params) if run.params else {}  # the schedule's own must stay as they are
@@ -174,8 +175,10 @@ class Runner:
             result = definition.perform(workspace, params)
             if inspect.isawaitable(result):
                 result = self._await(control.listening(result), control)
-            commit.result = _as_json(result)
-            return commit.result
+            result = _as_json(result)
+            if commit is not None:
+                commit.result = result
+            return result
 
     def _window(self, run: Run, workspace: Workspace) -> tuple[datetime, datetime]:
         """The previous due instant and this one; of a run by hand, the newest of any of the job's schedules."""

@@ -43,6 +43,12 @@ def show_bot(bot: BotRecord | None) -> str:
     return "" if bot is None else f"{bot.host}, pid {bot.pid}"
 
 
+def show_work(bot: BotRecord) -> str:
+    """How many of its worker threads perform a run: "3 of 8"; empty where it has none, or is gone."""
+    workers = bot.stats.get("workers", 0) if bot.is_alive else 0
+    return f"{bot.stats.get('busy', 0)} of {workers}" if workers else ""
+
+
 def show_offset(bot: BotRecord) -> str:
     """How the clock of a bot stands: "3.2 s ahead of the database's"."""
     offset = bot.clock_offset

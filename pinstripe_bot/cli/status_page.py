@@ -20,7 +20,7 @@ from pinstripe_bot.project import Project
 from pinstripe_bot.reason_words import reason_in_words
 from pinstripe_bot.records import BotRecord, ListingRecord, QueueRecord, RunRecord
 from pinstripe_bot.schedule import Schedule
-from pinstripe_bot.shown import count_of, show_at, show_bot, show_offset, show_size, show_tenant
+from pinstripe_bot.shown import count_of, show_at, show_bot, show_offset, show_size, show_tenant, show_work
 from pinstripe_bot.spans import show_ago, show_span
 from pinstripe_bot.story_words import GONE
 from pinstripe_bot.zones import Zone, zone
@@ -225,11 +225,10 @@ def _draw_bots(page: Page, overview: Overview, now: datetime) -> None:
 
 
 def _bot_cells(bot: BotRecord, now: datetime) -> list[Cell]:
-    work = f"{bot.stats.get('busy', 0)} of {bot.stats['workers']} workers busy" if bot.stats.get("workers") else ""
-    lingering = bot.stats.get("lingering", 0)
     told = []
-    if bot.is_alive and work:
-        told.append(work + (f", {lingering} held by runs that timed out" if lingering else ""))
+    if work := show_work(bot):
+        lingering = bot.stats.get("lingering", 0)
+        told.append(f"{work} workers busy" + (f", {lingering} held by runs that timed out" if lingering else ""))
     if bot.is_alive:
         told.append(f"heard {show_ago(bot.last_seen_at, now)}")
     told.append(f"version {bot.version}")

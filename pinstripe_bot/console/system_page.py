@@ -19,7 +19,7 @@ from pinstripe_bot.ledger_audit import AuditEntry, read_audit
 from pinstripe_bot.ledger_extent import Extent, read_extent
 from pinstripe_bot.project import jobs_without_timeout
 from pinstripe_bot.records import BotRecord, QueueRecord
-from pinstripe_bot.shown import count_of, show_json, show_offset, show_size
+from pinstripe_bot.shown import count_of, show_json, show_offset, show_size, show_work
 from pinstripe_bot.spans import show_span
 from pinstripe_bot.zones import EPOCH, Zone
 
@@ -95,7 +95,6 @@ def _bots(standing: Standing) -> Sequence[BotRecord]:
 def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
     state = "running" if bot.is_alive else "interrupted" if bot.has_died else "succeeded"
     words = {"running": "alive", "succeeded": "stopped", "interrupted": "died"}
-    workers = bot.stats.get("workers", 0) if bot.is_alive else 0
     return {
         "host": bot.host,
         "pid": bot.pid,
@@ -107,7 +106,7 @@ def _bot(visit: Visit, bot: BotRecord) -> dict[str, Any]:
         "heard_at": bot.last_seen_at,
         "up": show_span((visit.now if bot.is_alive else bot.last_seen_at) - bot.started_at),
         "version": bot.version,
-        "work": f"{bot.stats.get('busy', 0)} of {workers}" if workers else "",
+        "work": show_work(bot),
         "clock": f"clock {show_offset(bot)}" if bot.is_off else "",
     }
 

@@ -8,11 +8,10 @@ from datetime import timedelta
 from sqlalchemy import Connection, func, select
 
 from pinstripe_bot.ledger_schema import runs
+from pinstripe_bot.occurrence import BAD_ENDS
 
 MOST = 40
 """How many runs of one instant are told of: those that went wrong, and some others."""
-
-_BAD = ("failed", "timed_out", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def read_neighbours(connection: Connection, run_id: int) -> Neighbours:
     of_instant = runs.c.occurrence_id == me.occurrence_id
     count = connection.scalar(select(func.count()).select_from(runs).where(of_instant)) or 0
     columns = (runs.c.id, runs.c.tenant, runs.c.tenant_name, runs.c.state, runs.c.finished_at - runs.c.started_at)
-    order = ((runs.c.id != run_id), runs.c.state.not_in(_BAD), runs.c.id)
+    order = ((runs.c.id != run_id), runs.c.state.not_in(BAD_ENDS), runs.c.id)
     rows = connection.execute(select(*columns).where(of_instant).order_by(*order).limit(MOST)).all()
     same = (Sibling(run, tenant, name, state, _span(took)) for run, tenant, name, state, took in rows)
     return Neighbours(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_sql import both, listed, rows_of, to_json, values_of
+from pinstripe_bot.occurrence import BAD_ENDS
 
 RUNS_EACH = 30
 LOOKED_AT = 20_000
@@ -40,8 +41,6 @@ RUNS = both(
     tenants=values_of("tenants", "text"),
 )
 
-_BAD = ("failed", "timed_out", "interrupted")
-
 
 @dataclass(frozen=True, slots=True)
 class TenantStrip:
@@ -58,7 +57,7 @@ class TenantStrip:
 def read_tenants(connection: Connection, job: str, *, most: int) -> list[TenantStrip]:
     """So many tenants, those first whose newest run went wrong; two queries."""
     found = rows_of(connection, TENANTS, job=job)
-    shown = sorted(found, key=lambda row: (row[3] not in _BAD, -row[2]))[:most]
+    shown = sorted(found, key=lambda row: (row[3] not in BAD_ENDS, -row[2]))[:most]
     wanted = to_json([row[0] for row in shown])
     runs: dict[str, list[tuple[int, str, timedelta | None]]] = {}
     for tenant, run, state, took in rows_of(connection, RUNS, job=job, tenants=wanted) if shown else ():

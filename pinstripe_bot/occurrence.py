@@ -62,6 +62,10 @@ class RunState(StrEnum):
         return self in (RunState.QUEUED, RunState.RUNNING)
 
 
+BAD_ENDS = (RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED)
+"""The ends of a run that a person wants to hear of first; as a condition in SQL, `ledger_schema.ENDED_BADLY`."""
+
+
 class Plan(Protocol):
     """What the timetable asks of a schedule; instants are UTC seconds."""
 

@@ -26,6 +26,7 @@ from pinstripe_bot.ledger_trends import (
     read_slots,
     read_summed,
 )
+from pinstripe_bot.occurrence import BAD_ENDS
 from pinstripe_bot.shown import count_of
 
 DAYS: Final = 90
@@ -66,7 +67,7 @@ def history_facts(visit: Visit, name: str, job: JobDefinition | None) -> dict[st
         "is_by_tenant": bool(tenants),
         **_scatters(visit, name, job, points),
         "tenants": [_tenant(visit, one) for one in tenants],
-        "tenants_bad": sum(one.state in ("failed", "timed_out", "interrupted") for one in tenants),
+        "tenants_bad": sum(one.state in BAD_ENDS for one in tenants),
     }
 
 

@@ -12,7 +12,7 @@ from pinstripe_bot.console.words import and_list, at_clock, on_day, state_word, 
 from pinstripe_bot.ledger_failures import Trouble
 from pinstripe_bot.ledger_overview import Overview, PassedGroup
 from pinstripe_bot.ledger_skips import EVERY_JOB, Pause
-from pinstripe_bot.occurrence import Decision, Reason, Run, RunState
+from pinstripe_bot.occurrence import BAD_ENDS, Decision, Reason, Run, RunState
 from pinstripe_bot.outlook import lacks_workers
 from pinstripe_bot.project import Problem, Project
 from pinstripe_bot.reason_words import reason_in_words
@@ -129,14 +129,14 @@ def _trouble(look: _Look, trouble: Trouble) -> Matter:
         told = f"started {took(run.lateness)} late"
         why = f"It was due at {at_clock(run.due_at, look.now, look.zone)}.{times}"
         return Matter("late", run.job, told, why, run.started_at, job=run.job, run=run.id)
-    words = {"interrupted": "was interrupted"}.get(trouble.kind, state_word(trouble.kind))
+    words = _became(trouble.kind)
     if trouble.tenant_count > 1:
         open_tenants = [one for one in trouble.tenants if not one.is_over]
         told = f"{words} for {count_of(trouble.tenant_count, 'tenant')}"
         names = [one.newest.tenant_name or one.newest.tenant for one in open_tenants]
         whose = f"{and_list(names)}: "
     else:
-        whose = f"{run.tenant_name or run.tenant}: " if run.tenant else ""
+        whose = _whose(run)
         told = words + (" for one tenant" if run.tenant else "") + _often(trouble.count)
     tries = f"{run.attempt} attempts: " if run.attempt > 1 else ""
     why = f"{whose}{tries}{'' if run.error else _because(run.reason)}"
@@ -149,18 +149,16 @@ def _trouble(look: _Look, trouble: Trouble) -> Matter:
 
 def _is_left_so(look: _Look, run: Run) -> bool:
     """Whether it is the newest run of its job, went wrong, and is too old to stand among the troubles."""
-    is_bad = run.state in (RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED)
-    return is_bad and run.job in look.project.jobs and (run.finished_at or run.claimed_at) < look.overview.since
+    is_old = (run.finished_at or run.claimed_at) < look.overview.since
+    return is_old and run.state in BAD_ENDS and run.job in look.project.jobs
 
 
 def _not_since(look: _Look, run: Run) -> Matter:
-    words = {RunState.INTERRUPTED: "was interrupted"}.get(run.state, state_word(run.state))
-    whose = f"{run.tenant_name or run.tenant}: " if run.tenant else ""
-    why = f"{whose}{'' if run.error else _because(run.reason)}"
+    why = f"{_whose(run)}{'' if run.error else _because(run.reason)}"
     return Matter(
         str(run.state),
         run.job,
-        f"{words}, and has not run since",
+        f"{_became(run.state)}, and has not run since",
         why,
         run.finished_at or run.claimed_at,
         job=run.job,
@@ -168,6 +166,14 @@ def _not_since(look: _Look, run: Run) -> Matter:
         run=run.id,
         retry=True,
     )
+
+
+def _became(state: str) -> str:
+    return "was interrupted" if state == RunState.INTERRUPTED else state_word(state)
+
+
+def _whose(run: Run) -> str:
+    return f"{run.tenant_name or run.tenant}: " if run.tenant else ""
 
 
 def _because(reason: Reason | None) -> str:

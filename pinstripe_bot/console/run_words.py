@@ -9,7 +9,7 @@ from pinstripe_bot.console.lanes import next_of
 from pinstripe_bot.console.visit import Visit
 from pinstripe_bot.console.words import at_clock, at_second, count_in_words, took
 from pinstripe_bot.ledger_neighbours import Neighbours
-from pinstripe_bot.occurrence import MANUAL
+from pinstripe_bot.occurrence import BAD_ENDS, MANUAL
 from pinstripe_bot.records import RunRecord
 from pinstripe_bot.schedule import Schedule
 
@@ -38,7 +38,7 @@ def what_else(visit: Visit, record: RunRecord, near: Neighbours, schedule: Sched
     """How the other tenants of the instant fared, and when it is due again."""
     others = [one for one in near.same if one.run != record.run.id]
     if others and near.same_count == len(near.same):
-        bad = sum(one.state in ("failed", "timed_out", "interrupted") for one in others)
+        bad = sum(one.state in BAD_ENDS for one in others)
         good = sum(one.state == "succeeded" for one in others)
         if good == len(others):
             who = "The other tenant" if good == 1 else f"The {good:,} other tenants"

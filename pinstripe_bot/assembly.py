@@ -84,14 +84,7 @@ class Parts:
 
     def look(self) -> None:
         """The poller's turn: what waits in the ledger, and what is old enough to go."""
-        if self.dispatcher.is_closing:
-            return
-        with self.ledger.trouble.noted("look"):
-            self.rounds.look()
-            self.take()
-            self.lister.look()
-            self.tenant_zones.look()
-            self.pruner.look()
+        self._look(self.rounds.look, self.take, self.lister.look, self.tenant_zones.look, self.pruner.look)
 
     def take(self) -> None:
         """Give what waits in the ledger to the worker threads of this process, or to the workers of the cluster."""
@@ -102,11 +95,14 @@ class Parts:
 
     def look_as_worker(self) -> None:
         """The turn of a worker's poller: planning and listing are the bots' part."""
+        self._look(self.rounds.look, self.take)
+
+    def _look(self, *looks: Callable[[], None]) -> None:
         if self.dispatcher.is_closing:
             return
         with self.ledger.trouble.noted("look"):
-            self.rounds.look()
-            self.take()
+            for look in looks:
+                look()
 
     def plan(self, timetable: Timetable[Schedule], now: datetime) -> None:
         """Let the timetable have what is this bot's to plan again, and the zones in which tenants live."""

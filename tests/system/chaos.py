@@ -142,6 +142,15 @@ class Site:
         wait_for(lambda: not self.open_listings(), lambda: f"these are not listed: {self.open_listings()}")
         wait_for(lambda: not self.open_runs(), lambda: f"these runs do not end: {self.open_runs()}")
 
+    def come_to_rest(self) -> None:
+        """Let what is open come to its end, see that all goes on, and let that come to its end too."""
+        self.pause()
+        self.wait_until_idle()
+        self.resume()
+        self.wait_for_work()
+        self.pause()
+        self.wait_until_idle()
+
     def wait_for_work(self) -> None:
         """Wait until every job has finished for a due instant that is still to come."""
         now_ts = int(time.time())

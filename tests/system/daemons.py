@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 PATIENCE_S = 20.0
 """How long a test waits for something that has to come."""
@@ -20,6 +20,38 @@ PATIENCE_S = 20.0
 
 TOKEN = "correct-horse-battery-staple"
 """What lets a test into the console of each server."""
+
+
+class Lines:
+    """What a process writes, line by line, read by a thread of its own and to be waited for."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        assert stream is not None
+        self.all: list[str] = []
+        self._stream = stream
+        self._has_come = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_until(self, has_come: Callable[[], bool], what: str) -> None:
+        """Until it has come, or nothing more can; fails with all lines if it has not."""
+        with self._has_come:
+            self._has_come.wait_for(lambda: has_come() or not self._reader.is_alive(), PATIENCE_S)
+        assert has_come(), f"{what} has not come:\n{''.join(self.all)}"
+
+    def wait_for_end(self) -> None:
+        self._reader.join(PATIENCE_S)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            with self._has_come:
+                self.all.append(line)
+                self._has_come.notify_all()
+        with self._has_come:
+            self._has_come.notify_all()
 
 
 class Daemon:
@@ -35,10 +67,8 @@ class Daemon:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.lines: list[str] = []
-        self._has_come = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._told = Lines(self.process.stderr)
+        self.lines = self._told.all
 
     def wait_for(self, event: str, *, after: int = 0, **keys: Any) -> dict[str, Any]:
         """The first event of this name with these keys, not counting the first `after` lines."""
@@ -47,14 +77,14 @@ class Daemon:
             logged = (json.loads(line) for line in self.lines[after:] if line.startswith("{"))
             return next((one for one in logged if {"event": event, **keys}.items() <= one.items()), None)
 
-        self._wait(lambda: found() is not None, event)
+        self._told.wait_until(lambda: found() is not None, event)
         told = found()
         assert told is not None
         return told
 
     def wait_for_text(self, text: str) -> str:
         """The first line with this text in it."""
-        self._wait(lambda: any(text in line for line in self.lines), text)
+        self._told.wait_until(lambda: any(text in line for line in self.lines), text)
         return next(line for line in self.lines if text in line)
 
     def get(self, path: str, *, after: int = 0) -> tuple[int, Any]:
@@ -75,7 +105,7 @@ class Daemon:
     def exit_code(self) -> int:
         """How it ends, once it has."""
         code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
+        self._told.wait_for_end()
         return code
 
     def events(self) -> list[str]:
@@ -85,19 +115,4 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.exit_code()
-        if self.process.stderr is not None:
-            self.process.stderr.close()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._has_come:
-                self.lines.append(line)
-                self._has_come.notify_all()
-        with self._has_come:
-            self._has_come.notify_all()
-
-    def _wait(self, has_come: Callable[[], bool], what: str) -> None:
-        with self._has_come:
-            self._has_come.wait_for(lambda: has_come() or not self._reader.is_alive(), PATIENCE_S)
-        assert has_come(), f"{what} has not come:\n{''.join(self.lines)}"
+        self._told.close()

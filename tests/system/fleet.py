@@ -165,6 +165,11 @@ def children_of(pid: int) -> list[int]:
     return [child for child in found if (fields := _fields_of(child))[1] == str(pid) and fields[0] != "Z"]
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is not only waiting to be heard of."""
+    return _fields_of(pid)[0] not in ("", "Z")
+
+
 def _fields_of(pid: int) -> list[str]:
     """The state of a process and its parent; empty words for one that is not there."""
     try:

@@ -115,12 +115,7 @@ def test_bots_killed_at_random_lose_nothing_double_nothing_and_decide_every_inst
         last = nursery.start_surely()
         blows.hit_database()
         site.wait_for_ledger()
-        site.pause()
-        site.wait_until_idle()
-        site.resume()
-        site.wait_for_work()
-        site.pause()
-        site.wait_until_idle()
+        site.come_to_rest()
 
         code = nursery.stop(last)
 

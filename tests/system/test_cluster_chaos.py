@@ -57,12 +57,7 @@ def let_it_end(site: Site, fleet: Fleet) -> None:
     """Bring everybody back, see that all goes on, and let what is open come to its end."""
     site.wait_for_ledger()
     fleet.wait_until_started()
-    site.pause()
-    site.wait_until_idle()
-    site.resume()
-    site.wait_for_work()
-    site.pause()
-    site.wait_until_idle()
+    site.come_to_rest()
     wait_for(lambda: len(unsigned(site)) == len(fleet.members), lambda: f"not signed out: {unsigned(site)}")
 
 

@@ -9,14 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from daemons import PATIENCE_S
+from daemons import PATIENCE_S, Lines
+from fleet import is_alive
 
 from pinstripe_bot.project import Project
 
@@ -37,25 +37,14 @@ class Trial:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.lines: list[tuple[str, str]] = []  # (of which process, what)
-        self._has_come = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._told = Lines(self.process.stdout)
+        self.wait_until = self._told.wait_until
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            name, _, text = line.rstrip().partition("|")
-            with self._has_come:
-                self.lines.append((name.strip(), text.strip()))
-                self._has_come.notify_all()
-        with self._has_come:
-            self._has_come.notify_all()
-
-    def wait_until(self, has_come: Callable[[], bool], what: str) -> None:
-        with self._has_come:
-            self._has_come.wait_for(lambda: has_come() or not self._reader.is_alive(), PATIENCE_S)
-        assert has_come(), f"{what} has not come:\n" + "\n".join(f"{name} | {text}" for name, text in self.lines)
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """(of which process, what it says) of each."""
+        parted = (line.partition("|") for line in list(self._told.all))
+        return [(name.strip(), text.strip()) for name, _, text in parted]
 
     def logged(self, event: str) -> list[tuple[str, dict[str, Any]]]:
         """(of which process, the event) of each event of this name."""
@@ -79,7 +68,7 @@ class Trial:
         """Send SIGTERM and wait for the end; the exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
+        self._told.wait_for_end()
         return code
 
     def close(self) -> None:
@@ -92,16 +81,7 @@ class Trial:
                 if is_alive(pid):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait(PATIENCE_S)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is not only waiting to be heard of."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        self._told.close()
 
 
 @pytest.fixture

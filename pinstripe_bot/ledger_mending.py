@@ -23,6 +23,9 @@ ON_ITS_WAY = f"{CARRIED} AND state = 'queued' AND owner IS NULL"
 LOCKED = "ORDER BY runs.id FOR UPDATE OF runs SKIP LOCKED"
 """Several rows are locked in the order of their ids; what somebody is just writing is left to the next look."""
 
+STALL_AGO = "clock_timestamp() - :stall * INTERVAL '1 second'"
+
+# Also of a worker that lives and does not know of it: the answer to its fetch was lost, or an adoption and its end.
 REQUEUE_STALLED = both(
     f"""
     UPDATE {CARRIERS} AS carriers
@@ -32,7 +35,16 @@ REQUEUE_STALLED = both(
         SELECT stalled.id FROM {CARRIERS} AS stalled
         LEFT JOIN {CLUSTER_SCHEMA}.procrastinate_workers AS workers ON workers.id = stalled.worker_id
         WHERE stalled.status = 'doing' AND stalled.task_name = :task
-          AND (workers.id IS NULL OR workers.last_heartbeat < clock_timestamp() - :stall * INTERVAL '1 second')
+          AND (workers.id IS NULL OR workers.last_heartbeat < {STALL_AGO} OR (
+            EXISTS (
+                SELECT 1 FROM runs
+                WHERE {ON_ITS_WAY} AND id = CAST(stalled.args ->> 'run' AS bigint) AND carrier = stalled.id
+            )
+            AND NOT EXISTS (
+                SELECT 1 FROM {CLUSTER_SCHEMA}.procrastinate_events AS events
+                WHERE events.job_id = stalled.id AND events.at > {STALL_AGO}
+            )
+          ))
         ORDER BY stalled.id LIMIT 1000 FOR UPDATE OF stalled SKIP LOCKED
     ) AS found
     WHERE carriers.id = found.id
@@ -100,7 +112,7 @@ PRUNE_JOBS = both(
 PRUNE_WORKERS = both(
     f"""
     DELETE FROM {CLUSTER_SCHEMA}.procrastinate_workers
-    WHERE last_heartbeat < clock_timestamp() - :stall * INTERVAL '1 second'
+    WHERE last_heartbeat < {STALL_AGO}
     """
 )
 
@@ -120,7 +132,7 @@ class Mended:
 
 
 def requeue_stalled(connection: Connection, stall: timedelta) -> int:
-    """Offer the carriers of workers that have not been heard for `stall` to others; how many there were."""
+    """Offer carriers to others whose workers have not been heard, or have not adopted them, for `stall`; how many."""
     return execute(connection, REQUEUE_STALLED, task=CARRY, stall=stall.total_seconds()).rowcount
 
 

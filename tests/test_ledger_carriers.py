@@ -76,6 +76,18 @@ def test_a_job_of_a_worker_that_is_no_more_is_offered_again(bot: Bot) -> None:
     assert bot.ledger.carriers.mend(STALL).requeued == 1
 
 
+@pytest.mark.parametrize(("fetched_ago_s", "is_adopted", "requeued"), [(31, False, 1), (29, False, 0), (31, True, 0)])
+def test_a_job_that_a_living_worker_does_not_know_of_is_offered_again(
+    bot: Bot, clock: TravelClock, fetched_ago_s: int, is_adopted: bool, requeued: int
+) -> None:
+    fetch(bot)
+    asked(bot, "UPDATE procrastinate_events SET at = now() - %s * INTERVAL '1 second'", fetched_ago_s)
+    if is_adopted:
+        bot.ledger.carriers.adopt([(1, 1, 1)], clock.now())
+
+    assert bot.ledger.carriers.mend(STALL).requeued == requeued
+
+
 def test_a_job_of_a_worker_that_lives_stays_there(bot: Bot) -> None:
     fetch(bot, age_s=29)
 

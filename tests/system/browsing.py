@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daemons import PATIENCE_S
+from processes import PATIENCE_S
 
 from pinstripe_bot.clock import SystemClock
 from pinstripe_bot.ledger_place import FOLDER

@@ -130,7 +130,7 @@ class Site:
         wait_for(answers, lambda: "the ledger's database does not recover")
 
     def open_runs(self) -> list[tuple[Any, ...]]:
-        query = "SELECT id, job, due_at, state, attempt, owner, in_turn, lingers FROM runs"
+        query = "SELECT id, job, due_at, state, attempt, owner, in_turn, lingers, carrier FROM runs"
         return self.rows(f"{query} WHERE state IN ('queued', 'running') OR lingers = 1 ORDER BY id")
 
     def open_listings(self) -> list[tuple[Any, ...]]:

@@ -14,9 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE_S = 20.0
-"""How long a test waits for something that has to come."""
-
+from processes import PATIENCE_S
 
 TOKEN = "correct-horse-battery-staple"
 """What lets a test into the console of each server."""

@@ -21,8 +21,8 @@ from typing import Any
 import psycopg
 import pytest
 from bots import rows
-from daemons import PATIENCE_S, Daemon
-from processes import soaking
+from daemons import Daemon
+from processes import PATIENCE_S, soaking
 from sqlalchemy import URL, make_url
 
 from pinstripe_bot.config import Config, LedgerConfig

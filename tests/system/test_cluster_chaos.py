@@ -57,8 +57,23 @@ def let_it_end(site: Site, fleet: Fleet) -> None:
     """Bring everybody back, see that all goes on, and let what is open come to its end."""
     site.wait_for_ledger()
     fleet.wait_until_started()
-    site.come_to_rest()
+    try:
+        site.come_to_rest()
+    except AssertionError as error:
+        error.add_note(f"carriers: {carriers(site)}; of these workers: {heard(site)}")
+        raise
     wait_for(lambda: len(unsigned(site)) == len(fleet.members), lambda: f"not signed out: {unsigned(site)}")
+
+
+def carriers(site: Site) -> list[tuple[object, ...]]:
+    jobs = "SELECT id, queue_name, status, args, attempts, worker_id FROM pinstripe_cluster.procrastinate_jobs"
+    return site.rows(f"{jobs} ORDER BY id LIMIT 100")
+
+
+def heard(site: Site) -> list[tuple[object, ...]]:
+    """(number, seconds since it was last heard) of each worker, as Procrastinate knows them."""
+    ago = "extract(epoch FROM clock_timestamp() - last_heartbeat)"
+    return site.rows(f"SELECT id, {ago} FROM pinstripe_cluster.procrastinate_workers ORDER BY id")
 
 
 def unsigned(site: Site) -> list[tuple[object, ...]]:

@@ -13,7 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from daemons import PATIENCE_S, Daemon
+from daemons import Daemon
+from processes import PATIENCE_S
 
 Start = Callable[..., Daemon]
 

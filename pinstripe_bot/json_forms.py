@@ -119,17 +119,11 @@ def queue_as_json(queue: QueueRecord) -> dict[str, Any]:
 def record_as_json(project: Project, record: RunRecord) -> dict[str, Any]:
     """The run as in every command's JSON, and all the rest."""
     run = record.run
-    return run_as_json(run) | {
+    return open_as_json(record) | {
         "tenant_timezone": None if record.zone is None else record.zone.name,
         "params": params_of(project, run),
-        "available_at": record.available_at,
-        "is_in_turn": record.is_in_turn,
-        "lingers": record.lingers,
-        "progress": None if record.progress is None else dict(zip(("done", "total"), record.progress, strict=True)),
         "cancel_requested_at": record.cancel_requested_at,
         "cancelled_by": record.cancelled_by,
-        "bot": bot_as_json(record.bot),
-        "queue": record.queue or None,
         "result": redact("", run.result),
         "traceback": _traceback_as_json(run.error),
         "output": run.output,
@@ -251,4 +245,5 @@ def open_as_json(record: RunRecord) -> dict[str, Any]:
         "lingers": record.lingers,
         "progress": None if record.progress is None else dict(zip(("done", "total"), record.progress, strict=True)),
         "bot": bot_as_json(record.bot),
+        "queue": record.queue or None,
     }

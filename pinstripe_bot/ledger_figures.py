@@ -79,7 +79,7 @@ def read_figures(
     now: datetime,
     *,
     since: int = 0,
-    queues: Iterable[str] = (),
+    queue_of: Mapping[str, str] | None = None,
 ) -> Figures:
     """Read the figures of these jobs, schedules and queues; `succeeded` among the runs from the number `since` on."""
     with store.reading() as connection:
@@ -87,7 +87,7 @@ def read_figures(
         bots = [bot for bot in found if bot.kind == "bot"]
         living = [bot for bot in found if bot.is_alive and bot.kind != "command"]
         alive = [bot.stats for bot in living]
-        depths = read_queues(connection, found, queues)
+        depths = read_queues(connection, found, queue_of or {}, now)
         states, recent = _open_runs(connection)
         succeeded = rows_of(connection, SUCCEEDED, first=since, jobs=to_json([[job] for job in jobs]))
         stored = read_stored(connection)

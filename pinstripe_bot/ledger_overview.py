@@ -116,9 +116,14 @@ class Overview:
 
 
 def read_overview(
-    store: LedgerStore, planned: Iterable[Schedule], *, since: datetime, now: datetime, queues: Iterable[str] = ()
+    store: LedgerStore,
+    planned: Iterable[Schedule],
+    *,
+    since: datetime,
+    now: datetime,
+    queue_of: Mapping[str, str] | None = None,
 ) -> Overview:
-    """One look at the whole ledger; `planned` say from when on a run of theirs is late, `queues` are told of anyway."""
+    """One look at the whole ledger; `planned` say from when on a run of theirs is late, `queue_of` has {job: queue}."""
     with store.reading() as connection:
         bots = read_bots(connection, store, now)
         found = _open_runs(connection, bots)
@@ -140,7 +145,7 @@ def read_overview(
             waiting=tuple(one for one in open_runs if one.run.state is RunState.QUEUED),
             open_count=_open_count(connection) - len(found) + len(open_runs),
             bots=tuple(bot for bot in bots.values() if bot.is_alive or bot.last_seen_at >= since),
-            queues=tuple(read_queues(connection, bots.values(), queues)),
+            queues=tuple(read_queues(connection, bots.values(), queue_of or {}, now)),
         )
 
 

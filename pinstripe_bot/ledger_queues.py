@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pinstripe_bot.ledger_rows import from_column
-from pinstripe_bot.ledger_schema import CARRIED
-from pinstripe_bot.ledger_sql import both, listed, rows_of
+from pinstripe_bot.ledger_rows import from_column, to_column
+from pinstripe_bot.ledger_schema import CARRIED, WAITING
+from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
 from pinstripe_bot.records import BotRecord, QueueRecord
 
+# Also what could start and is not carried yet: one job's crowd is sent by and by.
 DEPTHS = both(
     f"""
     SELECT {{rows}} FROM (
         SELECT queue, sum(CASE WHEN state = 'queued' THEN 1 ELSE 0 END) AS waiting,
                sum(CASE WHEN state = 'running' THEN 1 ELSE 0 END) AS running,
                min(CASE WHEN state = 'queued' THEN available_at END) AS oldest
-        FROM runs WHERE {CARRIED} GROUP BY queue
+        FROM (
+            SELECT queue, state, available_at FROM runs WHERE {CARRIED}
+            UNION ALL
+            SELECT wanted.queue, state, available_at FROM {{queues}} AS wanted JOIN runs ON runs.job = wanted.job
+            WHERE {WAITING} AND in_turn = 0 AND available_at <= :now
+        ) AS each GROUP BY queue
     ) AS depths
     """,
     rows=listed("queue", "waiting", "running", "oldest"),
+    queues=given("queues", job="text", queue="text"),
 )
 
 
-def read_queues(connection: Connection, bots: Iterable[BotRecord], named: Iterable[str] = ()) -> list[QueueRecord]:
-    """Each queue in which runs wait or of which some run, that a living worker names, or that is `named`; by name."""
+def read_queues(
+    connection: Connection, bots: Iterable[BotRecord], queue_of: Mapping[str, str], now: datetime
+) -> list[QueueRecord]:
+    """Each queue of {job: its queue}, that a living worker names, or that has runs which wait or run; by name.
+
+    What waits for its time or for its turn is not in a queue yet.
+    """
     workers = [bot for bot in bots if bot.is_alive and bot.kind == "worker"]
-    names = {*named, *(queue for worker in workers for queue in worker.queues)}
-    depths = dict.fromkeys(names, (0, 0, None)) | {queue: tuple(depth) for queue, *depth in rows_of(connection, DEPTHS)}
+    names = {*queue_of.values(), *(queue for worker in workers for queue in worker.queues)}
+    found = rows_of(connection, DEPTHS, queues=to_json(sorted(queue_of.items())), now=to_column(now))
+    depths = dict.fromkeys(names, (0, 0, None)) | {queue: tuple(depth) for queue, *depth in found}
     return [
         QueueRecord(queue, waiting, running, from_column(oldest), sum(worker.serves(queue) for worker in workers))
         for queue, (waiting, running, oldest) in sorted(depths.items())

@@ -54,7 +54,7 @@ def look_out(project: Project, history: History | None, now: datetime, *, count:
     """Look at the ledger, and at so many of the next due instants."""
     if history is None:
         return Outlook(now, None, None, tuple(Coming(*one) for one in next_due(project, (), now, count)))
-    overview = read_overview(history.store, project.schedules, since=now - LATELY, now=now, queues=queues_of(project))
+    overview = read_overview(history.store, project.schedules, since=now - LATELY, now=now, queue_of=queue_of(project))
     due = next_due(project, history.zones(), now, count)
     coming = tuple(Coming(*one, fate) for one, fate in zip(due, fates(overview, due), strict=True))
     return Outlook(now, overview, Ground(history.store.place, history.store.covers, history.store.size), coming)
@@ -74,11 +74,11 @@ def is_well(project: Project, overview: Overview | None) -> bool:
     return not any(group.newest.occurrence.decision is Decision.MISSED for group in overview.passed)
 
 
-def queues_of(project: Project) -> set[str]:
-    """The queues that its jobs name, where it is one of a cluster; else none."""
+def queue_of(project: Project) -> dict[str, str]:
+    """{job: its queue} of a project whose jobs are run by a cluster; empty elsewhere."""
     if project.config.dispatcher != "cluster":
-        return set()
-    return {job.options["queue"] for job in project.jobs.values()}
+        return {}
+    return {name: job.options["queue"] for name, job in project.jobs.items()}
 
 
 def lacks_workers(project: Project, overview: Overview) -> bool:

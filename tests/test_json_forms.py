@@ -116,6 +116,15 @@ def test_a_run_that_waits_is_told_from_when_on(bot: Bot) -> None:
     assert (told["available_at"], told["is_in_turn"], told["progress"]) == (minute(5), True, None)
 
 
+def test_a_run_that_a_cluster_carries_names_its_queue(bot: Bot) -> None:
+    put_run(bot.ledger, state="queued", started_at=None, carrier=7, queue="reports")
+    put_run(bot.ledger, state="queued", started_at=None, queue="default")
+
+    carried, waits = (open_as_json(record(bot, run)) for run in (1, 2))
+
+    assert (carried["queue"], waits["queue"]) == ("reports", None)
+
+
 def test_without_a_ledger_every_list_is_empty(bot: Bot, clock: TravelClock) -> None:
     told = as_json(outlook_as_json(bot.project, look_out(bot.project, None, clock.now(), count=2)))
 

@@ -163,10 +163,10 @@ def test_no_look_reads_a_large_table_from_end_to_end(filled: Ledger, clock: Trav
 
 
 def test_no_overview_reads_a_large_table_from_end_to_end(filled: Ledger, clock: TravelClock) -> None:
-    history = History(filled.store)
+    history, planned, now = History(filled.store), [make_schedule("* * * * *", "UTC")], clock.now()
 
     with statements() as sent:
-        read_overview(filled.store, [make_schedule("* * * * *", "UTC")], since=clock.now() - DAY, now=clock.now())
+        read_overview(filled.store, planned, since=now - DAY, now=now, queue_of={"job-1": "default"})
         assert len(history.last_runs()) == JOBS
         assert history.run(RUNS, clock.now()) is not None
         assert not history.knows("nobody")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from bots import job
 from clusters import asked
 
@@ -14,9 +15,10 @@ from pinstripe_bot.testing import TravelClock
 MakeBot = Callable[..., Bot]
 
 
-def queues_of(bot: Bot, *named: str) -> list[QueueRecord]:
+def queues_of(bot: Bot, **queue_of: str) -> list[QueueRecord]:
+    now = bot.clock.now()
     with bot.ledger.store.reading() as connection:
-        return read_queues(connection, read_bots(connection, bot.ledger.store, bot.clock.now()).values(), named)
+        return read_queues(connection, read_bots(connection, bot.ledger.store, now).values(), queue_of, now)
 
 
 def sign_in_worker(make_carrying: MakeBot, *queues: str) -> Bot:
@@ -49,12 +51,38 @@ def test_what_has_started_runs_and_waits_no_more(make_carrying: MakeBot, clock: 
     assert queues_of(bot) == [QueueRecord("default", 0, 1, None, 0)]
 
 
+def test_what_is_not_carried_yet_waits_in_the_queue_of_its_job(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=job())
+    clock.travel(minutes=1)
+    bot.tick()
+    due_at = clock.now()
+    asked(bot, "UPDATE runs SET carrier = NULL")
+
+    queues = queues_of(bot, sweep="reports")
+
+    assert queues == [QueueRecord("reports", 1, 0, due_at, 0)]
+
+
+@pytest.mark.parametrize("waits", ["in_turn = 1", "available_at = available_at + 1000000"])
+def test_what_waits_for_its_turn_or_its_time_is_in_no_queue(
+    make_carrying: MakeBot, clock: TravelClock, waits: str
+) -> None:
+    bot = make_carrying(sweep=job())
+    clock.travel(minutes=1)
+    bot.tick()
+    asked(bot, f"UPDATE runs SET carrier = NULL, {waits}")
+
+    queues = queues_of(bot, sweep="default")
+
+    assert queues == [QueueRecord("default", 0, 0, None, 0)]
+
+
 def test_workers_serve_the_queues_that_they_name_or_all(make_carrying: MakeBot) -> None:
     bot = make_carrying(sweep=job())
     sign_in_worker(make_carrying)
     sign_in_worker(make_carrying, "reports")
 
-    queues = queues_of(bot, "default")
+    queues = queues_of(bot, sweep="default")
 
     assert [(queue.name, queue.workers) for queue in queues] == [("default", 1), ("reports", 2)]
 
@@ -64,7 +92,7 @@ def test_a_dead_worker_serves_nothing(make_carrying: MakeBot, clock: TravelClock
     worker = sign_in_worker(make_carrying, "reports")
     asked(bot, "UPDATE bots SET stopped_at = heartbeat_at WHERE id = %s", worker.ledger.bot)
 
-    assert queues_of(bot, "default") == [QueueRecord("default", 0, 0, None, 0)]
+    assert queues_of(bot, sweep="default") == [QueueRecord("default", 0, 0, None, 0)]
 
 
 def test_without_a_cluster_there_is_no_queue(make_bot: MakeBot, clock: TravelClock) -> None:

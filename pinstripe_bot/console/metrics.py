@@ -24,7 +24,7 @@ from pinstripe_bot.ledger_figures import Figures, read_figures
 from pinstripe_bot.ledger_store import LedgerStore
 from pinstripe_bot.metrics import Histogram, JobTally, Tally
 from pinstripe_bot.occurrence import Reason, RunState
-from pinstripe_bot.outlook import queues_of
+from pinstripe_bot.outlook import queue_of
 from pinstripe_bot.project import Project
 from pinstripe_bot.tick_clock import TickClock
 
@@ -148,7 +148,7 @@ class MetricsCollector(Collector):
             if store is None:
                 return None
             figures = read_figures(
-                store, project.jobs, project.schedules, now, since=self._recent, queues=queues_of(project)
+                store, project.jobs, project.schedules, now, since=self._recent, queue_of=queue_of(project)
             )
         except LedgerError:
             return None

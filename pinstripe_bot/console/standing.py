@@ -12,7 +12,7 @@ from pinstripe_bot.console.visit import Visit, late_after
 from pinstripe_bot.console.words import at_second, count_in_words
 from pinstripe_bot.ledger_overview import Overview, read_overview
 from pinstripe_bot.ledger_strips import Wanted, p50_of, read_strips
-from pinstripe_bot.outlook import LATELY, queues_of
+from pinstripe_bot.outlook import LATELY, queue_of
 from pinstripe_bot.records import BotRecord
 
 
@@ -49,8 +49,8 @@ def stand(visit: Visit) -> Standing:
     if visit.history is None:
         return Standing(None, tuple(matters_of(visit.project, None, {}, visit.now, visit.zone)), {})
     store = visit.history.store
-    queues = queues_of(visit.project)
-    overview = read_overview(store, visit.project.schedules, since=visit.now - LATELY, now=visit.now, queues=queues)
+    project, now = visit.project, visit.now
+    overview = read_overview(store, project.schedules, since=now - LATELY, now=now, queue_of=queue_of(project))
     usual = usual_of(visit, {one.run.job for one in overview.running})
     last = visit.history.last_runs()
     matters = matters_of(visit.project, overview, usual, visit.now, visit.zone, last=last)

@@ -133,7 +133,9 @@ class Shop:
         cut_off = self.rows("SELECT tenant, due_at / 1000000 FROM runs WHERE state = 'interrupted'")
         assert {f"{tenant} {due_ts}" for tenant, due_ts in done} <= noted.keys()
         assert noted.keys() <= {f"{tenant} {due_ts}" for tenant, due_ts in done + cut_off}
-        assert len(done) + len(cut_off) == len(listed) * TENANTS
+        # On a slow machine the next instant may be listed while the runs of this one still wait.
+        skipped = self.rows("SELECT count(*) FROM runs WHERE state = 'skipped' AND reason = 'overlap'")[0][0]
+        assert len(done) + len(cut_off) + skipped == len(listed) * TENANTS
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

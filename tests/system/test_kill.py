@@ -20,6 +20,7 @@ SECOND = 1_000_000
 
 HERD = """
 import os
+import time
 from pinstripe_bot import background_job
 
 
@@ -29,8 +30,10 @@ def work(workspace):
     descriptor = os.open(workspace.project.root / "notes.txt", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.write(descriptor, line.encode())
     os.close(descriptor)
+    while (workspace.project.root / f"hold-{workspace.job_name}").exists():
+        time.sleep(0.01)
 """
-"""A job that comes due every second and notes what it did, in one write."""
+"""A job that comes due every second, notes what it did, in one write, and may be held there."""
 
 
 @pytest.fixture
@@ -108,10 +111,16 @@ def test_a_kill_in_the_middle_of_a_busy_tick_loses_nothing_and_doubles_nothing(
     tmp_path: Path, write_herd: Callable[[int], None], start_bot: StartBot
 ) -> None:
     write_herd(300)
+    # These keep the four workers: the rest of their tick is queued whenever the bot is killed.
+    held = [tmp_path / f"hold-herd-{number}" for number in range(150, 154)]
+    for path in held:
+        path.touch()
     first = start_bot("--workers", "4")
     first.wait_for("run_succeeded", times=40)
 
     first.kill()
+    for path in held:
+        path.unlink()
     left = ledger_rows(tmp_path, "SELECT count(*) FROM runs WHERE state = 'queued'")
     second = start_bot("--workers", "4")
     taken_over = second.wait_for("runs_taken_over")

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert, inspect, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from pinstripe_bot.ledger_schema import CARRIED, ENDED_BADLY, LISTING, OPEN, PASSED, VERSION, WAITING, ledger, metadata
+from pinstripe_bot.ledger_sql import Statement, both, listed, rows_of
+
+# Looked up in the catalog: SQLAlchemy's inspection takes ten times as long, five times for each ledger that is opened.
+COLUMNS = both(
+    "SELECT {names} FROM {columns}",
+    names=listed("name"),
+    columns=Statement(
+        "pragma_table_info('ledger')",
+        """(
+            SELECT attname AS name FROM pg_attribute
+            WHERE attrelid = to_regclass(current_schema() || '.ledger') AND attnum > 0 AND NOT attisdropped
+        ) AS columns""",
+    ),
+)
+"""What the columns of a table `ledger` are named; none where there is no such table."""
 
 _TO_2 = (
     "ALTER TABLE bots ADD COLUMN lease_until BIGINT NOT NULL DEFAULT '0'",
@@ -68,8 +83,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _to_2, 3: _to_3, 4: _t
 
 def version_of(connection: Connection) -> int | None:
     """The version of the tables in this database, or None where there is no ledger."""
-    found = inspect(connection)
-    if not found.has_table("ledger") or {column["name"] for column in found.get_columns("ledger")} != {"name", "value"}:
+    if set(rows_of(connection, COLUMNS)) != {"name", "value"}:
         return None
     stored = connection.scalar(select(ledger.c.value).where(ledger.c.name == "version"))
     return int(stored) if stored is not None and str(stored).isdecimal() else None
@@ -79,7 +93,7 @@ def create_or_migrate(connection: Connection, project: str, created_at: str) -> 
     """Bring the tables to this version, in the caller's transaction; the version that was found, None for none."""
     found = version_of(connection)
     if found is None:
-        metadata.create_all(connection)
+        metadata.create_all(connection, checkfirst=False)  # there is no other table: it would have been refused
         facts = {"version": str(VERSION), "project": project, "created_at": created_at}
         connection.execute(insert(ledger), [{"name": name, "value": value} for name, value in facts.items()])
     elif found < VERSION:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, select
 
 from pinstripe_bot.errors import LedgerError
 from pinstripe_bot.ledger_migrations import version_of
 from pinstripe_bot.ledger_schema import VERSION, ledger
+from pinstripe_bot.ledger_sql import Statement, both, listed, rows_of
+
+TABLES = both(
+    "SELECT {names} FROM {tables}",
+    names=listed("name"),
+    tables=Statement(
+        "(SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name)",
+        """(
+            SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename
+        ) AS tables""",
+    ),
+)
+"""The tables of this database, on PostgreSQL of its schema; by name."""
 
 
 def refuse_foreign(connection: Connection, place: str, project: str | None) -> None:
     """Raise LedgerError for tables that are not ours, newer than we are, or, if one is named, another project's."""
-    tables = inspect(connection).get_table_names()
     version = version_of(connection)
     if version is None:
-        if tables:
+        if tables := rows_of(connection, TABLES):
             raise LedgerError(
                 f"{place} is another program's database (it has the table {tables[0]!r}):"
                 " set ledger.url to a place of its own"

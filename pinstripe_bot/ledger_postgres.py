@@ -91,6 +91,7 @@ class PostgresStore(LedgerStore):
             return create_engine(
                 self._url,
                 isolation_level="AUTOCOMMIT",  # we begin and commit ourselves, as on SQLite
+                use_native_hstore=False,  # we have none, and the look for it takes a connection as long as all the rest
                 connect_args={
                     "options": " ".join([str(given), *(f"-c {name}={value}" for name, value in options.items())]),
                     "application_name": "pinstripe",

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
-from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate import App, JobContext
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Job
-from procrastinate.manager import JobManager, get_channel_for_queues
-from procrastinate.worker import Worker as ProcrastinateWorker
-from psycopg_pool import AsyncConnectionPool
 
 from pinstripe_bot.admission import Admission
 from pinstripe_bot.clock import Clock
 from pinstripe_bot.cluster import channels_of
+from pinstripe_bot.cluster_app import CarrierWorker, connected_app
 from pinstripe_bot.dispatcher import Dispatcher
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_carriers import CARRY, Fetched
@@ -27,17 +24,8 @@ from pinstripe_bot.ledger_postgres import PostgresStore
 from pinstripe_bot.occurrence import Run
 from pinstripe_bot.project import Project
 
-POLL_S = 1.0
-"""How often the channels are looked at, beside the notices that tell of new carriers."""
-
-CONNECT_S = 5.0
-"""How long a connection may take, before the database counts as gone."""
-
 BACKOFF_S = (1.0, 30.0)
 """How long to wait before the next try to reach the database: the first time, and at most."""
-
-CONNECTIONS = 4
-"""By how many connections carriers are fetched and finished, at most."""
 
 THREADS = 4
 """For the receiver's own questions to the ledger; the runs have the worker threads."""
@@ -46,35 +34,6 @@ Carried = tuple[int, int]
 """A run and its attempt."""
 
 log = structlog.get_logger("pinstripe")
-
-
-class _Connector(PsycopgConnector):
-    """Hears the one notice that is given of every carrier, instead of one for each channel that is served.
-
-    What are called channels here are names of notices: PostgreSQL compares each notice with all that are listened for.
-    """
-
-    async def listen_notify(self, on_notification: Any, channels: Iterable[str]) -> None:
-        await super().listen_notify(on_notification, get_channel_for_queues(None))
-
-
-class _JobManager(JobManager):
-    """Fetches nothing while runs that began before a connection was lost hold the threads here."""
-
-    def __init__(self, app: App, has_room: Callable[[], bool]) -> None:
-        super().__init__(app.connector)
-        self._has_room = has_room
-
-    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        return await super().fetch_job(queues, worker_id) if self._has_room() else None
-
-
-class _Worker(ProcrastinateWorker):
-    """Ends when its heartbeat or its listener fails, also while it is full and fetches nothing."""
-
-    async def _periodic_deferrer(self) -> None:
-        # Of its side tasks Procrastinate looks at the first one that ends, and this one would end at once.
-        await asyncio.Event().wait()
 
 
 class Receiver:
@@ -161,29 +120,13 @@ class Receiver:
         with self._lock:
             self._under_way = {}
             self._left_over = {(run.id, run.attempt) for run in self._dispatcher.open_runs}
-        async with AsyncConnectionPool(
-            kwargs=store.cluster_connection, open=False, min_size=1, max_size=CONNECTIONS, timeout=CONNECT_S
-        ) as pool:
-            await pool.wait(CONNECT_S)
-            app = App(connector=_Connector())
-            app.job_manager = _JobManager(app, self._has_room)
-            await app.connector.open_async(pool)
+        async with connected_app(store, self._has_room) as app:
             app.task(name=CARRY, pass_context=True)(self._carry)
             await self._work(loop, app)
 
     async def _work(self, loop: asyncio.AbstractEventLoop, app: App) -> None:
         lease_s = self._ledger.lease.total_seconds()
-        worker = _Worker(
-            app,
-            queues=self._channels,
-            concurrency=self._dispatcher.workers,
-            fetch_job_polling_interval=POLL_S,
-            shutdown_graceful_timeout=0,  # where the database is lost; what runs here goes on
-            delete_jobs="always",  # the ledger has the record
-            install_signal_handlers=False,
-            update_heartbeat_interval=lease_s / 6,
-            stalled_worker_timeout=lease_s,
-        )
+        worker = CarrierWorker(app, self._channels, concurrency=self._dispatcher.workers, lease_s=lease_s)
 
         def stop() -> None:
             worker.shutdown_graceful_timeout = None  # the runs have ended or are released when the dispatcher is closed

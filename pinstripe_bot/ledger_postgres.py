@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine
+from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
@@ -34,6 +34,30 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+
+
+def _to_set(settings: Mapping[str, str]) -> str:
+    """The statement that a session begins with. Options of its start would be refused by poolers such as PgBouncer."""
+    each = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    return f"SELECT {each}"
+
+
+CLUSTER_SESSION = _to_set(
+    {
+        "search_path": CLUSTER_SCHEMA,
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": f"{FROZEN_S}s",  # one that stands still keeps no job from the others
+        "synchronous_commit": "off",
+        "enable_seqscan": "off",
+        "enable_sort": "off",
+    }
+)
+"""How Procrastinate's sessions begin.
+
+Their commits do not wait for the disk: what the server forgets of who fetched and finished a job is mended. Their plans
+are those of a full queue: else one that is made while it is empty, and kept for as long as the session, reads all jobs
+twice to fetch one of 1,000 (100 ms instead of 0.5).
+"""
 
 
 class PostgresStore(LedgerStore):
@@ -65,13 +89,27 @@ class PostgresStore(LedgerStore):
 
     def _prepare(self) -> None:
         """The schema, which the search path of every later connection starts with."""
-        with self._engine().connect() as connection:
+        engine = self._engine()
+        with engine.connect() as connection, engine.connect() as other:
+            self._refuse_pooled_transactions(connection, other)
             if connection.dialect.default_schema_name == SCHEMA:
                 return
             connection.exec_driver_sql("BEGIN")
             self._lock_writer(connection)
             connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             connection.exec_driver_sql("COMMIT")
+
+    def _refuse_pooled_transactions(self, *connections: Connection) -> None:
+        """Raise LedgerError where a pooler gives each transaction another session: settings and locks would be lost.
+
+        Two connections have two sessions, unless it has just lent the one of the first to the second.
+        """
+        sessions = {each.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() for each in connections}
+        if len(sessions) == 1:
+            raise LedgerError(
+                f"the ledger {self.place} is behind a pooler that gives each transaction another session:"
+                " set ledger.url to the server itself, or let the pooler give whole sessions (pool_mode = session)"
+            )
 
     def _connect_readers(self) -> Engine:
         return self._engine(pool_pre_ping=True)
@@ -80,20 +118,12 @@ class PostgresStore(LedgerStore):
         return self._engine(poolclass=StaticPool).connect()
 
     def _engine(self, **settings: object) -> Engine:
-        given = self._url.query.get("options", "")  # what we must have comes later, and counts
-        options = {
-            "search_path": f"{SCHEMA},{CLUSTER_SCHEMA}",
-            "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
-            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",
-            "timezone": "UTC",
-        }
         try:
-            return create_engine(
+            engine = create_engine(
                 self._url,
                 isolation_level="AUTOCOMMIT",  # we begin and commit ourselves, as on SQLite
                 use_native_hstore=False,  # we have none, and the look for it takes a connection as long as all the rest
                 connect_args={
-                    "options": " ".join([str(given), *(f"-c {name}={value}" for name, value in options.items())]),
                     "application_name": "pinstripe",
                     "connect_timeout": max(round(self._busy_timeout_s), 2),
                     "prepare_threshold": None,  # a pooler between us and the server may not keep them
@@ -103,26 +133,24 @@ class PostgresStore(LedgerStore):
             )
         except ImportError as error:
             raise LedgerError("a ledger in PostgreSQL needs a driver: install pinstripe-bot[postgres]") from error
+        event.listen(engine, "connect", self._prepare_session, insert=True)  # before SQLAlchemy asks for the schema
+        return engine
+
+    def _prepare_session(self, connection: Any, _record: object) -> None:
+        settings = {
+            "search_path": f"{SCHEMA},{CLUSTER_SCHEMA}",
+            "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
+            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",
+            "timezone": "UTC",
+        }
+        connection.execute(_to_set(settings))
+        connection.commit()
 
     @property
     def cluster_connection(self) -> dict[str, Any]:
-        """What psycopg connects by to the tables of the cluster.
-
-        Their commits do not wait for the disk: what the server forgets of who fetched and finished a job is mended.
-        Their plans are those of a full queue: else one that is made while it is empty, and kept for as long as the
-        session, reads all jobs twice to fetch one of 1,000 (100 ms instead of 0.5).
-        """
+        """What psycopg connects by to the tables of the cluster; then comes `CLUSTER_SESSION`."""
         _, found = self._url.get_dialect()().create_connect_args(self._url)
-        settings = {
-            "search_path": CLUSTER_SCHEMA,
-            "timezone": "UTC",
-            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",  # one that stands still keeps no job from the others
-            "synchronous_commit": "off",
-            "enable_seqscan": "off",
-            "enable_sort": "off",
-        }
-        options = " ".join([found.get("options", ""), *(f"-c {name}={value}" for name, value in settings.items())])
-        return {**found, **_KEEPALIVE, "application_name": "pinstripe", "options": options.strip()}
+        return {**found, **_KEEPALIVE, "application_name": "pinstripe"}
 
     def _begin_writing(self, connection: Connection, *, durable: bool) -> None:
         self._begin_working(connection, durable=durable)

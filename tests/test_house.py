@@ -37,7 +37,8 @@ _ORDER = """
     isolation.py child_line.py child.py fork_server.py lingering.py running.py metrics.py reports.py recorder.py
     handoff.py lanes.py starter.py dispatcher.py cluster_schema.py cluster.py tenant_homes.py tenant_listing.py
     lister.py by_hand.py pruner.py admission.py rounds.py intake.py tenant_zones.py superseded.py drain.py
-    assembly.py poller.py watchdog.py tick_clock.py readiness.py loop_handle.py bot.py cluster_receiver.py worker.py
+    assembly.py poller.py watchdog.py tick_clock.py readiness.py loop_handle.py bot.py cluster_app.py
+    cluster_receiver.py worker.py
     scripting.py login_addresses.py shown.py outlook.py json_forms.py answers.py desk.py console/__init__.py
     console/svg.py console/durations.py console/scales.py console/glyphs.py console/strips.py console/calendars.py
     console/scatters.py console/waterfalls.py console/timeline_marks.py console/timelines.py console/bars.py
@@ -74,8 +75,8 @@ DOORS = {
     "prometheus_client": {"console/metrics.py"},
     "uvicorn": {"server.py"},
     "a2wsgi": {"server.py"},
-    "procrastinate": {"cluster.py", "cluster_schema.py", "cluster_receiver.py"},
-    "psycopg_pool": {"cluster_receiver.py"},
+    "procrastinate": {"cluster.py", "cluster_schema.py", "cluster_app.py", "cluster_receiver.py"},
+    "psycopg_pool": {"cluster_app.py"},
     "watchfiles": {"cli/reloading.py"},
     "tomllib": {"sources.py"},
     "structlog": set(ROOMS),

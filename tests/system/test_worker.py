@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from cluster_site import Site
 from daemons import Daemon
-from processes import PATIENCE_S
 
 Start = Callable[..., Daemon]
-
-EVERY = """
-from pinstripe_bot import background_job
-
-@background_job("* * * * * *"{options})
-def {name}(workspace):
-    print(workspace.occurrence_key)
-"""
 
 PATIENT = """
 import pathlib, time
@@ -48,49 +37,11 @@ def payment(workspace):
 """
 
 
-class Site:
-    """A project, and the processes that were started of it."""
-
-    def __init__(self, root: Path, url: str, lease: str = "2s") -> None:
-        self.root, self.url = root, url
-        self.daemons: list[Daemon] = []
-        (root / "lib/background_jobs").mkdir(parents=True)
-        settings = f'dispatcher = "cluster"\nshutdown_timeout = "10s"\n[ledger]\nurl = "{url}"\nlease = "{lease}"\n'
-        (root / "pinstripe.toml").write_text(settings)
-        subprocess.run(
-            [sys.executable, "-m", "pinstripe_bot", "init-cluster"], cwd=root, check=True, timeout=PATIENCE_S
-        )
-
-    def write(self, name: str, text: str) -> None:
-        (self.root / f"lib/background_jobs/{name}.py").write_text(text)
-
-    def every(self, name: str, options: str = "") -> None:
-        """A job that is due every second."""
-        self.write(name, EVERY.format(name=name, options=options and f", {options}"))
-
-    def bot(self) -> Daemon:
-        return self._start("start-bot")
-
-    def worker(self, *arguments: str) -> Daemon:
-        worker = self._start("start-worker", *arguments)
-        worker.wait_for("worker_connected")
-        return worker
-
-    def _start(self, *arguments: str) -> Daemon:
-        self.daemons.append(Daemon(self.root, *arguments))
-        return self.daemons[-1]
-
-    def asked(self, query: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url, options="-c search_path=pinstripe,pinstripe_cluster") as server:
-            return server.execute(query.encode()).fetchall()
-
-
 @pytest.fixture
 def site(tmp_path: Path, fresh_postgres_url: str) -> Iterator[Site]:
     site = Site(tmp_path / "site", fresh_postgres_url)
     yield site
-    for daemon in site.daemons:
-        daemon.end()
+    site.close()
 
 
 def test_a_worker_performs_what_a_bot_has_claimed_and_both_stop_gracefully(site: Site) -> None:

@@ -59,7 +59,7 @@ class Bot:
         self.looping: threading.Thread | None = None  # whose loop is running
         self._changing = threading.RLock()  # opening and closing
         self._is_open = False
-        self._is_watched = False
+        self._watched_as: str | None = None  # "bot" or "worker", where somebody reads its log
         self._is_stopping = False  # plain flags: a signal handler sets them
         self._is_cut_short = False
         self._handle: LoopHandle  # of the newest loop
@@ -82,7 +82,7 @@ class Bot:
             self._watchdog = Watchdog(self.ticks.stuck_s)
             self.readiness = Readiness(self.ticks, self._trouble, self.dispatcher, self.clock)
             self.hooks.start()
-            self._is_open, self._is_watched = True, kind == "worker"
+            self._is_open, self._watched_as = True, kind if kind == "worker" else None
             if self._is_stopping:  # a signal came before there was a dispatcher to tell
                 self.dispatcher.is_closing = True
             self.parts.rounds.bury()
@@ -97,7 +97,7 @@ class Bot:
         self.timetable = Timetable(registration.marks.items())
         report_edited(registration, self.hooks, self.tally)
         report_quarantine(self.timetable.quarantined)
-        self._is_watched = True
+        self._watched_as = "bot"
         self.parts.start_processes(self.project)
         self.dispatcher.start()
         self.parts.begin()
@@ -287,12 +287,12 @@ class Bot:
             self.parts.lister.stop()
             try:
                 timeout, is_cut_short = self.project.config.shutdown_timeout, lambda: self._is_cut_short
-                return drain(self.dispatcher, self.clock, timeout, is_cut_short, is_watched=self._is_watched)
+                return drain(self.dispatcher, self.clock, timeout, is_cut_short, watched_as=self._watched_as)
             finally:
                 self.parts.lister.close()
                 self.hooks.close()
                 self.parts.processes.close()
                 sign_out(self.parts.shared, self.ledger, self.clock.now())
-                self._is_open = self._is_watched = self._is_stopping = self._is_cut_short = False
-                self.looping = None
+                self._is_open = self._is_stopping = self._is_cut_short = False
+                self.looping = self._watched_as = None
                 self._stopped.set()

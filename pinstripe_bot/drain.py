@@ -25,24 +25,36 @@ log = structlog.get_logger("pinstripe")
 
 
 def drain(
-    dispatcher: Dispatcher, clock: Clock, timeout: timedelta, is_cut_short: Callable[[], bool], *, is_watched: bool
+    dispatcher: Dispatcher,
+    clock: Clock,
+    timeout: timedelta,
+    is_cut_short: Callable[[], bool],
+    *,
+    watched_as: str | None,
 ) -> int:
     """Start nothing more, let running jobs end for `timeout`, or until `is_cut_short`, then cut them off.
 
-    Closes the dispatcher and returns how many runs were cut off. Only a bot that somebody watches says much of it.
+    Closes the dispatcher and returns how many runs were cut off. Somebody hears of it where it is watched as a "bot" or
+    a "worker".
     """
-    say = log.info if is_watched else log.debug
+    say = log.debug if watched_as is None else log.info
+    is_worker = watched_as == "worker"
     dispatcher.stop_starting()
     running = dispatcher.running.runs
     jobs = sorted({run.job for run in running})
     deadline_s = clock.monotonic() + timeout.total_seconds()
-    say("bot_stopping", running=len(running), jobs=jobs, shutdown_timeout_s=timeout.total_seconds())
+    say(
+        "worker_stopping" if is_worker else "bot_stopping",
+        running=len(running),
+        jobs=jobs,
+        shutdown_timeout_s=timeout.total_seconds(),
+    )
     while not dispatcher.wait_until_idle(LOOK_S):
         if is_cut_short() or clock.monotonic() >= deadline_s:
             _cut_off(dispatcher, clock)
             break
     dispatcher.close()
-    say("bot_stopped", cut_off=dispatcher.cut_off)
+    say("worker_stopped" if is_worker else "bot_stopped", cut_off=dispatcher.cut_off)
     return dispatcher.cut_off
 
 

@@ -101,7 +101,7 @@ def test_the_second_signal_cancels_what_runs_and_another_worker_tries_it_again(s
     wait_for_file(site, "begun", first)
 
     first.signal(signal.SIGTERM)
-    first.wait_for("bot_stopping")
+    first.wait_for("worker_stopping")
     first.signal(signal.SIGTERM)
     code = first.exit_code()
     (site.root / "go").touch()

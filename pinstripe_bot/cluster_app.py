@@ -27,7 +27,7 @@ CONNECTIONS = 4
 
 @asynccontextmanager
 async def connected_app(store: PostgresStore, has_room: Callable[[], bool]) -> AsyncIterator[App]:
-    """An app that is connected to the tables of the cluster, and fetches nothing while it `has_room` for nothing."""
+    """An app that is connected to the tables of the cluster, and fetches only while it `has_room`."""
     async with AsyncConnectionPool(
         kwargs=store.cluster_connection,
         configure=_prepare_session,

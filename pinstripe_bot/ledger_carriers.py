@@ -15,7 +15,7 @@ from pinstripe_bot.ledger_rows import to_column
 from pinstripe_bot.ledger_runs import IDS
 from pinstripe_bot.ledger_schema import CARRIED, WAITING
 from pinstripe_bot.ledger_sql import both, execute, given, listed, locked, rows_of, to_json, values_of
-from pinstripe_bot.ledger_taking import IS_ITS_TURN, NOBODY_TAKES
+from pinstripe_bot.ledger_taking import IS_ITS_TURN, MAY_START, NOBODY_TAKES
 
 CARRY = "pinstripe:run"
 """By this task of Procrastinate a carrier is known from anybody else's job."""
@@ -38,7 +38,7 @@ CHOOSE = both(
     WITH chosen AS (
         SELECT found.id FROM {{jobs}} AS wanted CROSS JOIN LATERAL (
             SELECT id FROM runs AS waiting
-            WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now AND {IS_ITS_TURN}
+            WHERE {MAY_START} AND job = wanted.job
             ORDER BY available_at, id
             LIMIT greatest(wanted.most - (SELECT count(*) FROM runs WHERE {CARRIED} AND job = wanted.job), 0)
         ) AS found

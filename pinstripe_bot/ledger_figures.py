@@ -81,7 +81,10 @@ def read_figures(
     since: int = 0,
     queue_of: Mapping[str, str] | None = None,
 ) -> Figures:
-    """Read the figures of these jobs, schedules and queues; `succeeded` among the runs from the number `since` on."""
+    """Read the figures of these jobs and schedules, and of the queues in {job: queue}.
+
+    When each job last succeeded is looked for among the runs from the number `since` on.
+    """
     with store.reading() as connection:
         found = read_bots(connection, store, now).values()
         bots = [bot for bot in found if bot.kind == "bot"]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from pinstripe_bot.ledger_schema import CARRIED, ENDED_BADLY, LISTING, OPEN, PASSED, VERSION, WAITING, ledger, metadata
 from pinstripe_bot.ledger_sql import Statement, both, listed, rows_of
 
-# Looked up in the catalog: SQLAlchemy's inspection takes ten times as long, five times for each ledger that is opened.
+# Looked up in the catalog, five times for each ledger that is opened: SQLAlchemy's inspection takes ten times as long.
 COLUMNS = both(
     "SELECT {names} FROM {columns}",
     names=listed("name"),
@@ -93,7 +93,7 @@ def create_or_migrate(connection: Connection, project: str, created_at: str) -> 
     """Bring the tables to this version, in the caller's transaction; the version that was found, None for none."""
     found = version_of(connection)
     if found is None:
-        metadata.create_all(connection, checkfirst=False)  # there is no other table: it would have been refused
+        metadata.create_all(connection, checkfirst=False)  # a table that is there would have been refused
         facts = {"version": str(VERSION), "project": project, "created_at": created_at}
         connection.execute(insert(ledger), [{"name": name, "value": value} for name, value in facts.items()])
     elif found < VERSION:

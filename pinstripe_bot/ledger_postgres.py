@@ -78,6 +78,7 @@ class PostgresStore(LedgerStore):
         self._busy_timeout_s = busy_timeout_s
 
     def _exists(self) -> bool:
+        self._refuse_pooled_transactions()
         return True
 
     def check(self) -> None:
@@ -89,9 +90,8 @@ class PostgresStore(LedgerStore):
 
     def _prepare(self) -> None:
         """The schema, which the search path of every later connection starts with."""
-        engine = self._engine()
-        with engine.connect() as connection, engine.connect() as other:
-            self._refuse_pooled_transactions(connection, other)
+        self._refuse_pooled_transactions()
+        with self._engine().connect() as connection:
             if connection.dialect.default_schema_name == SCHEMA:
                 return
             connection.exec_driver_sql("BEGIN")
@@ -99,13 +99,21 @@ class PostgresStore(LedgerStore):
             connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             connection.exec_driver_sql("COMMIT")
 
-    def _refuse_pooled_transactions(self, *connections: Connection) -> None:
+    def _refuse_pooled_transactions(self) -> None:
         """Raise LedgerError where a pooler gives each transaction another session: settings and locks would be lost.
 
-        Two connections have two sessions, unless it has just lent the one of the first to the second.
+        It shows itself when a session that was ours a moment ago is lent to another connection, which keeps it for a
+        while. Nothing that others would notice is set before: their program may be behind the same pooler.
         """
-        sessions = {each.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() for each in connections}
-        if len(sessions) == 1:
+        engine = self._bare_engine()
+        with engine.connect() as ours, engine.connect() as other:
+            for connection in (ours, other):  # there are poolers that give whole sessions to those who set something
+                connection.exec_driver_sql("SELECT set_config('pinstripe.session', 'whole', false)")
+            before = _session_of(ours)
+            other.exec_driver_sql("BEGIN")
+            is_lent = _session_of(other) == before or _session_of(ours) != before
+            other.exec_driver_sql("COMMIT")
+        if is_lent:
             raise LedgerError(
                 f"the ledger {self.place} is behind a pooler that gives each transaction another session:"
                 " set ledger.url to the server itself, or let the pooler give whole sessions (pool_mode = session)"
@@ -118,8 +126,23 @@ class PostgresStore(LedgerStore):
         return self._engine(poolclass=StaticPool).connect()
 
     def _engine(self, **settings: object) -> Engine:
+        engine = self._bare_engine(**settings)
+        event.listen(engine, "connect", self._prepare_session, insert=True)  # before SQLAlchemy asks for the schema
+        return engine
+
+    def _prepare_session(self, connection: Any, _record: object) -> None:
+        settings = {
+            "search_path": f"{SCHEMA},{CLUSTER_SCHEMA}",
+            "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
+            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",
+            "timezone": "UTC",
+        }
+        connection.execute(_to_set(settings))
+        connection.commit()
+
+    def _bare_engine(self, **settings: object) -> Engine:
         try:
-            engine = create_engine(
+            return create_engine(
                 self._url,
                 isolation_level="AUTOCOMMIT",  # we begin and commit ourselves, as on SQLite
                 use_native_hstore=False,  # we have none, and the look for it takes a connection as long as all the rest
@@ -133,18 +156,6 @@ class PostgresStore(LedgerStore):
             )
         except ImportError as error:
             raise LedgerError("a ledger in PostgreSQL needs a driver: install pinstripe-bot[postgres]") from error
-        event.listen(engine, "connect", self._prepare_session, insert=True)  # before SQLAlchemy asks for the schema
-        return engine
-
-    def _prepare_session(self, connection: Any, _record: object) -> None:
-        settings = {
-            "search_path": f"{SCHEMA},{CLUSTER_SCHEMA}",
-            "lock_timeout": f"{round(self._busy_timeout_s * 1000)}ms",
-            "idle_in_transaction_session_timeout": f"{FROZEN_S}s",
-            "timezone": "UTC",
-        }
-        connection.execute(_to_set(settings))
-        connection.commit()
 
     @property
     def cluster_connection(self) -> dict[str, Any]:
@@ -171,3 +182,9 @@ class PostgresStore(LedgerStore):
                 f"the ledger {self.place} is not open to this user: {said}: docs/ledger.md says which rights it needs"
             )
         return LedgerUnavailable(f"the ledger {self.place} does not answer: {said}")
+
+
+def _session_of(connection: Connection) -> int:
+    """The number of the server's process that serves a connection just now."""
+    pid: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    return pid

@@ -8,11 +8,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from pinstripe_bot.ledger_rows import from_column, to_column
-from pinstripe_bot.ledger_schema import CARRIED, WAITING
+from pinstripe_bot.ledger_schema import CARRIED
 from pinstripe_bot.ledger_sql import both, given, listed, rows_of, to_json
+from pinstripe_bot.ledger_taking import MAY_START
 from pinstripe_bot.records import BotRecord, QueueRecord
 
-# Also what could start and is not carried yet: one job's crowd is sent by and by.
+# Also what could start and is not carried yet: of one job's crowd so many are at a time, or as its tenants allow.
 DEPTHS = both(
     f"""
     SELECT {{rows}} FROM (
@@ -22,8 +23,8 @@ DEPTHS = both(
         FROM (
             SELECT queue, state, available_at FROM runs WHERE {CARRIED}
             UNION ALL
-            SELECT wanted.queue, state, available_at FROM {{queues}} AS wanted JOIN runs ON runs.job = wanted.job
-            WHERE {WAITING} AND in_turn = 0 AND available_at <= :now
+            SELECT wanted.queue, state, available_at
+            FROM {{queues}} AS wanted JOIN runs AS waiting ON waiting.job = wanted.job WHERE {MAY_START}
         ) AS each GROUP BY queue
     ) AS depths
     """,

@@ -39,9 +39,12 @@ IS_ITS_TURN = f"""(in_turn = 0 OR NOT EXISTS (
 NOBODY_TAKES = f"(in_turn = 0 OR pg_try_advisory_xact_lock({TURN_LOCK}, hashtext(job || params_key || tenant) & 511))"
 """Whether nobody else is just taking a run of this work: that may be the one which this one waits for."""
 
+MAY_START = f"{WAITING} AND lingers = 0 AND available_at <= :now AND {IS_ITS_TURN}"
+"""Whether a run of `runs AS waiting` waits for nothing but somebody who performs it."""
+
 OLDEST = f"""
     SELECT id, job, params_key, tenant, in_turn FROM runs AS waiting
-    WHERE {WAITING} AND job = wanted.job AND lingers = 0 AND available_at <= :now AND {IS_ITS_TURN}
+    WHERE {MAY_START} AND job = wanted.job
     ORDER BY available_at, id LIMIT :most
 """
 

@@ -17,7 +17,7 @@ from pinstripe_bot.config import Config, LedgerConfig
 from pinstripe_bot.errors import LedgerError, LedgerUnavailable
 from pinstripe_bot.ledger import Ledger
 from pinstripe_bot.ledger_place import ledger_place
-from pinstripe_bot.ledger_postgres import CLUSTER_SESSION, FROZEN_S, PostgresStore
+from pinstripe_bot.ledger_postgres import PostgresStore
 from pinstripe_bot.occurrence import RunState
 from pinstripe_bot.testing import TravelClock
 
@@ -260,14 +260,6 @@ def test_a_wrong_user_or_database_is_told_without_a_password(fresh_postgres_url:
             store.open("shop", NOW)
 
         assert SECRET not in f"{refusal.value} {store.place}"
-
-
-def test_a_worker_that_stands_still_while_it_fetches_is_ended_by_the_server(store: PostgresStore) -> None:
-    with psycopg.connect(**store.cluster_connection) as server:
-        server.execute(CLUSTER_SESSION)
-        ended_after = server.execute("SHOW idle_in_transaction_session_timeout").fetchone()
-
-    assert ended_after == (f"{FROZEN_S}s",)
 
 
 def test_another_projects_ledger_is_refused_without_its_password(store: PostgresStore, fresh_postgres_url: str) -> None:

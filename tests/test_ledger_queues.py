@@ -63,8 +63,8 @@ def test_what_is_not_carried_yet_waits_in_the_queue_of_its_job(make_carrying: Ma
     assert queues == [QueueRecord("reports", 1, 0, due_at, 0)]
 
 
-@pytest.mark.parametrize("waits", ["in_turn = 1", "available_at = available_at + 1000000"])
-def test_what_waits_for_its_turn_or_its_time_is_in_no_queue(
+@pytest.mark.parametrize("waits", ["available_at = available_at + 1000000", "lingers = 1"])
+def test_what_waits_for_its_time_or_its_thread_is_in_no_queue(
     make_carrying: MakeBot, clock: TravelClock, waits: str
 ) -> None:
     bot = make_carrying(sweep=job())
@@ -75,6 +75,18 @@ def test_what_waits_for_its_turn_or_its_time_is_in_no_queue(
     queues = queues_of(bot, sweep="default")
 
     assert queues == [QueueRecord("default", 0, 0, None, 0)]
+
+
+def test_of_those_that_take_turns_the_first_is_in_the_queue(make_carrying: MakeBot, clock: TravelClock) -> None:
+    bot = make_carrying(sweep=job("return 1", "'* * * * *', overlap='queue'"))
+    for _ in range(2):
+        clock.travel(minutes=1)
+        bot.tick()
+    asked(bot, "UPDATE runs SET carrier = NULL")
+
+    queues = queues_of(bot, sweep="default")
+
+    assert [(queue.name, queue.waiting) for queue in queues] == [("default", 1)]
 
 
 def test_workers_serve_the_queues_that_they_name_or_all(make_carrying: MakeBot) -> None:

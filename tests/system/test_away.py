@@ -150,10 +150,13 @@ def begun(site: Site) -> Daemon:
 
 
 def told_of(daemon: Daemon, event: str) -> Counter[str]:
-    """What the log says from `event` on to `ledger_found`: {event: how often}, without the runs' own lines."""
+    """What the log says from `event` on to `ledger_found`: {event: how often}, without what it says of runs.
+
+    The first of those that wait may be taken and begin before the last thread has found the ledger.
+    """
     names = [one["event"] for one in logged(daemon)]
     away = names[names.index(event) : names.index("ledger_found") + 1]
-    return Counter(name for name in away if not name.startswith(("run_", "occurrence_", "request")))
+    return Counter(name for name in away if not name.startswith(("run", "patience_", "occurrence_", "request")))
 
 
 def check_a_story(site: Site, fault: Fault) -> Daemon:

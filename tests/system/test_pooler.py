@@ -52,7 +52,7 @@ def pooled() -> Iterator[Callable[[str], str]]:
                 folder.chmod(0o777)
             with open(folder / "log", "w") as log:
                 pooler = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log))
-            stack.callback(pooler.terminate)
+            stack.callback(pooler.kill)
             through = f"postgresql://postgres@/postgres?host={folder}&port=6432"
             wait_for(lambda: answers(through), (folder / "log").read_text)
             return through
@@ -66,6 +66,13 @@ def answers(url: str) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def settings_of(url: str) -> dict[str, str]:
+    """Those of a session that the pooler lends."""
+    with psycopg.connect(url) as server:
+        found = server.execute("SELECT name, setting FROM pg_settings").fetchall()
+    return {name: setting for name, setting in found if name != "application_name"}
 
 
 def test_a_cluster_works_behind_a_pooler_of_sessions(tmp_path: Path, pooled: Callable[[str], str]) -> None:
@@ -85,12 +92,14 @@ def test_a_pooler_of_transactions_is_refused_and_leaves_nothing_behind(
     tmp_path: Path, pooled: Callable[[str], str]
 ) -> None:
     url = pooled("transaction")
+    before = settings_of(url)
 
     with pytest.raises(subprocess.CalledProcessError) as refusal:
         Site(tmp_path / "site", url)
 
     with psycopg.connect(url) as server:
         schemas = server.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'pinstripe%'").fetchall()
+    assert settings_of(url) == before
     assert refusal.value.returncode == 4
     assert "behind a pooler that gives each transaction another session" in refusal.value.stderr
     assert schemas == []

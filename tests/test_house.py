@@ -27,7 +27,8 @@ _ORDER = """
     ledger_marks.py ledger_skips.py ledger_work.py ledger_listings.py ledger_residences.py
     ledger_tenants.py ledger_claim.py ledger_former.py ledger_decide.py ledger_manual.py ledger_runs.py
     ledger_taking.py ledger_sweep.py ledger_cluster.py ledger_carriers.py ledger_mending.py ledger_carried.py
-    ledger_queues.py ledger_waiting.py ledger_turns.py ledger_fan_out.py ledger_history.py ledger_failures.py ledger_listed.py
+    ledger_queues.py ledger_waiting.py ledger_turns.py ledger_fan_out.py ledger_history.py ledger_failures.py
+    ledger_listed.py
     ledger_strips.py ledger_tenant_strips.py ledger_pages.py ledger_timeline.py ledger_trends.py ledger_changes.py
     ledger_neighbours.py ledger_extent.py ledger_overview.py ledger_figures.py ledger_tenant_story.py
     ledger_story.py ledger_audit.py ledger_queue.py ledger_outcome.py ledger_resume.py ledger_foresight.py

@@ -30,13 +30,20 @@ class FanOut:
     _claiming: Callable[[datetime], AbstractContextManager[Connection]]
     _bot: Callable[[], str]
 
-    def take(self, jobs: Collection[str], now: datetime, *, most: int) -> list[Listing]:
-        """Take over listings of these jobs that nobody has and whose time and turn have come; oldest first."""
+    def take(self, jobs: Collection[str], now: datetime, *, most: int, known: Collection[int] = ()) -> list[Listing]:
+        """Take over listings of these jobs that nobody has and whose time and turn have come; oldest first.
+
+        Those that this bot has already, but for the occurrences it has `known` of, were taken by such a commit.
+        """
+        bot = self._bot()
         with self._store.reading() as connection:  # nearly always there is none: wait for nobody to find that out
-            if not ledger_listings.available(connection, jobs, now=now, most=1):
+            if not (
+                ledger_listings.available(connection, jobs, now=now, most=1)
+                or ledger_listings.own(connection, jobs, bot=bot, besides=known)
+            ):
                 return []
         with self._claiming(now) as connection:
-            return ledger_listings.take(connection, jobs, bot=self._bot(), now=now, most=most)
+            return ledger_listings.take(connection, jobs, bot=bot, now=now, most=most, known=known)
 
     def write(
         self,

@@ -59,6 +59,16 @@ AVAILABLE = both(
     jobs=values_of("jobs", "text"),
 )
 
+OWN = both(
+    f"""
+    SELECT {{rows}} FROM occurrences JOIN listings ON listings.occurrence_id = occurrences.id
+    WHERE {LISTING} AND listings.owner = :bot AND occurrences.job IN {{jobs}} AND occurrences.id NOT IN {{known}}
+    """,
+    rows=listed("occurrences.id"),
+    jobs=values_of("jobs", "text"),
+    known=values_of("known", "bigint"),
+)
+
 UNOWNED = both(
     f"""
     SELECT {{rows}} FROM occurrences JOIN listings ON listings.occurrence_id = occurrences.id
@@ -169,9 +179,14 @@ def open_listings(connection: Connection, jobs: Collection[str]) -> OpenWork:
     return OpenWork(set(works), {work for work in works if works.count(work) > 1})
 
 
-def take(connection: Connection, jobs: Collection[str], *, bot: str, now: datetime, most: int) -> list[Listing]:
-    """Make `bot` the owner of listings of these jobs that nobody has and whose time has come; oldest first."""
-    ids = available(connection, jobs, now=now, most=most)
+def take(
+    connection: Connection, jobs: Collection[str], *, bot: str, now: datetime, most: int, known: Collection[int]
+) -> list[Listing]:
+    """Make `bot` the owner of listings of these jobs that nobody has and whose time has come; oldest first.
+
+    Those that it has already and does not know of are there as well.
+    """
+    ids = [*own(connection, jobs, bot=bot, besides=known), *available(connection, jobs, now=now, most=most)][:most]
     execute(connection, TAKE, ids=to_json(ids), bot=bot)
     execute(connection, SET_STATE, ids=to_json(ids), state="running")
     return read(connection, ids)
@@ -181,6 +196,13 @@ def available(connection: Connection, jobs: Collection[str], *, now: datetime, m
     """The occurrences of these jobs whose listing nobody has, and whose time and turn have come."""
     values = {"jobs": to_json(sorted(jobs)), "now": to_column(now), "most": most}
     found: list[int] = rows_of(connection, AVAILABLE, **values)
+    return found
+
+
+def own(connection: Connection, jobs: Collection[str], *, bot: str, besides: Collection[int]) -> list[int]:
+    """The occurrences of these jobs whose listing `bot` has, but for those whose ids are given."""
+    values = {"jobs": to_json(sorted(jobs)), "bot": bot, "known": to_json(sorted(besides))}
+    found: list[int] = rows_of(connection, OWN, **values)
     return found
 
 

@@ -62,6 +62,8 @@ class Lister:
         self._known = {*project.jobs, *project.broken_jobs}
         self._working: dict[threading.Thread, TenantListing] = {}
         self._told: set[threading.Thread] = set()  # that they are stuck
+        self._in_hand: set[int] = set()  # the occurrences that are worked off, or will be
+        self._taking = threading.Lock()  # held until it is known in whose hand they are
         self._changing = threading.Lock()
         self._closed = threading.Event()
 
@@ -76,19 +78,19 @@ class Lister:
         free = self._free_threads()
         if not self._jobs or free <= 0 or self._closed.is_set():
             return
-        for listing in self._ledger.fan_out.take(self._jobs, self._clock.now(), most=free):
-            self._start(self._listing(listing))
+        for listing in self._take(most=free):
+            self._start(listing)
 
     def list_now(self) -> list[Listing]:
         """Work off on this thread what waits, and what may be listed after it: of one work, one after another."""
         worked: list[Listing] = []
         while self._jobs and not self._closed.is_set():
-            listings = self._ledger.fan_out.take(self._jobs, self._clock.now(), most=MOST_AT_ONCE)
+            listings = self._take(most=MOST_AT_ONCE)
             if not listings:
                 break
             for listing in listings:
-                self._listing(listing).work()
-            worked += listings
+                self._work(listing)
+            worked += [one.listing for one in listings]
         return worked
 
     def stop(self) -> None:
@@ -104,14 +106,27 @@ class Lister:
         for thread in working:
             thread.join(max(until_s - self._clock.monotonic(), 0.0))
 
-    def _listing(self, listing: Listing) -> TenantListing:
+    def _take(self, *, most: int) -> list[TenantListing]:
         shared = (self._project, self._ledger, self._clock, self._hooks, self._tally, self._homes, self._closed)
-        return TenantListing(listing, *shared, wake=self.wake)
+        with self._taking:
+            with self._changing:
+                known = set(self._in_hand)
+            taken = self._ledger.fan_out.take(self._jobs, self._clock.now(), most=most, known=known)
+            with self._changing:
+                self._in_hand.update(listing.occurrence for listing in taken)
+        return [TenantListing(listing, *shared, wake=self.wake) for listing in taken]
+
+    def _work(self, listing: TenantListing) -> None:
+        try:
+            listing.work()
+        finally:
+            with self._changing:
+                self._in_hand.discard(listing.listing.occurrence)
 
     def _start(self, listing: TenantListing) -> None:
         def work() -> None:
             try:
-                listing.work()
+                self._work(listing)
             finally:
                 with self._changing:
                     del self._working[threading.current_thread()]

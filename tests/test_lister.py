@@ -143,6 +143,31 @@ def test_what_a_dead_bot_was_listing_another_one_goes_on_with(make_bot: MakeBot,
     assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
 
 
+def test_a_listing_that_was_taken_by_a_commit_whose_answer_was_lost_is_worked_off(
+    make_bot: MakeBot, clock: TravelClock
+) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+    clock.travel(minutes=1)
+    bot.tick()
+    bot.ledger.fan_out.take(["invoice"], clock.now(), most=1)
+
+    work_off(bot)
+
+    assert sorted(names_in(bot, "invoice")["calls"]) == ["Acme", "Beta", "Coro"]
+
+
+def test_a_listing_that_is_in_hand_is_not_taken_once_more(make_bot: MakeBot, clock: TravelClock) -> None:
+    bot = make_bot(invoice=FOR_ALL)
+    clock.travel(minutes=1)
+    bot.tick()
+    (taken,) = bot.ledger.fan_out.take(["invoice"], clock.now(), most=1)
+
+    again = bot.ledger.fan_out.take(["invoice"], clock.now(), most=1)
+    others = bot.ledger.fan_out.take(["invoice"], clock.now(), most=1, known={taken.occurrence})
+
+    assert (again, others) == ([taken], [])
+
+
 def test_at_nine_where_each_tenant_lives_its_run_comes(make_bot: MakeBot, clock: TravelClock) -> None:
     at_nine = "'0 9 * * *', multi_tenant=True, timezone='tenant'"
     bot = make_bot(invoice=job("calls.append((workspace.tenant.id, workspace.due_at))", at_nine))

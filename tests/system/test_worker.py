@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from cluster_site import Site
 from daemons import Daemon
+from procrastinate import App, SyncPsycopgConnector
 
 Start = Callable[..., Daemon]
 
@@ -73,6 +74,19 @@ def test_a_worker_serves_the_queues_that_it_names(site: Site) -> None:
     everything.wait_for("run_succeeded", job="every")
     assert set(before) == {("queued",)}
     assert '"job":"every"' not in "".join(reports.lines)
+
+
+def test_a_procrastinate_of_the_users_own_in_the_same_database_keeps_its_jobs(site: Site) -> None:
+    with App(connector=SyncPsycopgConnector(conninfo=site.url)).open() as theirs:
+        theirs.schema_manager.apply_schema()
+        theirs.configure_task("theirs", queue="default").defer(number=1)
+    site.every("every")
+    site.bot()
+
+    site.worker().wait_for("run_succeeded", job="every")
+
+    jobs = site.asked("SELECT task_name, args, status::text FROM public.procrastinate_jobs")
+    assert jobs == [("theirs", {"number": 1}, "todo")]
 
 
 def test_a_worker_says_how_it_is_where_it_is_told_to(site: Site) -> None:

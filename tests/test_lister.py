@@ -202,7 +202,7 @@ def test_by_hand_it_says_that_it_was_stopped_before_it_had_come_to_all(make_bot:
     twenty = "from pinstripe_bot import Tenant\ndef tenants(workspace):\n    yield from map(Tenant, range(20))\n"
     write_tenants(root, twenty)
     bot = make_bot(invoice=job("pass", "'* * * * *', multi_tenant=True, tenant_concurrency=1"))
-    bot.dispatcher.on_recorded = bot.dispatcher.stop_starting
+    bot.dispatcher.on_left = lambda _: bot.dispatcher.stop_starting()
 
     ran = bot.run_for_tenants("invoice")
 

@@ -151,6 +151,14 @@ class Site:
         self.pause()
         self.wait_until_idle()
 
+    def wait_until_buried(self, *, but: int) -> None:
+        """Wait until nobody counts as alive but so many bots and workers: one may have signed in as it was killed."""
+
+        def unsigned() -> list[tuple[Any, ...]]:
+            return self.rows("SELECT pid, kind FROM bots WHERE stopped_at IS NULL")
+
+        wait_for(lambda: len(unsigned()) == but, lambda: f"not signed out: {unsigned()}")
+
     def wait_for_work(self) -> None:
         """Wait until every job has finished for a due instant that is still to come."""
         now_ts = int(time.time())

@@ -116,6 +116,7 @@ def test_bots_killed_at_random_lose_nothing_double_nothing_and_decide_every_inst
         blows.hit_database()
         site.wait_for_ledger()
         site.come_to_rest()
+        site.wait_until_buried(but=1)
 
         code = nursery.stop(last)
 

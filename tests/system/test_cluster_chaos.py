@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bots import write_tenants
-from chaos import Site, embedded_postgres, job_file, wait_for
+from chaos import Site, embedded_postgres, job_file
 from click.testing import CliRunner
 from fleet import Fleet, Misfortunes, fleet_of
 from judge import finished_twice, judge
@@ -62,7 +62,7 @@ def let_it_end(site: Site, fleet: Fleet) -> None:
     except AssertionError as error:
         error.add_note(f"carriers: {carriers(site)}; of these workers: {heard(site)}")
         raise
-    wait_for(lambda: len(unsigned(site)) == len(fleet.members), lambda: f"not signed out: {unsigned(site)}")
+    site.wait_until_buried(but=len(fleet.members))
 
 
 def carriers(site: Site) -> list[tuple[object, ...]]:
@@ -74,10 +74,6 @@ def heard(site: Site) -> list[tuple[object, ...]]:
     """(number, seconds since it was last heard) of each worker, as Procrastinate knows them."""
     ago = "extract(epoch FROM clock_timestamp() - last_heartbeat)"
     return site.rows(f"SELECT id, {ago} FROM pinstripe_cluster.procrastinate_workers ORDER BY id")
-
-
-def unsigned(site: Site) -> list[tuple[object, ...]]:
-    return site.rows("SELECT pid, kind FROM bots WHERE stopped_at IS NULL")
 
 
 def without_a_run_each(site: Site) -> list[tuple[object, ...]]:
